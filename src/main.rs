@@ -1,1 +1,3 @@
-fn main(){}
+//! The `mcp-bridge` program: parse, run, report, exit code.
+
+fn main() {}

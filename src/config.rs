@@ -1,0 +1,275 @@
+//! The checked configuration: what the command line, the environment and files came to.
+//!
+//! Owns the types that the rest of the crate is configured with. Talks to nobody: it is free of clap, of the
+//! environment and of I/O. It never holds a value that has not been checked, and never prints a secret.
+
+use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue};
+use url::Url;
+
+/// One bridge: a server on one side, the faces that it is offered by on the other.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The server's side.
+    pub back: Back,
+    /// The clients' side.
+    pub front: Front,
+    /// Who gets which server process. Only a network front can choose; stdio has one client.
+    pub sharing: Sharing,
+    /// Every limit, with its default.
+    pub limits: Limits,
+}
+
+/// What the bridge reaches.
+#[derive(Debug, Clone)]
+pub enum Back {
+    /// A stdio server that the bridge starts.
+    Child(ChildSpec),
+    /// A server at a URL.
+    Remote(RemoteSpec),
+}
+
+/// What the bridge offers.
+#[derive(Debug, Clone)]
+pub enum Front {
+    /// The bridge's own stdin and stdout: the bridge is a client's command.
+    Stdio,
+    /// HTTP routes on a listening socket.
+    Network(NetworkSpec),
+}
+
+/// How to start a stdio server. Everything is argv: no shell is involved unless `program` is one.
+#[derive(Debug, Clone)]
+pub struct ChildSpec {
+    /// Shown in log lines and errors; the file name of the program.
+    pub name: String,
+    /// As typed; looked up in the child's `PATH` when it holds no separator.
+    pub program: OsString,
+    /// The arguments, unchanged.
+    pub args: Vec<OsString>,
+    /// Variables that are set on top of what is passed on; from `--env` and `--env-file`, expanded.
+    pub env: Vec<(String, Secret)>,
+    /// Which of the bridge's own variables the child sees.
+    pub pass_env: PassEnv,
+    /// Working directory; the bridge's own when `None`.
+    pub cwd: Option<PathBuf>,
+    /// How the child is ended.
+    pub stop: StopLadder,
+}
+
+/// Which variables of the bridge's environment a child inherits. `MCP_BRIDGE_*` is never passed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PassEnv {
+    /// Everything: what a shell would do. The default.
+    All,
+    /// Only names in this list; an entry that ends in `*` is a prefix.
+    Only(Vec<String>),
+}
+
+/// Times between the steps that end a child: close stdin, wait, SIGTERM, wait, SIGKILL.
+///
+/// The order is that of the specification (2025-11-25, Lifecycle, Shutdown, stdio).
+#[derive(Debug, Clone, Copy)]
+pub struct StopLadder {
+    /// From closing stdin to SIGTERM.
+    pub after_close: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub after_term: Duration,
+}
+
+impl Default for StopLadder {
+    fn default() -> Self {
+        StopLadder { after_close: Duration::from_secs(2), after_term: Duration::from_secs(2) }
+    }
+}
+
+/// How to reach a remote server.
+#[derive(Debug, Clone)]
+pub struct RemoteSpec {
+    /// `http` or `https`, without a fragment and without credentials.
+    pub url: Url,
+    /// Which transport the server speaks, or `Auto` to find out.
+    pub transport: RemoteTransport,
+    /// Sent with every request to the URL's own origin, and to no other. Values are marked sensitive.
+    pub headers: HeaderMap<HeaderValue>,
+    /// How often and how patiently a connection is tried.
+    pub retry: RetryPolicy,
+}
+
+/// The transport of a remote server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoteTransport {
+    /// POST first; 400, 404 or 405 leads to legacy SSE (2025-11-25, Transports, Backwards Compatibility).
+    Auto,
+    /// Streamable HTTP only.
+    Http,
+    /// HTTP+SSE of 2024-11-05 only.
+    Sse,
+}
+
+/// Attempts at one connection: `delay`, doubled each time, with jitter, capped at 30 s.
+#[derive(Debug, Clone, Copy)]
+pub struct RetryPolicy {
+    /// Attempts after the first one fails; 0 means one attempt only. Default 5.
+    pub attempts: u32,
+    /// Before the second attempt. Default 2 s.
+    pub delay: Duration,
+    /// For the TCP and TLS handshake of each attempt. Default 10 s.
+    pub connect_timeout: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy { attempts: 5, delay: Duration::from_secs(2), connect_timeout: Duration::from_secs(10) }
+    }
+}
+
+/// The HTTP side of the bridge.
+#[derive(Debug, Clone)]
+pub struct NetworkSpec {
+    /// Address to bind; loopback by default.
+    pub host: IpAddr,
+    /// 0 lets the system pick; the choice is printed.
+    pub port: u16,
+    /// Streamable HTTP, at this path, when offered.
+    pub http: Option<HttpRoutes>,
+    /// Legacy SSE, at these paths, when offered.
+    pub sse: Option<SseRoutes>,
+    /// Public URL prefix when a reverse proxy adds one; goes into the `endpoint` event and the printed hints.
+    pub base_url: Option<Url>,
+    /// Which origins may read answers in a browser.
+    pub cors: Cors,
+    /// Origins that may call at all, besides the bridge's own. Exact, lower case, without a trailing slash.
+    pub allow_origin: Vec<String>,
+    /// `Host` values (name or name:port) that are served, besides loopback names and the bound address.
+    pub allow_host: Vec<String>,
+    /// Liveness; `/healthz` by default. Readiness is always `/readyz`.
+    pub health_path: String,
+    /// Who may call.
+    pub door: Door,
+    /// Interval of keep-alives on event streams; zero turns them off. Default 15 s.
+    pub keepalive: Duration,
+    /// Send `event: ping` instead of a comment.
+    pub keepalive_event: bool,
+    /// End when stdin closes.
+    pub exit_with_stdin: bool,
+}
+
+/// Where Streamable HTTP is served.
+#[derive(Debug, Clone)]
+pub struct HttpRoutes {
+    /// `/mcp` by default.
+    pub path: String,
+}
+
+/// Where legacy SSE is served.
+#[derive(Debug, Clone)]
+pub struct SseRoutes {
+    /// The event stream; `/sse` by default.
+    pub sse_path: String,
+    /// Where messages are POSTed; `/messages` by default.
+    pub message_path: String,
+}
+
+/// Cross-origin reading. An origin that is not listed gets 403, whatever this says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cors {
+    /// No CORS header at all.
+    Off,
+    /// The origins of `allow_origin`, echoed exactly.
+    AllowedOrigins,
+}
+
+/// Who may call the HTTP routes.
+#[derive(Debug, Clone)]
+pub enum Door {
+    /// Anyone who can connect. On an address beyond loopback this takes `--allow-unauthenticated`.
+    Open,
+    /// `Authorization: Bearer` with one of these tokens, compared in constant time.
+    Bearer(Vec<Secret>),
+}
+
+/// Who gets which server process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Each session its own server. The default.
+    Own,
+    /// One server for all sessions.
+    Shared,
+    /// No sessions: each POST stands alone, served by a server that the bridge initialized.
+    Stateless,
+}
+
+/// Every limit in one place: what it bounds, in which unit, and what it stops.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of one message: body, line or event. Stops a peer from filling memory. `--max-message`, 16 MiB.
+    pub max_message: usize,
+    /// Sessions at once; one more gets 503 with Retry-After. Stops process floods. `--max-sessions`, 1,024.
+    pub max_sessions: usize,
+    /// A session without traffic for this long ends. Frees children of clients that vanished. `--session-timeout`, 30 min.
+    pub session_timeout: Duration,
+    /// An unanswered request is answered with an error after this. `--request-timeout`, none: tool calls may take hours.
+    pub request_timeout: Option<Duration>,
+    /// From SIGTERM to the end of the process. `--grace`, 10 s.
+    pub grace: Duration,
+    /// Time for a client to send a request's head. Stops slow-loris. 30 s.
+    pub header_timeout: Duration,
+    /// Longest wait for the next piece of a request's body. Stops one-byte-a-second bodies. 30 s.
+    pub body_timeout: Duration,
+    /// Open connections at once. Stops descriptor exhaustion. 8,192.
+    pub max_connections: usize,
+    /// Calls in flight in one session or connection. Bounds what waits for one peer. 512.
+    pub max_in_flight: usize,
+    /// Children being started at once. Stops a thundering herd of `npx`. 16.
+    pub max_spawning: usize,
+    /// Bytes of events kept for resumption in one session. 1 MiB, but always the newest event.
+    pub replay_bytes: usize,
+    /// Events kept for resumption in one stream. 1,024.
+    pub replay_events: usize,
+    /// From a POST to the decision for an event stream when the answer does not come. 2 s: proxies close silent responses.
+    pub answer_patience: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            max_message: 16 * 1024 * 1024,
+            max_sessions: 1_024,
+            session_timeout: Duration::from_secs(30 * 60),
+            request_timeout: None,
+            grace: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            max_connections: 8_192,
+            max_in_flight: 512,
+            max_spawning: 16,
+            replay_bytes: 1024 * 1024,
+            replay_events: 1_024,
+            answer_patience: Duration::from_secs(2),
+        }
+    }
+}
+
+/// A value that is never shown: `Debug` prints `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Arc<str>);
+
+impl Secret {
+    /// Wraps a value.
+    pub fn new(value: impl Into<Arc<str>>) -> Secret {
+        Secret(value.into())
+    }
+
+    /// The value itself; for the place that uses it, never for a message.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
