@@ -36,7 +36,7 @@ pub enum Front {
     /// The bridge's own stdin and stdout: the bridge is a client's command.
     Stdio,
     /// HTTP routes on a listening socket.
-    Network(NetworkSpec),
+    Network(Box<NetworkSpec>),
 }
 
 /// How to start a stdio server. Everything is argv: no shell is involved unless `program` is one.

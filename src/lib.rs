@@ -1,3 +1,10 @@
 //! `mcp-bridge` carries the Model Context Protocol between transports.
 
 pub mod config;
+pub mod message;
+pub mod peer;
+pub mod pipe;
+pub mod pump;
+pub mod registry;
+pub mod scope;
+pub mod wire;

@@ -1,0 +1,670 @@
+//! One JSON-RPC message: the bytes as they came, plus the few fields that routing needs.
+//!
+//! Owns [`Frame`], [`Id`] and the rules for what counts as a message. Pure: no I/O, no clock, no logging. It never
+//! re-serialises what it forwards: a rewritten id or progress token is spliced into a copy of the original bytes,
+//! and everything else stays as it was, unknown fields and number formats included.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// Deepest nesting that is forwarded. Many JSON readers recurse; a deeper message is an attack on them.
+pub const MAX_DEPTH: usize = 128;
+
+/// Longest id or progress token, in bytes of JSON text. Ids are kept in tables; a longer one is an attack on those.
+pub const MAX_ID: usize = 1024;
+
+/// Integers beyond this lose digits in JSON readers that use doubles (2^53 - 1).
+const MAX_SAFE: u64 = 9_007_199_254_740_991;
+
+/// JSON-RPC error codes that the bridge itself gives.
+pub mod code {
+    /// The bytes are not JSON.
+    pub const PARSE_ERROR: i32 = -32700;
+    /// JSON, but not one JSON-RPC message.
+    pub const INVALID_REQUEST: i32 = -32600;
+    /// The method cannot be served here.
+    pub const METHOD_NOT_FOUND: i32 = -32601;
+    /// The parameters cannot be served here.
+    pub const INVALID_PARAMS: i32 = -32602;
+    /// The server ended, or could not be started or reached.
+    pub const INTERNAL: i32 = -32603;
+    /// A limit of the bridge was met: calls in flight, buffers, time.
+    pub const LIMIT: i32 = -32000;
+    /// The caller cancelled the request (as in the Language Server Protocol; MCP names no code).
+    pub const CANCELLED: i32 = -32800;
+}
+
+/// A request id or progress token in a form that compares equal however the peer wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Id {
+    /// An integer.
+    Number(i64),
+    /// A string, without quotes and escapes.
+    Text(Box<str>),
+    /// A number that is no 64-bit integer, as it was written.
+    Other(Box<str>),
+}
+
+impl Id {
+    /// Reads JSON text; `None` when it is neither a string nor a number, or too long.
+    pub fn parse(json: &str) -> Option<Id> {
+        if json.len() > MAX_ID {
+            return None;
+        }
+        match json.as_bytes().first()? {
+            b'"' => serde_json::from_str::<Box<str>>(json).ok().map(Id::Text),
+            b'-' | b'0'..=b'9' => Some(json.parse().map_or_else(|_| Id::Other(json.into()), Id::Number)),
+            _ => None,
+        }
+    }
+
+    /// The JSON text of this id.
+    pub fn to_json(&self) -> Cow<'_, str> {
+        match self {
+            Id::Number(n) => n.to_string().into(),
+            Id::Text(text) => serde_json::Value::from(&**text).to_string().into(),
+            Id::Other(text) => (&**text).into(),
+        }
+    }
+
+    /// Whether every JSON reader gives this id back as it is written here: a safe integer or a string without escapes.
+    fn survives(&self, written: &str) -> bool {
+        match self {
+            Id::Number(n) => n.unsigned_abs() <= MAX_SAFE && *written != *"-0",
+            Id::Text(_) => !written.contains('\\'),
+            Id::Other(_) => false,
+        }
+    }
+}
+
+/// What a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Wants exactly one answer.
+    Request(Id),
+    /// Answers a request; `None` when the id is null because the request could not be read.
+    Response(Option<Id>),
+    /// Wants no answer.
+    Notification,
+}
+
+/// One message. Cheap to clone: the bytes are shared.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    raw: Bytes,
+    head: Box<Head>,
+}
+
+#[derive(Debug, Clone)]
+struct Head {
+    kind: Kind,
+    method: Box<str>,
+    id_at: Range<usize>,
+    /// `params`, `result` or `error`; empty when absent.
+    body_at: Range<usize>,
+    is_error: bool,
+    mark: Option<Mark>,
+}
+
+/// An id inside the params that refers to a request, and where it stands.
+#[derive(Debug, Clone)]
+struct Mark {
+    what: MarkKind,
+    id: Id,
+    at: Range<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MarkKind {
+    /// `params._meta.progressToken` of a request, `params.progressToken` of `notifications/progress`.
+    Token,
+    /// `params.requestId` of `notifications/cancelled`.
+    Cancelled,
+}
+
+/// Why bytes are no message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Not UTF-8, which RFC 8259 and MCP demand.
+    #[error("the message is not UTF-8 (first bad byte at {0})")]
+    NotUtf8(usize),
+    /// Not JSON.
+    #[error("the message is not JSON: {0}")]
+    NotJson(String),
+    /// Nested deeper than [`MAX_DEPTH`].
+    #[error("the message is nested deeper than {MAX_DEPTH} levels")]
+    TooDeep,
+    /// JSON, but no JSON-RPC 2.0 message.
+    #[error("not a JSON-RPC 2.0 message: {0}")]
+    NotRpc(String),
+    /// An array where the negotiated revision allows one message only.
+    #[error("a batch is only part of revision 2025-03-26; send each message on its own")]
+    Batch,
+    /// Larger than the limit.
+    #[error("the message is larger than {0} bytes (--max-message)")]
+    TooLarge(usize),
+}
+
+impl FrameError {
+    /// The JSON-RPC error code that tells the sender.
+    pub fn code(&self) -> i32 {
+        match self {
+            FrameError::NotUtf8(_) | FrameError::NotJson(_) => code::PARSE_ERROR,
+            _ => code::INVALID_REQUEST,
+        }
+    }
+}
+
+/// The top level of a message. Derived readers refuse duplicate keys and are case sensitive, so that what is
+/// inspected here is what any other reader sees.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(borrow)]
+    jsonrpc: Cow<'a, str>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    method: Option<Box<str>>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    params: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    error: Option<&'a RawValue>,
+}
+
+/// Keeps `null` apart from an absent field.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+struct Params<'a> {
+    #[serde(default, borrow, rename = "_meta")]
+    meta: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "progressToken")]
+    token: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "requestId")]
+    request: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(default, borrow, rename = "progressToken")]
+    token: Option<&'a RawValue>,
+}
+
+impl Frame {
+    /// Reads one message. The bytes are kept as they are, but for white space around them.
+    pub fn parse(raw: Bytes) -> Result<Frame, FrameError> {
+        let raw = trimmed(raw);
+        let text = checked_text(&raw)?;
+        match raw.first() {
+            Some(b'{') => Frame::read(raw.clone(), text),
+            Some(b'[') => Err(FrameError::Batch),
+            _ => Err(not_an_object(text)),
+        }
+    }
+
+    /// Reads one message or, where the revision has them (2025-03-26, Base Protocol, Batching), an array of messages.
+    pub fn parse_batch(raw: Bytes) -> Result<Vec<Frame>, FrameError> {
+        let raw = trimmed(raw);
+        if raw.first() != Some(&b'[') {
+            return Frame::parse(raw).map(|frame| vec![frame]);
+        }
+        let text = checked_text(&raw)?;
+        let items: Vec<&RawValue> =
+            serde_json::from_str(text).map_err(|error| FrameError::NotJson(error.to_string()))?;
+        if items.is_empty() {
+            return Err(FrameError::NotRpc("the batch is empty".into()));
+        }
+        items.into_iter().map(|item| Frame::parse(raw.slice_ref(item.get().as_bytes()))).collect()
+    }
+
+    fn read(raw: Bytes, text: &str) -> Result<Frame, FrameError> {
+        let wire: Wire = serde_json::from_str(text).map_err(|error| match error.classify() {
+            serde_json::error::Category::Data => FrameError::NotRpc(error.to_string()),
+            _ => FrameError::NotJson(error.to_string()),
+        })?;
+        if wire.jsonrpc != "2.0" {
+            return Err(FrameError::NotRpc("\"jsonrpc\" must be \"2.0\"".into()));
+        }
+        let id = wire.id.map(|id| Id::parse(id.get()));
+        let body = match (&wire.method, wire.result, wire.error) {
+            (Some(_), None, None) => wire.params,
+            (None, Some(body), None) | (None, None, Some(body)) => Some(body),
+            _ => return Err(FrameError::NotRpc("it must have one of \"method\", \"result\" and \"error\"".into())),
+        };
+        let kind = match (&wire.method, id) {
+            (Some(_), None) => Kind::Notification,
+            (Some(_), Some(Some(id))) => Kind::Request(id),
+            (None, Some(Some(id))) => Kind::Response(Some(id)),
+            (None, Some(None)) if wire.id.is_some_and(|id| id.get() == "null") => Kind::Response(None),
+            (None, None) if wire.error.is_some() => Kind::Response(None),
+            _ => {
+                return Err(FrameError::NotRpc(format!(
+                    "\"id\" must be a string or a number of at most {MAX_ID} bytes"
+                )));
+            }
+        };
+        let method = wire.method.unwrap_or_default();
+        let mark = body.and_then(|body| find_mark(text, &kind, &method, body));
+        let head = Head {
+            id_at: wire.id.map_or(0..0, |id| position(text, id.get())),
+            body_at: body.map_or(0..0, |body| position(text, body.get())),
+            is_error: wire.error.is_some(),
+            kind,
+            method,
+            mark,
+        };
+        Ok(Frame { head: Box::new(head), raw })
+    }
+
+    /// A successful answer. `id` and `result` are JSON text.
+    pub fn result(id: &str, result: &str) -> Frame {
+        Frame::build(Kind::Response(Id::parse(id)), "", Some(id), Some(("result", result)))
+    }
+
+    /// An error answer. `id` is JSON text, `null` included; `data` is left out when `None`.
+    pub fn error(id: &str, code: i32, message: &str, data: Option<serde_json::Value>) -> Frame {
+        let mut error = serde_json::json!({ "code": code, "message": message });
+        if let (Some(data), Some(object)) = (data, error.as_object_mut()) {
+            object.insert("data".into(), data);
+        }
+        Frame::build(Kind::Response(Id::parse(id)), "", Some(id), Some(("error", &error.to_string())))
+    }
+
+    /// A request of the bridge itself. `params` is JSON text.
+    pub fn request(id: &Id, method: &str, params: Option<&str>) -> Frame {
+        Frame::build(Kind::Request(id.clone()), method, Some(&id.to_json()), params.map(|params| ("params", params)))
+    }
+
+    /// A notification of the bridge itself. `params` is JSON text.
+    pub fn notification(method: &str, params: Option<&str>) -> Frame {
+        Frame::build(Kind::Notification, method, None, params.map(|params| ("params", params)))
+    }
+
+    fn build(kind: Kind, method: &str, id: Option<&str>, body: Option<(&str, &str)>) -> Frame {
+        let mut text = String::from("{\"jsonrpc\":\"2.0\"");
+        let mut append = |key: &str, value: &str| {
+            text.extend([",\"", key, "\":"]);
+            let start = text.len();
+            text.push_str(value);
+            start..text.len()
+        };
+        let id_at = id.map_or(0..0, |id| append("id", id));
+        if !method.is_empty() {
+            append("method", &serde_json::Value::from(method).to_string());
+        }
+        let body_at = body.map_or(0..0, |(key, value)| append(key, value));
+        text.push('}');
+        let mark = text.get(body_at.clone()).and_then(|body| {
+            let raw = serde_json::from_str::<&RawValue>(body).ok()?;
+            find_mark(&text, &kind, method, raw)
+        });
+        let is_error = body.is_some_and(|(key, _)| key == "error");
+        let head = Head { kind, method: method.into(), id_at, body_at, is_error, mark };
+        Frame { raw: text.into(), head: Box::new(head) }
+    }
+
+    /// The bytes to send: what came, or a copy with rewritten ids.
+    pub fn bytes(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// The bytes on one line. JSON has raw line ends only between tokens, where a space means the same.
+    pub fn line(&self) -> Bytes {
+        if memchr::memchr2(b'\n', b'\r', &self.raw).is_none() {
+            return self.raw.clone();
+        }
+        let mut line = BytesMut::from(&self.raw[..]);
+        line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
+        line.freeze()
+    }
+
+    /// What kind of message this is.
+    pub fn kind(&self) -> &Kind {
+        &self.head.kind
+    }
+
+    /// The method of a request or notification; empty for a response.
+    pub fn method(&self) -> &str {
+        &self.head.method
+    }
+
+    /// The id as the sender wrote it; `null` when there is none.
+    pub fn id_text(&self) -> &str {
+        match self.slice(&self.head.id_at) {
+            "" => "null",
+            text => text,
+        }
+    }
+
+    /// JSON text of `params`, `result` or `error`; `None` when absent.
+    pub fn body(&self) -> Option<&str> {
+        Some(self.slice(&self.head.body_at)).filter(|text| !text.is_empty())
+    }
+
+    /// Whether this is an error response.
+    pub fn is_error(&self) -> bool {
+        self.head.is_error
+    }
+
+    /// Of a request, the token that its progress is to carry; of a progress notification, the token that it carries.
+    pub fn progress_token(&self) -> Option<&Id> {
+        self.mark(MarkKind::Token).map(|mark| &mark.id)
+    }
+
+    /// The progress token as the sender wrote it.
+    pub fn token_text(&self) -> Option<&str> {
+        self.mark(MarkKind::Token).map(|mark| self.slice(&mark.at))
+    }
+
+    /// Of `notifications/cancelled`, the request that it means.
+    pub fn cancelled(&self) -> Option<&Id> {
+        self.mark(MarkKind::Cancelled).map(|mark| &mark.id)
+    }
+
+    /// Whether the id and the token come back from any JSON reader as they are written here.
+    pub fn ids_survive(&self) -> bool {
+        let id = match &self.head.kind {
+            Kind::Request(id) => id.survives(self.id_text()),
+            _ => true,
+        };
+        id && self.head.mark.as_ref().is_none_or(|mark| mark.id.survives(self.slice(&mark.at)))
+    }
+
+    /// A copy with another id, as JSON text. The same bytes when it is the same text.
+    pub fn with_id(&self, id: &str) -> Frame {
+        self.with(Some(id), None)
+    }
+
+    /// A copy with another id and another token or cancelled id, all as JSON text. What is absent stays absent.
+    pub fn with(&self, id: Option<&str>, mark: Option<&str>) -> Frame {
+        let id = id.filter(|id| !self.head.id_at.is_empty() && self.id_text() != *id);
+        let mark = mark.zip(self.head.mark.as_ref()).filter(|(new, mark)| self.slice(&mark.at) != *new);
+        let mut edits: Vec<(Range<usize>, &str)> = Vec::with_capacity(2);
+        edits.extend(id.map(|id| (self.head.id_at.clone(), id)));
+        edits.extend(mark.map(|(new, mark)| (mark.at.clone(), new)));
+        if edits.is_empty() {
+            return self.clone();
+        }
+        edits.sort_by_key(|(at, _)| at.start);
+        let mut raw = BytesMut::with_capacity(self.raw.len() + 48);
+        let mut done = 0;
+        for (at, new) in &edits {
+            raw.extend_from_slice(self.raw.get(done..at.start).unwrap_or_default());
+            raw.extend_from_slice(new.as_bytes());
+            done = at.end;
+        }
+        raw.extend_from_slice(self.raw.get(done..).unwrap_or_default());
+
+        let moved = |at: &Range<usize>| moved(at, &edits);
+        let mut head = self.head.clone();
+        head.id_at = moved(&self.head.id_at);
+        head.body_at = moved(&self.head.body_at);
+        if let Some(id) = id {
+            match &mut head.kind {
+                Kind::Request(old) => *old = Id::parse(id).unwrap_or_else(|| old.clone()),
+                Kind::Response(old) => *old = Id::parse(id),
+                Kind::Notification => {}
+            }
+        }
+        if let (Some(new), Some(old)) = (&mut head.mark, &self.head.mark) {
+            new.at = moved(&old.at);
+            if let Some(id) = mark.and_then(|(text, _)| Id::parse(text)) {
+                new.id = id;
+            }
+        }
+        Frame { raw: raw.freeze(), head }
+    }
+
+    fn mark(&self, what: MarkKind) -> Option<&Mark> {
+        self.head.mark.as_ref().filter(|mark| mark.what == what)
+    }
+
+    fn slice(&self, at: &Range<usize>) -> &str {
+        // The bytes were checked to be UTF-8 when the frame was read, and the range comes from that text.
+        self.raw.get(at.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// Where a range lies after `edits`, which are sorted and do not overlap.
+fn moved(at: &Range<usize>, edits: &[(Range<usize>, &str)]) -> Range<usize> {
+    let shift = |position: usize| {
+        edits
+            .iter()
+            .filter(|(edit, _)| edit.end <= position && !edit.is_empty())
+            .fold(position, |position, (edit, new)| position + new.len() - edit.len())
+    };
+    if at.is_empty() { at.clone() } else { shift(at.start)..shift(at.end) }
+}
+
+fn trimmed(raw: Bytes) -> Bytes {
+    raw.slice_ref(raw.trim_ascii())
+}
+
+fn checked_text(raw: &[u8]) -> Result<&str, FrameError> {
+    let text = std::str::from_utf8(raw).map_err(|error| FrameError::NotUtf8(error.valid_up_to()))?;
+    if too_deep(raw) { Err(FrameError::TooDeep) } else { Ok(text) }
+}
+
+fn not_an_object(text: &str) -> FrameError {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(_) => FrameError::NotRpc("it must be an object".into()),
+        Err(error) => FrameError::NotJson(error.to_string()),
+    }
+}
+
+/// Where `part`, a slice of `text`, stands in it.
+fn position(text: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - text.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// Finds the id inside the params that the tables need. Looks for the key's bytes first: most messages have none,
+/// and a search costs a hundredth of a second parse.
+fn find_mark(text: &str, kind: &Kind, method: &str, body: &RawValue) -> Option<Mark> {
+    let (what, key) = match (kind, method) {
+        (Kind::Notification, "notifications/cancelled") => (MarkKind::Cancelled, "requestId"),
+        (Kind::Notification, "notifications/progress") | (Kind::Request(_), _) => (MarkKind::Token, "progressToken"),
+        _ => return None,
+    };
+    memchr::memmem::find(body.get().as_bytes(), key.as_bytes())?;
+    if !body.get().starts_with('{') {
+        return None;
+    }
+    let params: Params = serde_json::from_str(body.get()).ok()?;
+    let value = match (what, kind) {
+        (MarkKind::Cancelled, _) => params.request?,
+        (MarkKind::Token, Kind::Request(_)) => {
+            let meta = params.meta.filter(|meta| meta.get().starts_with('{'))?;
+            serde_json::from_str::<Meta>(meta.get()).ok()?.token?
+        }
+        (MarkKind::Token, _) => params.token?,
+    };
+    Some(Mark { what, id: Id::parse(value.get())?, at: position(text, value.get()) })
+}
+
+/// Whether arrays and objects are nested deeper than [`MAX_DEPTH`]. Strings are skipped as a whole.
+fn too_deep(json: &[u8]) -> bool {
+    // Each level takes an opening and, in valid JSON, a closing byte.
+    if json.len() < 2 * MAX_DEPTH {
+        return false;
+    }
+    let mut depth = 0_usize;
+    let mut rest = json.iter();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut rest),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return true;
+        }
+    }
+    false
+}
+
+/// Moves past the end of a string that has just been entered.
+fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest.as_slice()) {
+        match rest.nth(at) {
+            Some(b'\\') => drop(rest.next()),
+            _ => return,
+        }
+    }
+    *rest = [].iter();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(text: &str) -> Frame {
+        Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    fn refused(text: &str) -> FrameError {
+        Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap_err()
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        assert_eq!(*frame(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#).kind(), Kind::Request(Id::Number(7)));
+        assert_eq!(*frame(r#"{"jsonrpc":"2.0","method":"x"}"#).kind(), Kind::Notification);
+        assert_eq!(
+            *frame(r#"{"jsonrpc":"2.0","id":"a","result":{}}"#).kind(),
+            Kind::Response(Some(Id::Text("a".into())))
+        );
+        assert_eq!(*frame(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#).kind(), Kind::Response(None));
+        assert!(frame(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#).is_error());
+    }
+
+    #[test]
+    fn what_other_readers_could_read_differently_is_refused() {
+        for (text, code) in [
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":[1],"method":"a"}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":true,"method":"a"}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"1.0","id":1,"method":"a"}"#, code::INVALID_REQUEST),
+            (r#"{"id":1,"method":"a"}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a","result":{}}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1,"Method":"a"}"#, code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1,"method":null}"#, code::INVALID_REQUEST),
+            (r#"["2.0",1,"a"]"#, code::INVALID_REQUEST),
+            ("7", code::INVALID_REQUEST),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"a"} {}"#, code::PARSE_ERROR),
+            (r#"{"jsonrpc":"2.0","id":NaN,"method":"a"}"#, code::PARSE_ERROR),
+            (r#"{"jsonrpc":"2.0",/*c*/"id":1,"method":"a"}"#, code::PARSE_ERROR),
+            ("\u{feff}{}", code::PARSE_ERROR),
+            ("", code::PARSE_ERROR),
+            ("{", code::PARSE_ERROR),
+        ] {
+            assert_eq!(refused(text).code(), code, "{text}: {}", refused(text));
+        }
+        let bad = Frame::parse(Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\"}")).unwrap_err();
+        assert_eq!(bad, FrameError::NotUtf8(27));
+    }
+
+    #[test]
+    fn a_depth_bomb_is_refused_and_brackets_in_strings_are_not_depth() {
+        let bomb = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{}{}}}"#,
+            "[".repeat(500_000),
+            "]".repeat(500_000)
+        );
+        assert_eq!(refused(&bomb), FrameError::TooDeep);
+        let unclosed = format!(r#"{{"jsonrpc":"2.0","id":{}"#, "[".repeat(500_000));
+        assert_eq!(refused(&unclosed), FrameError::TooDeep);
+        let fine = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"x":"{}\""}}}}"#, "[".repeat(5_000));
+        assert_eq!(frame(&fine).method(), "a");
+        let edge =
+            |n: usize| format!(r#"{{"jsonrpc":"2.0","method":"a","params":{}{}}}"#, "[".repeat(n), "]".repeat(n));
+        assert!(Frame::parse(edge(MAX_DEPTH - 1).into()).is_ok());
+        assert_eq!(refused(&edge(MAX_DEPTH)), FrameError::TooDeep);
+    }
+
+    #[test]
+    fn ids_compare_by_meaning_and_keep_their_text() {
+        assert_eq!(Id::parse(r#""a\/b""#), Id::parse(r#""a/b""#));
+        assert_ne!(Id::parse("1"), Id::parse(r#""1""#));
+        assert_eq!(Id::parse("12345678901234567890.10"), Some(Id::Other("12345678901234567890.10".into())));
+        assert_eq!(Id::parse(&format!("\"{}\"", "x".repeat(MAX_ID))), None);
+        let f = frame(r#"{"jsonrpc":"2.0","id": 1.0 ,"method":"a"}"#);
+        assert_eq!(f.id_text(), "1.0");
+        assert!(!f.ids_survive());
+        assert!(!frame(r#"{"jsonrpc":"2.0","id":9007199254740993,"method":"a"}"#).ids_survive());
+        assert!(frame(r#"{"jsonrpc":"2.0","id":9007199254740991,"method":"a"}"#).ids_survive());
+    }
+
+    #[test]
+    fn rewriting_touches_nothing_but_the_ids() {
+        let text = r#"{"method":"tools/call","params":{"_meta":{"progressToken":"t", "x":1e400},"n":1.50},"id":"call-1","extra":[1, 2],"jsonrpc":"2.0"}"#;
+        let f = frame(text);
+        assert_eq!(f.progress_token(), Some(&Id::Text("t".into())));
+        let new = f.with(Some("17"), Some("1234567"));
+        let want = text.replace("\"t\"", "1234567").replace("\"call-1\"", "17");
+        assert_eq!(new.bytes(), want.as_bytes());
+        assert_eq!(new.id_text(), "17");
+        assert_eq!(new.token_text(), Some("1234567"));
+        assert_eq!(new.body(), Some(r#"{"_meta":{"progressToken":1234567, "x":1e400},"n":1.50}"#));
+        assert_eq!(new.with(Some("\"call-1\""), Some("\"t\"")).bytes(), text.as_bytes());
+        assert_eq!(f.with(Some("\"call-1\""), None).bytes().as_ptr(), f.bytes().as_ptr(), "same text, same bytes");
+    }
+
+    #[test]
+    fn cancelled_and_progress_name_their_request() {
+        let f = frame(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3,"reason":"x"}}"#);
+        assert_eq!(f.cancelled(), Some(&Id::Number(3)));
+        assert_eq!(f.with(None, Some("\"z\"")).cancelled(), Some(&Id::Text("z".into())));
+        let f =
+            frame(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":0,"progress":1}}"#);
+        assert_eq!(f.progress_token(), Some(&Id::Number(0)));
+        let odd = frame(r#"{"jsonrpc":"2.0","id":1,"method":"x","params":["progressToken"]}"#);
+        assert_eq!(odd.progress_token(), None);
+    }
+
+    #[test]
+    fn built_frames_read_like_parsed_ones() {
+        for f in [
+            Frame::error("\"a\"", -32603, "it \"broke\"", Some(serde_json::json!({"code": 1}))),
+            Frame::error("null", -32700, "x", None),
+            Frame::result("5", "{}"),
+            Frame::request(&Id::Text("b\"1".into()), "ping", None),
+            Frame::request(&Id::Number(1), "x", Some(r#"{"_meta":{"progressToken":9}}"#)),
+            Frame::notification("notifications/cancelled", Some(r#"{"requestId":9}"#)),
+        ] {
+            let read = Frame::parse(f.bytes().clone()).unwrap();
+            assert_eq!(read.kind(), f.kind());
+            assert_eq!(read.id_text(), f.id_text());
+            assert_eq!(read.body(), f.body());
+            assert_eq!(read.progress_token(), f.progress_token());
+            assert_eq!(read.cancelled(), f.cancelled());
+            assert_eq!(read.is_error(), f.is_error());
+        }
+    }
+
+    #[test]
+    fn pretty_printed_bodies_become_one_line() {
+        let f = frame("{\r\n \"jsonrpc\": \"2.0\",\n \"method\": \"a\"\n}\n");
+        assert_eq!(f.line(), r#"{   "jsonrpc": "2.0",  "method": "a" }"#);
+    }
+
+    #[test]
+    fn a_batch_is_several_frames_where_it_is_allowed() {
+        let raw = Bytes::from_static(br#" [{"jsonrpc":"2.0","id":1,"method":"a"}, {"jsonrpc":"2.0","method":"b"}] "#);
+        assert_eq!(Frame::parse(raw.clone()).unwrap_err(), FrameError::Batch);
+        let frames = Frame::parse_batch(raw).unwrap();
+        assert_eq!(frames.iter().map(Frame::method).collect::<Vec<_>>(), ["a", "b"]);
+        assert!(Frame::parse_batch(Bytes::from_static(b"[]")).is_err());
+        assert!(Frame::parse_batch(Bytes::from_static(b"[1]")).is_err());
+    }
+}

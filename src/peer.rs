@@ -1,0 +1,243 @@
+//! Conversation partners. Read this first: everything else moves [`Envelope`]s between [`Peer`]s.
+//!
+//! Owns the channel pair that joins two wires and the duty to answer a request ([`Reply`]). Talks to nobody. It never
+//! looks into a message beyond its id.
+//!
+//! A wire is a function that starts tasks and works one end of [`Peer::pair`]; the wire at the other end is the
+//! partner. Two wires on the two ends of one pair are a bridge: nothing stands between them. Everything that a server
+//! sends to one client over a pipe goes through one channel, so its order is the server's own.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tokio::sync::mpsc::{self, OwnedPermit, WeakSender};
+
+use crate::message::{Frame, code};
+
+/// Envelopes between two wires. More than the calls that may be in flight ([`crate::config::Limits::max_in_flight`]),
+/// since each of those reserves the place of its answer. Memory is taken as the channel fills, 32 envelopes at a time.
+pub const PEER_CAPACITY: usize = 1024;
+
+/// Which generation of the protocol somebody speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Era {
+    /// 2024-11-05 to 2025-11-25: an `initialize` handshake, then a session.
+    Legacy,
+    /// 2026-07-28: stateless requests.
+    Modern,
+}
+
+/// Tells callers apart inside one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CallerId(u64);
+
+impl CallerId {
+    /// An id that no other caller of this process has.
+    pub fn fresh() -> CallerId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        CallerId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Whom the caller was authenticated as.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Principal(pub Arc<str>);
+
+/// Who is speaking: one legacy session, or one stateless exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Distinct for each session or exchange.
+    pub id: CallerId,
+    /// The generation that the caller speaks.
+    pub era: Era,
+    /// `None` where the door is open.
+    pub principal: Option<Principal>,
+}
+
+impl Caller {
+    /// A caller of the legacy era.
+    pub fn legacy(principal: Option<Principal>) -> Arc<Caller> {
+        Arc::new(Caller { id: CallerId::fresh(), era: Era::Legacy, principal })
+    }
+}
+
+/// What crosses the bridge, in either direction.
+#[derive(Debug)]
+pub struct Envelope {
+    /// Who speaks.
+    pub from: Arc<Caller>,
+    /// What is said.
+    pub frame: Frame,
+    /// The way home for the answer: `Some` exactly for requests.
+    pub reply: Option<Reply>,
+}
+
+impl Envelope {
+    /// A notification or a response.
+    pub fn one_way(from: Arc<Caller>, frame: Frame) -> Envelope {
+        Envelope { from, frame, reply: None }
+    }
+}
+
+/// The duty to answer one request, and the way there. Not `Clone`. Dropped unanswered, it answers with an error.
+#[must_use]
+#[derive(Debug)]
+pub struct Reply {
+    stream: mpsc::Sender<Envelope>,
+    answer: Option<OwnedPermit<Envelope>>,
+    id: Box<str>,
+    to: Arc<Caller>,
+}
+
+/// The caller hung up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the caller hung up")]
+pub struct Gone;
+
+/// Why a frame was not taken at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// The caller reads too slowly; its buffer is full.
+    #[error("the caller's buffer is full")]
+    Full,
+    /// The caller hung up.
+    #[error("the caller hung up")]
+    Gone,
+}
+
+impl Reply {
+    /// A way home over `stream`. Reserves the answer's place now, so that answering never waits: a slow caller delays
+    /// nobody else. Waits while the stream is full, which slows down the caller that wants to ask.
+    pub async fn on(stream: mpsc::Sender<Envelope>, request: &Frame, to: &Arc<Caller>) -> Result<Reply, Gone> {
+        let answer = stream.clone().reserve_owned().await.map_err(|_| Gone)?;
+        Ok(Reply { stream, answer: Some(answer), id: request.id_text().into(), to: to.clone() })
+    }
+
+    /// The request's id as the caller wrote it.
+    pub fn id_text(&self) -> &str {
+        &self.id
+    }
+
+    /// Sends something that belongs to the request, ahead of its answer: progress, a log line, a request of the
+    /// server's (then `reply` is the way home for the caller's answer). Waits while the caller is slow: for a server
+    /// of the caller's own, which is slowed down in turn.
+    pub async fn update(&self, frame: Frame, reply: Option<Reply>) -> Result<(), Gone> {
+        self.stream.send(self.envelope(frame, reply)).await.map_err(|_| Gone)
+    }
+
+    /// The same without waiting: for a server that others share. `Full` means that this caller is to be cut off.
+    pub fn try_update(&self, frame: Frame, reply: Option<Reply>) -> Result<(), NotTaken> {
+        self.stream.try_send(self.envelope(frame, reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
+            mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
+        })
+    }
+
+    /// Answers, under the caller's own id. Cannot wait and cannot fail; a caller that hung up hears nothing.
+    pub fn answer(mut self, frame: Frame) {
+        self.send(frame);
+    }
+
+    /// Answers with an error.
+    pub fn fail(mut self, code: i32, message: &str, data: Option<serde_json::Value>) {
+        let frame = Frame::error(&self.id, code, message, data);
+        self.send(frame);
+    }
+
+    /// Resolves when the caller has hung up.
+    pub async fn gone(&self) {
+        self.stream.closed().await;
+    }
+
+    fn envelope(&self, frame: Frame, reply: Option<Reply>) -> Envelope {
+        Envelope { from: self.to.clone(), frame, reply }
+    }
+
+    fn send(&mut self, frame: Frame) {
+        if let Some(place) = self.answer.take() {
+            place.send(Envelope::one_way(self.to.clone(), frame.with_id(&self.id)));
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if self.answer.is_some() {
+            let text = "the connection to the server ended before it answered";
+            let frame = Frame::error(&self.id, code::INTERNAL, text, None);
+            self.send(frame);
+        }
+    }
+}
+
+/// A conversation partner on any wire: put envelopes in, take envelopes out.
+#[derive(Debug)]
+pub struct Peer {
+    /// To the partner. Closes when the partner is gone; dropping it tells the partner that nothing more comes.
+    pub tx: mpsc::Sender<Envelope>,
+    /// From the partner. Ends when the partner has nothing more to say.
+    pub rx: mpsc::Receiver<Envelope>,
+    /// Into this end's own `rx`: what [`Reply::on`] needs to have the partner's answer arrive there, in order.
+    /// Weak, so that holding it keeps nothing open.
+    pub home: WeakSender<Envelope>,
+}
+
+impl Peer {
+    /// Two ends in memory: what goes into one comes out of the other. Every bridge and every unit test starts here.
+    pub fn pair(capacity: usize) -> (Peer, Peer) {
+        let (left_tx, right_rx) = mpsc::channel(capacity);
+        let (right_tx, left_rx) = mpsc::channel(capacity);
+        let (left_home, right_home) = (right_tx.downgrade(), left_tx.downgrade());
+        (Peer { tx: left_tx, rx: left_rx, home: left_home }, Peer { tx: right_tx, rx: right_rx, home: right_home })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    fn request(text: &'static str) -> Frame {
+        Frame::parse(Bytes::from_static(text.as_bytes())).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_dropped_reply_answers_with_an_error_under_the_callers_id() {
+        let (tx, mut rx) = mpsc::channel(4);
+        let caller = Caller::legacy(None);
+        let reply = Reply::on(tx, &request(r#"{"jsonrpc":"2.0","id":"a:b","method":"x"}"#), &caller).await.unwrap();
+        drop(reply);
+        let got = rx.recv().await.unwrap();
+        assert!(got.frame.is_error());
+        assert_eq!(got.frame.id_text(), "\"a:b\"");
+        assert!(rx.recv().await.is_none(), "exactly one answer");
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_its_place_when_updates_fill_the_stream() {
+        let (tx, mut rx) = mpsc::channel(3);
+        let caller = Caller::legacy(None);
+        let reply = Reply::on(tx, &request(r#"{"jsonrpc":"2.0","id":1.0,"method":"x"}"#), &caller).await.unwrap();
+        let note = Frame::notification("notifications/progress", None);
+        assert_eq!(reply.try_update(note.clone(), None), Ok(()));
+        assert_eq!(reply.try_update(note.clone(), None), Ok(()));
+        assert_eq!(reply.try_update(note, None), Err(NotTaken::Full));
+        reply.answer(Frame::result("1", "{}"));
+        rx.recv().await.unwrap();
+        rx.recv().await.unwrap();
+        assert_eq!(rx.recv().await.unwrap().frame.id_text(), "1.0");
+    }
+
+    #[tokio::test]
+    async fn an_end_closes_by_drop() {
+        let (left, mut right) = Peer::pair(4);
+        assert!(left.home.upgrade().is_some());
+        let Peer { tx, rx, home: _ } = left;
+        drop(tx);
+        assert!(right.rx.recv().await.is_none());
+        drop(rx);
+        assert!(right.tx.is_closed());
+    }
+}

@@ -1,0 +1,58 @@
+//! The lifetime of tasks: every task of the bridge is spawned here, so that all can be stopped and waited for.
+//!
+//! Owns the cancellation token and the task tracker. Talks to nobody. It never decides when to stop; the owner does.
+
+use std::{future::Future, time::Duration};
+
+use tokio::task::JoinHandle;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// A group of tasks with one off switch. Clones share both; a [`Scope::child`] has a switch of its own.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    token: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Scope {
+    /// A scope that nothing stops but [`Scope::stop`].
+    pub fn new() -> Scope {
+        Scope::default()
+    }
+
+    /// A scope that stops with this one, and can be stopped before it. Its tasks are waited for here.
+    pub fn child(&self) -> Scope {
+        Scope { token: self.token.child_token(), tasks: self.tasks.clone() }
+    }
+
+    /// Runs a task. It is not aborted by [`Scope::stop`]: a task that must end early watches [`Scope::stopped`].
+    #[allow(clippy::disallowed_methods)] // The one place that spawns.
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.tasks.spawn(task)
+    }
+
+    /// Tells every task of this scope and its children to stop.
+    pub fn stop(&self) {
+        self.token.cancel();
+    }
+
+    /// Whether [`Scope::stop`] was called here or above.
+    pub fn is_stopped(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    /// Resolves when the scope is stopped.
+    pub async fn stopped(&self) {
+        self.token.cancelled().await;
+    }
+
+    /// Waits until every task of this scope and its relatives has ended, or the time is over. Says whether all ended.
+    pub async fn wait(&self, at_most: Duration) -> bool {
+        self.tasks.close();
+        tokio::time::timeout(at_most, self.tasks.wait()).await.is_ok()
+    }
+}
