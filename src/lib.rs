@@ -3,6 +3,7 @@
 pub mod config;
 pub mod message;
 pub mod peer;
+pub mod pending;
 pub mod pipe;
 pub mod pump;
 pub mod registry;

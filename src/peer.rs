@@ -120,19 +120,14 @@ impl Reply {
         &self.id
     }
 
-    /// Sends something that belongs to the request, ahead of its answer: progress, a log line, a request of the
-    /// server's (then `reply` is the way home for the caller's answer). Waits while the caller is slow: for a server
-    /// of the caller's own, which is slowed down in turn.
-    pub async fn update(&self, frame: Frame, reply: Option<Reply>) -> Result<(), Gone> {
-        self.stream.send(self.envelope(frame, reply)).await.map_err(|_| Gone)
+    /// Sends what belongs to the request ahead of its answer; see [`Updates::send`].
+    pub async fn update(&self, envelope: Envelope) -> Result<(), Gone> {
+        self.stream.send(envelope).await.map_err(|_| Gone)
     }
 
-    /// The same without waiting: for a server that others share. `Full` means that this caller is to be cut off.
-    pub fn try_update(&self, frame: Frame, reply: Option<Reply>) -> Result<(), NotTaken> {
-        self.stream.try_send(self.envelope(frame, reply)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
-            mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
-        })
+    /// The way for updates alone, for a sender that must not hold the table's lock while it waits.
+    pub fn updates(&self) -> Updates {
+        Updates { stream: self.stream.clone(), to: self.to.clone() }
     }
 
     /// Answers, under the caller's own id. Cannot wait and cannot fail; a caller that hung up hears nothing.
@@ -151,14 +146,38 @@ impl Reply {
         self.stream.closed().await;
     }
 
-    fn envelope(&self, frame: Frame, reply: Option<Reply>) -> Envelope {
-        Envelope { from: self.to.clone(), frame, reply }
-    }
-
     fn send(&mut self, frame: Frame) {
         if let Some(place) = self.answer.take() {
             place.send(Envelope::one_way(self.to.clone(), frame.with_id(&self.id)));
         }
+    }
+}
+
+/// The way to a caller for what belongs to its request and is no answer: progress, a log line, a request of the
+/// server's (whose envelope carries the way home for the caller's answer).
+#[derive(Debug, Clone)]
+pub struct Updates {
+    stream: mpsc::Sender<Envelope>,
+    to: Arc<Caller>,
+}
+
+impl Updates {
+    /// Waits while the caller is slow: for a server of the caller's own, which is slowed down in turn.
+    pub async fn send(&self, envelope: Envelope) -> Result<(), Gone> {
+        self.stream.send(envelope).await.map_err(|_| Gone)
+    }
+
+    /// The same without waiting: for a server that others share. `Full` means that this caller is to be cut off.
+    pub fn try_send(&self, envelope: Envelope) -> Result<(), NotTaken> {
+        self.stream.try_send(envelope).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NotTaken::Full,
+            mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
+        })
+    }
+
+    /// Whose request it is.
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.to
     }
 }
 
@@ -220,10 +239,10 @@ mod tests {
         let (tx, mut rx) = mpsc::channel(3);
         let caller = Caller::legacy(None);
         let reply = Reply::on(tx, &request(r#"{"jsonrpc":"2.0","id":1.0,"method":"x"}"#), &caller).await.unwrap();
-        let note = Frame::notification("notifications/progress", None);
-        assert_eq!(reply.try_update(note.clone(), None), Ok(()));
-        assert_eq!(reply.try_update(note.clone(), None), Ok(()));
-        assert_eq!(reply.try_update(note, None), Err(NotTaken::Full));
+        let note = || Envelope::one_way(caller.clone(), Frame::notification("notifications/progress", None));
+        assert_eq!(reply.updates().try_send(note()), Ok(()));
+        assert_eq!(reply.updates().try_send(note()), Ok(()));
+        assert_eq!(reply.updates().try_send(note()), Err(NotTaken::Full));
         reply.answer(Frame::result("1", "{}"));
         rx.recv().await.unwrap();
         rx.recv().await.unwrap();

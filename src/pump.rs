@@ -1,12 +1,30 @@
 //! The shared two-way message pump: moves frames between a pipe and a [`Peer`].
+//!
+//! Owns, for one pipe, the table of requests that went out ([`Pending`]) and the set of requests that came in and wait
+//! for an answer. Talks to a [`FrameSource`], a [`FrameSink`] and the partner behind the peer. Every pipe wire runs
+//! through here, in both roles; it never knows which wire it is.
+//!
+//! Three loops run side by side in one task: reading, writing, and the clock of `--request-timeout`. All that the far
+//! end says goes through one channel in the order in which it was said.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, warn};
 
 use crate::{
-    peer::{Caller, Peer},
-    pipe::{FrameSink, FrameSource},
-    scope::Scope,
+    message::{Frame, FrameError, Id, Kind, code},
+    peer::{Caller, Envelope, NotTaken, Peer, Reply, Updates},
+    pending::{Ids, Pending, Withdrawn},
+    pipe::{Ended, FrameSink, FrameSource},
 };
+
+/// Frames that one write may carry.
+const WRITE_BATCH: usize = 64;
 
 /// How one pipe is pumped.
 #[derive(Debug, Clone)]
@@ -30,12 +48,545 @@ pub struct Rules {
 pub enum Role {
     /// We are the server: garbage is answered with a JSON-RPC error.
     Accept,
-    /// We are the client: garbage is logged and counted, never answered, or two programs would answer each other's
-    /// errors for ever.
+    /// We are the client of one caller: garbage is logged and counted, never answered, or two programs would answer
+    /// each other's errors for ever.
     Connect,
+    /// We are the client of several callers at once: ids are restamped, and nobody is waited for.
+    ConnectShared,
 }
 
-/// Pumps until both directions are done.
-pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, rules: Rules, scope: &Scope) {
-    let _ = (source, sink, peer, rules, scope);
+/// Pumps until both directions are done: the far end closed and the partner has nothing more to say, or will not be
+/// heard. Says why the far end closed.
+pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, rules: Rules) -> Ended {
+    let Peer { tx, rx, home } = peer;
+    let shared = Shared {
+        own: Caller::legacy(None),
+        table: Mutex::new(Table {
+            pending: Pending::new(if rules.role == Role::ConnectShared { Ids::Restamp } else { Ids::Keep }),
+            asked: HashSet::new(),
+            ended: None,
+        }),
+        settled: Notify::new(),
+        home,
+        rules,
+    };
+    let reading = Reading { shared: &shared, source, tx };
+    let writing = Writing { shared: &shared, sink, rx };
+    let clock = shared.clock();
+    let both = async {
+        let (read, write) = (reading.run(), writing.run());
+        tokio::pin!(read, write);
+        // A server's end is worth hearing out after we have stopped writing; a client's is not.
+        tokio::select! {
+            ended = &mut read => {
+                write.await;
+                ended
+            }
+            () = &mut write => match shared.rules.role {
+                Role::Accept => Ended { message: "the client's side was closed".into(), data: None },
+                Role::Connect | Role::ConnectShared => read.await,
+            },
+        }
+    };
+    tokio::select! {
+        ended = both => ended,
+        ended = clock => ended,
+    }
+}
+
+/// What the three loops share. The lock is held for table work only, never across an await.
+struct Shared {
+    rules: Rules,
+    /// The bridge's own voice: what it says on its own account is written as it is.
+    own: Arc<Caller>,
+    table: Mutex<Table>,
+    /// Told when the last request that came in was answered.
+    settled: Notify,
+    /// Into what is written to the far end; weak, so that holding it keeps nothing open.
+    home: mpsc::WeakSender<Envelope>,
+}
+
+struct Table {
+    /// Requests written to the far end.
+    pending: Pending<Reply>,
+    /// Requests read from the far end that wait for the partner's answer.
+    asked: HashSet<Id>,
+    /// Set when the far end closed: nothing will be answered any more.
+    ended: Option<Ended>,
+}
+
+impl Shared {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Withdraws requests that wait too long. Never ends.
+    async fn clock(&self) -> Ended {
+        let Some(timeout) = self.rules.request_timeout else {
+            return std::future::pending().await;
+        };
+        let mut tick = tokio::time::interval((timeout / 8).clamp(Duration::from_millis(10), Duration::from_secs(1)));
+        loop {
+            tick.tick().await;
+            let late = self.table().pending.expired(now());
+            for Withdrawn { wire_id, home } in late {
+                let text = format!(
+                    "the server did not answer within {} s; raise --request-timeout if the call may take longer",
+                    timeout.as_secs_f64()
+                );
+                debug!(name = %self.rules.name, "a request met --request-timeout");
+                home.fail(code::LIMIT, &text, None);
+                let params = format!("{{\"requestId\":{wire_id},\"reason\":\"timeout\"}}");
+                self.say(Frame::notification("notifications/cancelled", Some(&params))).await;
+            }
+        }
+    }
+
+    /// Says something to the far end on the bridge's own account. False when the partner is gone.
+    async fn say(&self, frame: Frame) -> bool {
+        let Some(home) = self.home.upgrade() else { return false };
+        home.send(Envelope::one_way(self.own.clone(), frame)).await.is_ok()
+    }
+
+    /// The far end does not wait for this answer any more. Says whether it did.
+    fn settle(&self, id: &Id) -> bool {
+        let mut table = self.table();
+        let waited = table.asked.remove(id);
+        if table.asked.is_empty() {
+            self.settled.notify_one();
+        }
+        waited
+    }
+}
+
+/// tokio's clock, which tests can stop.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+struct Reading<'a, R> {
+    shared: &'a Shared,
+    source: R,
+    tx: mpsc::Sender<Envelope>,
+}
+
+impl<R: FrameSource> Reading<'_, R> {
+    /// Ends when the far end closes or the partner is gone.
+    async fn run(mut self) -> Ended {
+        while let Some(read) = self.source.next().await {
+            let alive = match read {
+                Ok(frame) => self.take(frame).await,
+                Err(error) => self.garbage(error).await,
+            };
+            if !alive {
+                break;
+            }
+        }
+        let ended = self.source.end().await;
+        self.finish(ended).await
+    }
+
+    /// Answers what the far end will not answer any more, and waits for answers that it still wants.
+    async fn finish(self, ended: Ended) -> Ended {
+        let unanswered: Vec<Reply> = {
+            let mut table = self.shared.table();
+            table.ended = Some(ended.clone());
+            table.pending.drain().collect()
+        };
+        for reply in unanswered {
+            reply.fail(code::INTERNAL, &ended.message, ended.data.clone());
+        }
+        if self.shared.rules.role == Role::Accept {
+            let settled = async {
+                while !self.shared.table().asked.is_empty() {
+                    self.shared.settled.notified().await;
+                }
+            };
+            if tokio::time::timeout(self.shared.rules.linger, settled).await.is_err() {
+                warn!(name = %self.shared.rules.name, "the client closed and calls were still unanswered");
+            }
+        }
+        ended
+    }
+
+    async fn garbage(&self, error: FrameError) -> bool {
+        match self.shared.rules.role {
+            Role::Accept => self.shared.say(Frame::error("null", error.code(), &error.to_string(), None)).await,
+            Role::Connect | Role::ConnectShared => {
+                warn!(name = %self.shared.rules.name, "dropped what is no message: {error}");
+                true
+            }
+        }
+    }
+
+    /// Moves one frame on. False when the partner is gone.
+    async fn take(&self, frame: Frame) -> bool {
+        match frame.kind() {
+            Kind::Request(id) => {
+                let id = id.clone();
+                self.request(frame, id).await
+            }
+            Kind::Response(_) => {
+                let reply = self.shared.table().pending.answer(&frame);
+                match reply {
+                    Some(reply) => reply.answer(frame),
+                    None => debug!(name = %self.shared.rules.name, "dropped an answer that nobody waits for"),
+                }
+                true
+            }
+            Kind::Notification => self.notification(frame).await,
+        }
+    }
+
+    async fn request(&self, frame: Frame, id: Id) -> bool {
+        let refusal = {
+            let mut table = self.shared.table();
+            if table.asked.contains(&id) {
+                Some((code::INVALID_REQUEST, "this id is in use by a request that is still in flight".to_string()))
+            } else if table.asked.len() >= self.shared.rules.max_in_flight {
+                let limit = self.shared.rules.max_in_flight;
+                Some((code::LIMIT, format!("{limit} requests are in flight; wait for an answer before the next one")))
+            } else {
+                table.asked.insert(id);
+                None
+            }
+        };
+        if let Some((code, text)) = refusal {
+            return self.shared.say(Frame::error(frame.id_text(), code, &text, None)).await;
+        }
+        let Some(home) = self.shared.home.upgrade() else { return false };
+        let Ok(reply) = Reply::on(home, &frame, &self.shared.rules.speaker).await else { return false };
+        let envelope = Envelope { from: self.shared.rules.speaker.clone(), frame, reply: Some(reply) };
+        self.unsolicited(envelope).await
+    }
+
+    async fn notification(&self, frame: Frame) -> bool {
+        if let Some(id) = frame.cancelled() {
+            // An answer that comes all the same is dropped when it is to be written.
+            self.shared.settle(id);
+        }
+        let speaker = self.shared.rules.speaker.clone();
+        let call = self.shared.table().pending.progress(&frame).map(|(reply, frame)| (reply.updates(), frame));
+        match call {
+            Some((updates, frame)) => self.update(updates, Envelope::one_way(speaker, frame)).await,
+            None => self.unsolicited(Envelope::one_way(speaker, frame)).await,
+        }
+    }
+
+    /// What names no call: to the call that is alone in flight if it is of a kind that calls cause, else to the
+    /// partner, who knows where it goes.
+    async fn unsolicited(&self, envelope: Envelope) -> bool {
+        let caused = envelope.reply.is_some() || envelope.frame.method() == "notifications/message";
+        let only = if caused { self.shared.table().pending.only_call().map(Reply::updates) } else { None };
+        match only {
+            Some(updates) => self.update(updates, envelope).await,
+            None => self.tx.send(envelope).await.is_ok(),
+        }
+    }
+
+    async fn update(&self, updates: Updates, envelope: Envelope) -> bool {
+        if self.shared.rules.role == Role::ConnectShared {
+            if updates.try_send(envelope) == Err(NotTaken::Full) {
+                self.cut_off(&updates);
+            }
+        } else if updates.send(envelope).await.is_err() {
+            // The call's stream is gone, its caller may live on: the pipe goes on.
+            debug!(name = %self.shared.rules.name, "a call's stream is gone");
+        }
+        true
+    }
+
+    /// A caller of a shared server reads too slowly: its calls end, so that the others go on.
+    fn cut_off(&self, updates: &Updates) {
+        let cut = self.shared.table().pending.forget(updates.caller().id);
+        warn!(name = %self.shared.rules.name, calls = cut.len(), "cut off a caller that reads too slowly");
+        for Withdrawn { home, .. } in cut {
+            home.fail(code::LIMIT, "cut off: this client reads too slowly for a shared server", None);
+        }
+    }
+}
+
+struct Writing<'a, W> {
+    shared: &'a Shared,
+    sink: W,
+    rx: mpsc::Receiver<Envelope>,
+}
+
+impl<W: FrameSink> Writing<'_, W> {
+    /// Ends when the partner has nothing more to say; then drops the sink, which closes that half of the pipe.
+    async fn run(mut self) {
+        let mut envelopes = Vec::new();
+        let mut frames = Vec::new();
+        while self.rx.recv_many(&mut envelopes, WRITE_BATCH).await > 0 {
+            frames.extend(envelopes.drain(..).filter_map(|envelope| self.prepare(envelope)));
+            if let Err(error) = self.sink.write(&frames).await {
+                return self.broken(error).await;
+            }
+            frames.clear();
+        }
+    }
+
+    /// The far end reads no more. A client that is gone ends the pipe; what is still asked of a server is answered.
+    async fn broken(mut self, error: std::io::Error) {
+        debug!(name = %self.shared.rules.name, "cannot write: {error}");
+        if self.shared.rules.role == Role::Accept {
+            return;
+        }
+        drop(self.sink);
+        let ended = Ended { message: format!("the server closed its input ({error})"), data: None };
+        while let Some(envelope) = self.rx.recv().await {
+            if let Some(reply) = envelope.reply {
+                refuse(reply, self.shared.table().ended.as_ref().unwrap_or(&ended));
+            }
+        }
+    }
+
+    /// The frame to write, if any, with the ids that the far end knows.
+    fn prepare(&self, envelope: Envelope) -> Option<Frame> {
+        let Envelope { from, frame, reply } = envelope;
+        if from.id == self.shared.own.id {
+            return Some(frame);
+        }
+        match (frame.kind(), reply) {
+            (Kind::Request(_), Some(reply)) => self.park(&from, &frame, reply),
+            (Kind::Request(_), None) => None,
+            (Kind::Response(Some(id)), _) => self.shared.settle(id).then_some(frame),
+            (Kind::Response(None), _) => None,
+            (Kind::Notification, _) if frame.cancelled().is_some() => self.cancel(&from, &frame),
+            (Kind::Notification, _) => Some(frame),
+        }
+    }
+
+    fn park(&self, from: &Caller, frame: &Frame, reply: Reply) -> Option<Frame> {
+        let mut table = self.shared.table();
+        if let Some(ended) = &table.ended {
+            refuse(reply, ended);
+            return None;
+        }
+        if table.pending.len() >= self.shared.rules.max_in_flight {
+            let text = "too many requests are in flight to this server; wait for an answer before the next one";
+            reply.fail(code::LIMIT, text, None);
+            return None;
+        }
+        let deadline = self.shared.rules.request_timeout.map(|timeout| now() + timeout);
+        Some(table.pending.park(from.id, frame, reply, deadline))
+    }
+
+    fn cancel(&self, from: &Caller, frame: &Frame) -> Option<Frame> {
+        let withdrawn = self.shared.table().pending.cancel(from.id, frame.cancelled()?)?;
+        withdrawn.home.fail(code::CANCELLED, "the request was cancelled by its caller", None);
+        Some(frame.with(None, Some(&withdrawn.wire_id)))
+    }
+}
+
+fn refuse(reply: Reply, ended: &Ended) {
+    reply.fail(code::INTERNAL, &ended.message, ended.data.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        peer::PEER_CAPACITY,
+        pipe::{LineSink, Lines},
+    };
+    use bytes::Bytes;
+    use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
+
+    struct Source<R>(Lines<R>);
+
+    impl<R: AsyncRead + Unpin + Send + 'static> FrameSource for Source<R> {
+        async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
+            self.0.next().await.unwrap()
+        }
+
+        async fn end(&mut self) -> Ended {
+            Ended { message: "the far end is gone".into(), data: Some(serde_json::json!({"exitCode": 3})) }
+        }
+    }
+
+    /// A far end in the test's hands: lines in, lines out.
+    struct Far {
+        lines: Lines<tokio::io::ReadHalf<DuplexStream>>,
+        sink: LineSink<tokio::io::WriteHalf<DuplexStream>>,
+    }
+
+    impl Far {
+        async fn read(&mut self) -> Frame {
+            self.lines.next().await.unwrap().unwrap().unwrap()
+        }
+
+        async fn write(&mut self, text: &str) {
+            self.sink.write(&[frame(text)]).await.unwrap();
+        }
+    }
+
+    fn frame(text: &str) -> Frame {
+        Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
+    }
+
+    fn request(id: &str) -> Frame {
+        frame(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"x": 1.0}}}}"#))
+    }
+
+    fn rules(role: Role) -> Rules {
+        Rules {
+            name: "test".into(),
+            speaker: Caller::legacy(None),
+            role,
+            max_in_flight: 4,
+            request_timeout: Some(Duration::from_secs(60)),
+            linger: Duration::from_secs(5),
+        }
+    }
+
+    /// A pump with the far end and the partner in the test's hands.
+    fn start(role: Role) -> (Far, Peer, tokio::task::JoinHandle<Ended>) {
+        let (near, far) = tokio::io::duplex(4096);
+        let (near_read, near_write) = tokio::io::split(near);
+        let (far_read, far_write) = tokio::io::split(far);
+        let (ours, partner) = Peer::pair(PEER_CAPACITY);
+        let task = crate::scope::Scope::new().spawn(run(near_read, near_write, ours, rules(role)));
+        (Far { lines: Lines::new(far_read, 1 << 20), sink: LineSink::new(far_write) }, partner, task)
+    }
+
+    async fn run<R, W>(read: R, write: W, peer: Peer, rules: Rules) -> Ended
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        pump(Source(Lines::new(read, 1 << 20)), LineSink::new(write), peer, rules).await
+    }
+
+    /// Asks through the partner's end; the answer arrives on the stream that is given back.
+    async fn ask(partner: &Peer, caller: &Arc<Caller>, request: Frame) -> mpsc::Receiver<Envelope> {
+        let (tx, rx) = mpsc::channel(8);
+        let reply = Reply::on(tx, &request, caller).await.unwrap();
+        partner.tx.send(Envelope { from: caller.clone(), frame: request, reply: Some(reply) }).await.unwrap();
+        rx
+    }
+
+    #[tokio::test]
+    async fn answers_find_their_callers_whatever_their_order() {
+        let (mut far, partner, _task) = start(Role::Connect);
+        let caller = Caller::legacy(None);
+        let mut first = ask(&partner, &caller, request("1")).await;
+        let mut second = ask(&partner, &caller, request("\"1\"")).await;
+        assert_eq!(far.read().await.bytes(), request("1").bytes());
+        assert_eq!(far.read().await.bytes(), request("\"1\"").bytes());
+        far.write(r#"{"jsonrpc":"2.0","id":"1","result":{"n": 2.50}}"#).await;
+        far.write(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
+        assert_eq!(second.recv().await.unwrap().frame.body(), Some(r#"{"n": 2.50}"#));
+        assert_eq!(first.recv().await.unwrap().frame.id_text(), "1");
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_far_side_answers_every_call_with_its_reason() {
+        let (mut far, partner, task) = start(Role::Connect);
+        let caller = Caller::legacy(None);
+        let mut calls = vec![ask(&partner, &caller, request("1")).await, ask(&partner, &caller, request("2")).await];
+        far.read().await;
+        far.read().await;
+        drop(far);
+        for call in &mut calls {
+            let frame = call.recv().await.unwrap().frame;
+            assert!(frame.is_error() && frame.body().unwrap().contains("the far end is gone"));
+            assert!(frame.body().unwrap().contains("\"exitCode\":3"));
+            assert!(call.recv().await.is_none());
+        }
+        let mut late = ask(&partner, &caller, request("3")).await;
+        assert!(late.recv().await.unwrap().frame.body().unwrap().contains("the far end is gone"));
+        drop(partner);
+        assert_eq!(task.await.unwrap().message, "the far end is gone");
+    }
+
+    #[tokio::test]
+    async fn an_id_in_flight_is_refused_and_the_first_is_still_answered() {
+        let (mut far, mut partner, _task) = start(Role::Accept);
+        far.write(r#"{"jsonrpc":"2.0","id":7,"method":"a"}"#).await;
+        far.write(r#"{"jsonrpc":"2.0","id":7,"method":"b"}"#).await;
+        let first = partner.rx.recv().await.unwrap();
+        let refused = far.read().await;
+        assert_eq!(refused.id_text(), "7");
+        assert!(refused.body().unwrap().contains("-32600"));
+        first.reply.unwrap().answer(Frame::result("7", "{\"ok\":1}"));
+        assert_eq!(far.read().await.body(), Some("{\"ok\":1}"));
+        far.write(r#"{"jsonrpc":"2.0","id":7,"method":"c"}"#).await;
+        assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "c", "an answered id is free again");
+    }
+
+    #[tokio::test]
+    async fn garbage_is_answered_to_a_client_and_never_to_a_server() {
+        for (role, answered) in [(Role::Accept, true), (Role::Connect, false)] {
+            let (far, mut partner, _task) = start(role);
+            let Far { mut lines, sink } = far;
+            let mut raw = sink.into_inner();
+            raw.write_all(b"not json\n{\"jsonrpc\":\"2.0\",\"method\":\"fine\"}\n").await.unwrap();
+            assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "fine", "the pipe goes on");
+            let from = Caller::legacy(None);
+            let note = Frame::notification("next", None);
+            partner.tx.send(Envelope::one_way(from, note)).await.unwrap();
+            let first = lines.next().await.unwrap().unwrap().unwrap();
+            assert_eq!(first.is_error() && first.body().unwrap().contains("-32700"), answered);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_call_causes_travels_on_its_stream_when_it_is_alone() {
+        let (mut far, mut partner, _task) = start(Role::Connect);
+        let caller = Caller::legacy(None);
+        let mut call = ask(&partner, &caller, request("1")).await;
+        far.read().await;
+        far.write(r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}"#).await;
+        far.write(r#"{"jsonrpc":"2.0","id":0,"method":"sampling/createMessage"}"#).await;
+        far.write(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#).await;
+        assert_eq!(call.recv().await.unwrap().frame.method(), "notifications/message");
+        let asked = call.recv().await.unwrap();
+        assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "notifications/tools/list_changed");
+        asked.reply.unwrap().answer(Frame::result("0", "{\"role\":\"user\"}"));
+        assert_eq!(far.read().await.body(), Some("{\"role\":\"user\"}"));
+        let _second = ask(&partner, &caller, request("2")).await;
+        far.read().await;
+        far.write(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#).await;
+        assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "roots/list", "two calls: nobody can tell");
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_call_ends_and_the_cancellation_crosses() {
+        let (mut far, partner, _task) = start(Role::Connect);
+        let caller = Caller::legacy(None);
+        let mut call = ask(&partner, &caller, request("1.0")).await;
+        let wire_id = far.read().await.id_text().to_string();
+        assert_ne!(wire_id, "1.0");
+        let cancel =
+            frame(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1.0,"reason":"r"}}"#);
+        partner.tx.send(Envelope::one_way(caller, cancel)).await.unwrap();
+        let crossed = far.read().await;
+        assert_eq!(crossed.body().unwrap(), format!(r#"{{"requestId":{wire_id},"reason":"r"}}"#));
+        assert!(call.recv().await.unwrap().frame.body().unwrap().contains("-32800"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_past_the_request_timeout_is_answered_and_cancelled() {
+        let (mut far, partner, _task) = start(Role::Connect);
+        let mut call = ask(&partner, &Caller::legacy(None), request("1")).await;
+        far.read().await;
+        assert!(call.recv().await.unwrap().frame.body().unwrap().contains("--request-timeout"));
+        assert_eq!(far.read().await.cancelled(), Some(&Id::Number(1)));
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_still_gets_the_answers_in_flight() {
+        let (mut far, mut partner, task) = start(Role::Accept);
+        far.write(r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#).await;
+        let asked = partner.rx.recv().await.unwrap();
+        let Far { mut lines, sink } = far;
+        // The halves of a duplex stream close together only by shutdown.
+        sink.into_inner().shutdown().await.unwrap();
+        asked.reply.unwrap().answer(Frame::result("1", "{}"));
+        assert_eq!(lines.next().await.unwrap().unwrap().unwrap().id_text(), "1");
+        assert!(partner.rx.recv().await.is_none());
+        drop(partner);
+        task.await.unwrap();
+    }
 }
