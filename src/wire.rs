@@ -1,1 +1,7 @@
 //! The wires: each is a function that starts tasks and works one end of a [`crate::peer::Peer::pair`].
+//!
+//! Owns nothing itself. A wire talks to the world on one side and to its peer on the other; it never knows which wire
+//! the partner is.
+
+pub mod child;
+pub mod stdio;

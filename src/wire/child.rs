@@ -1,0 +1,390 @@
+//! A stdio server that the bridge starts (connect).
+//!
+//! Owns the process: its start, its stderr, its end. Talks to the operating system and, through [`crate::pump`], to the
+//! partner. It never decides whether a new one is started; [`crate::registry`] does.
+//!
+//! The life of a child: spawn; frames both ways; the partner drops its peer, which closes the child's stdin; wait;
+//! SIGTERM to its process group; wait; SIGKILL. A child that ends by itself is reported to every call that waits, with
+//! its exit code and the last lines of its stderr.
+
+pub mod group;
+pub mod guard;
+
+use std::{
+    collections::VecDeque,
+    ffi::{OsStr, OsString},
+    io,
+    process::{ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::AsyncReadExt,
+    process::{ChildStderr, ChildStdin, ChildStdout, Command},
+    sync::{OwnedSemaphorePermit, oneshot, watch},
+    task::JoinHandle,
+};
+use tracing::{info, warn};
+
+use self::group::{Group, ended_by};
+use crate::{
+    config::{ChildSpec, PassEnv, StopLadder},
+    message::{Frame, FrameError},
+    peer::Peer,
+    pipe::{Ended, FrameSink, FrameSource, LineSink, Lines},
+    pump::{Rules, pump},
+    scope::Scope,
+};
+
+/// Lines of stderr that an error carries.
+const TAIL_LINES: usize = 10;
+
+/// Longest line of stderr that is kept or logged, in bytes. Stops a child from filling memory through its log.
+const STDERR_LINE: usize = 4 * 1024;
+
+/// After the child's exit, how long its stdout may still hold frames: a descendant can keep the pipe open for ever.
+const DRAIN: Duration = Duration::from_millis(250);
+
+/// After stdout closed, how long the exit code is awaited before calls are told without it.
+const EXIT_CODE: Duration = Duration::from_millis(500);
+
+/// How often an emptying process group is looked at.
+const GROUP_POLL: Duration = Duration::from_millis(20);
+
+/// Why a child could not be started. One line, with the next step.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// No such program.
+    #[error("cannot start {program:?}: not found in PATH ({path}); give its full path, or set PATH with --env")]
+    NotFound {
+        /// As typed.
+        program: OsString,
+        /// What was searched.
+        path: String,
+    },
+    /// The working directory is none.
+    #[error("cannot start {program:?}: the directory of --cwd, {cwd:?}, cannot be entered: {source}")]
+    Cwd {
+        /// As typed.
+        program: OsString,
+        /// As typed.
+        cwd: std::path::PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refused.
+    #[error("cannot start {program:?}: {source}; check that the file is executable")]
+    Refused {
+        /// As typed.
+        program: OsString,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// How a child ended.
+#[derive(Debug, Clone)]
+pub struct Exit {
+    /// `exited with code 3`, `was killed by signal 9`.
+    pub how: String,
+    /// The code, when it ended by itself.
+    pub code: Option<i32>,
+    /// The signal, when one ended it.
+    pub signal: Option<i32>,
+    /// From start to end.
+    pub lived: Duration,
+    /// Whether the bridge had asked it to end.
+    pub asked: bool,
+}
+
+/// Checks that the program can be found, without starting it.
+pub fn resolve(spec: &ChildSpec) -> Result<std::path::PathBuf, SpawnError> {
+    let program = spec.program.clone();
+    if let Some(cwd) = &spec.cwd {
+        std::fs::read_dir(cwd).map_err(|source| SpawnError::Cwd {
+            program: program.clone(),
+            cwd: cwd.clone(),
+            source,
+        })?;
+    }
+    let path = spec
+        .env
+        .iter()
+        .rev()
+        .find(|(name, _)| is_path(name))
+        .map(|(_, value)| OsString::from(value.expose()))
+        .or_else(|| std::env::var_os("PATH"))
+        .unwrap_or_default();
+    let cwd = spec.cwd.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+    which::which_in(&spec.program, Some(&path), cwd)
+        .map_err(|_| SpawnError::NotFound { program, path: path.to_string_lossy().into_owned() })
+}
+
+fn is_path(name: &str) -> bool {
+    if cfg!(windows) { name.eq_ignore_ascii_case("PATH") } else { name == "PATH" }
+}
+
+/// Starts the server and pumps until its partner drops the peer or it ends by itself. The handle gives its end, after
+/// no process of its group is left. `starting` is held until the child's first frame: it bounds concurrent starts.
+pub fn open(
+    spec: &ChildSpec,
+    mark: Option<&str>,
+    max_line: usize,
+    peer: Peer,
+    rules: Rules,
+    starting: Option<OwnedSemaphorePermit>,
+    scope: &Scope,
+) -> Result<JoinHandle<Exit>, SpawnError> {
+    let program = resolve(spec)?;
+    let refused = |source| SpawnError::Refused { program: spec.program.clone(), source };
+    let mut group = Group::spawn(command(spec, &program, mark)).map_err(refused)?;
+    let (stdin, stdout, stderr) = group.pipes().map_err(refused)?;
+
+    let tail = Arc::new(Tail::default());
+    let (closed_tx, closed_rx) = oneshot::channel();
+    let (exit_tx, exit_rx) = watch::channel(None);
+    scope.spawn(read_stderr(stderr, rules.name.clone(), tail.clone()));
+    let source = ChildSource {
+        lines: Lines::new(stdout, max_line),
+        name: rules.name.clone(),
+        exit: exit_rx,
+        drain_until: None,
+        tail,
+        starting,
+    };
+    let sink = ChildSink { lines: LineSink::new(stdin), _closed: closed_tx };
+    let name = rules.name.clone();
+    let pumping = scope.spawn(async move { pump(source, sink, peer, rules).await });
+    let ladder = spec.stop;
+    Ok(scope.spawn(async move {
+        let exit = supervise(group, closed_rx, ladder, &name, exit_tx).await;
+        // The partner may still hold the dead child's peer; that is its affair.
+        drop(pumping);
+        exit
+    }))
+}
+
+fn command(spec: &ChildSpec, program: &std::path::Path, mark: Option<&str>) -> Command {
+    let mut command = Command::new(program);
+    command.args(&spec.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| !passes(&spec.pass_env, name)) {
+        command.env_remove(name);
+    }
+    command.envs(spec.env.iter().map(|(name, value)| (name, value.expose())));
+    if let Some(mark) = mark.filter(|mark| !mark.is_empty()) {
+        command.env(guard::MARK, mark);
+    }
+    if let Some(cwd) = &spec.cwd {
+        command.current_dir(cwd);
+    }
+    command
+}
+
+/// Whether a variable of the bridge is the child's business. The bridge's own never are: they may hold tokens.
+fn passes(rule: &PassEnv, name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    if name == guard::MARK {
+        return true; // A bridge above this one still answers for what is started here.
+    }
+    if name.starts_with("MCP_BRIDGE_") {
+        return false;
+    }
+    match rule {
+        PassEnv::All => true,
+        PassEnv::Only(list) => list.iter().any(|entry| match entry.strip_suffix('*') {
+            Some(prefix) => name.starts_with(prefix),
+            None => name == *entry,
+        }),
+    }
+}
+
+/// Waits for the end, or brings it about when stdin was closed; then clears what is left of the group.
+async fn supervise(
+    mut group: Group,
+    closed: oneshot::Receiver<()>,
+    ladder: StopLadder,
+    name: &str,
+    tell: watch::Sender<Option<Exit>>,
+) -> Exit {
+    let started = Instant::now();
+    let (status, asked) = tokio::select! {
+        status = group.wait() => (status, false),
+        _ = closed => (climb(&mut group, ladder, name).await, true),
+    };
+    let exit = Exit::read(status, started.elapsed(), asked);
+    if asked {
+        info!(name, "the server {} after its input was closed", exit.how);
+    } else {
+        warn!(name, "the server {}", exit.how);
+    }
+    tell.send_replace(Some(exit.clone()));
+    clear(&mut group, ladder.after_term).await;
+    exit
+}
+
+/// Close stdin (done), wait, SIGTERM, wait, SIGKILL.
+async fn climb(group: &mut Group, ladder: StopLadder, name: &str) -> io::Result<ExitStatus> {
+    if let Ok(status) = tokio::time::timeout(ladder.after_close, group.wait()).await {
+        return status;
+    }
+    info!(name, "the server goes on after its input was closed; asking it to end");
+    group.terminate();
+    if let Ok(status) = tokio::time::timeout(ladder.after_term, group.wait()).await {
+        return status;
+    }
+    warn!(name, "the server does not end when asked; killing it");
+    group.kill();
+    group.wait().await
+}
+
+/// Ends the descendants that outlived the leader.
+async fn clear(group: &mut Group, patience: Duration) {
+    group.terminate();
+    let deadline = tokio::time::Instant::now() + patience;
+    while group.is_alive() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(GROUP_POLL).await;
+    }
+    if group.is_alive() {
+        group.kill();
+    }
+    group.forget();
+}
+
+impl Exit {
+    fn read(status: io::Result<ExitStatus>, lived: Duration, asked: bool) -> Exit {
+        let (code, signal) = match &status {
+            Ok(status) => (status.code(), ended_by(*status)),
+            Err(_) => (None, None),
+        };
+        let how = match (&status, code, signal) {
+            (Err(error), _, _) => format!("is gone ({error})"),
+            (_, Some(code), _) => format!("exited with code {code}"),
+            (_, None, Some(signal)) => format!("was killed by signal {signal}"),
+            (_, None, None) => "ended".to_string(),
+        };
+        Exit { how, code, signal, lived, asked }
+    }
+}
+
+/// The last lines of stderr.
+#[derive(Debug, Default)]
+struct Tail {
+    lines: Mutex<VecDeque<String>>,
+    complete: tokio::sync::Notify,
+}
+
+impl Tail {
+    fn push(&self, line: String) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == TAIL_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    fn last(&self) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}
+
+/// Logs stderr line by line until it closes. A line that is too long is cut, the rest of it skipped.
+async fn read_stderr(mut stderr: ChildStderr, name: Arc<str>, tail: Arc<Tail>) {
+    let mut line: Vec<u8> = Vec::new();
+    let mut chunk = [0; 1024];
+    loop {
+        // Ends when the last holder of the pipe closes it; an error is an end, too.
+        let read = stderr.read(&mut chunk).await.unwrap_or(0);
+        for byte in chunk.get(..read).unwrap_or_default() {
+            match byte {
+                b'\n' => log_line(&mut line, &name, &tail),
+                _ if line.len() < STDERR_LINE => line.push(*byte),
+                _ => {}
+            }
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    log_line(&mut line, &name, &tail);
+    tail.complete.notify_one();
+}
+
+fn log_line(line: &mut Vec<u8>, name: &str, tail: &Tail) {
+    let text = String::from_utf8_lossy(line.trim_ascii_end());
+    if !text.is_empty() {
+        // Control characters would let a server forge log lines or drive a terminal.
+        let text: String = text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
+        info!(target: "mcp_bridge::server", name, "{text}");
+        tail.push(text);
+    }
+    *line = Vec::new();
+}
+
+struct ChildSource {
+    lines: Lines<ChildStdout>,
+    name: Arc<str>,
+    exit: watch::Receiver<Option<Exit>>,
+    /// Set when the child has exited.
+    drain_until: Option<tokio::time::Instant>,
+    tail: Arc<Tail>,
+    starting: Option<OwnedSemaphorePermit>,
+}
+
+impl ChildSource {
+    async fn line(&mut self) -> Option<Result<Frame, FrameError>> {
+        // A read error is the end of the stream, as the closed pipe that it stands for.
+        self.lines.next().await.ok().flatten()
+    }
+}
+
+impl FrameSource for ChildSource {
+    async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
+        let frame = loop {
+            if let Some(deadline) = self.drain_until {
+                break tokio::time::timeout_at(deadline, self.line()).await.ok().flatten();
+            }
+            let mut exit = self.exit.clone();
+            tokio::select! {
+                frame = self.line() => break frame,
+                _ = exit.wait_for(Option::is_some) => {}
+            }
+            self.drain_until = Some(tokio::time::Instant::now() + DRAIN);
+        };
+        self.starting = None;
+        frame
+    }
+
+    async fn end(&mut self) -> Ended {
+        let exited = tokio::time::timeout(EXIT_CODE, self.exit.wait_for(Option::is_some)).await;
+        let exit = exited.ok().and_then(|exit| exit.ok()?.clone());
+        // What the child wrote last is the likeliest reason.
+        let _ = tokio::time::timeout(DRAIN, self.tail.complete.notified()).await;
+        let stderr = self.tail.last();
+        let how = exit.as_ref().map_or("closed its output", |exit| &exit.how);
+        let message = match stderr.last() {
+            Some(line) if exit.as_ref().is_some_and(|exit| !exit.asked) => {
+                format!("the server {} {how}; its last words: {line}", self.name)
+            }
+            _ => format!("the server {} {how}", self.name),
+        };
+        let data = serde_json::json!({
+            "exitCode": exit.as_ref().and_then(|exit| exit.code),
+            "signal": exit.as_ref().and_then(|exit| exit.signal),
+            "stderr": stderr,
+        });
+        Ended { message, data: Some(data) }
+    }
+}
+
+struct ChildSink {
+    lines: LineSink<ChildStdin>,
+    /// Dropped together with stdin: tells the supervisor that the child has been asked to end.
+    _closed: oneshot::Sender<()>,
+}
+
+impl FrameSink for ChildSink {
+    async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
+        self.lines.write(frames).await
+    }
+}
