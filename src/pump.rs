@@ -52,7 +52,16 @@ pub enum Role {
     /// each other's errors for ever.
     Connect,
     /// We are the client of several callers at once: ids are restamped, and nobody is waited for.
-    ConnectShared,
+    ConnectShared {
+        /// Whether callers have a session, so that the server's requests can be put to the caller of a lone call.
+        sessions: bool,
+    },
+}
+
+impl Role {
+    fn is_shared(self) -> bool {
+        matches!(self, Role::ConnectShared { .. })
+    }
 }
 
 /// Pumps until both directions are done: the far end closed and the partner has nothing more to say, or will not be
@@ -62,7 +71,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
     let shared = Shared {
         own: Caller::legacy(None),
         table: Mutex::new(Table {
-            pending: Pending::new(if rules.role == Role::ConnectShared { Ids::Restamp } else { Ids::Keep }),
+            pending: Pending::new(if rules.role.is_shared() { Ids::Restamp } else { Ids::Keep }),
             asked: HashSet::new(),
             ended: None,
         }),
@@ -84,7 +93,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
             }
             () = &mut write => match shared.rules.role {
                 Role::Accept => Ended { message: "the client's side was closed".into(), data: None },
-                Role::Connect | Role::ConnectShared => read.await,
+                Role::Connect | Role::ConnectShared { .. } => read.await,
             },
         }
     };
@@ -212,7 +221,7 @@ impl<R: FrameSource> Reading<'_, R> {
     async fn garbage(&self, error: FrameError) -> bool {
         match self.shared.rules.role {
             Role::Accept => self.shared.say(Frame::error("null", error.code(), &error.to_string(), None)).await,
-            Role::Connect | Role::ConnectShared => {
+            Role::Connect | Role::ConnectShared { .. } => {
                 warn!(name = %self.shared.rules.name, "dropped what is no message: {error}");
                 true
             }
@@ -273,19 +282,35 @@ impl<R: FrameSource> Reading<'_, R> {
         }
     }
 
-    /// What names no call: to the call that is alone in flight if it is of a kind that calls cause, else to the
-    /// partner, who knows where it goes.
+    /// What names no call: to the call that accounts for it, if that can be told, else to the partner, who knows where
+    /// it goes.
     async fn unsolicited(&self, envelope: Envelope) -> bool {
-        let caused = envelope.reply.is_some() || envelope.frame.method() == "notifications/message";
-        let only = if caused { self.shared.table().pending.only_call().map(Reply::updates) } else { None };
+        let only = self.cause(&envelope);
         match only {
             Some(updates) => self.update(updates, envelope).await,
             None => self.tx.send(envelope).await.is_ok(),
         }
     }
 
+    /// The call that made the server say this: only log lines and requests have one, and only a call that is alone in
+    /// flight, or on a shared server a caller that is, can be held to account.
+    fn cause(&self, envelope: &Envelope) -> Option<Updates> {
+        let is_request = envelope.reply.is_some();
+        if !is_request && envelope.frame.method() != "notifications/message" {
+            return None;
+        }
+        let table = self.shared.table();
+        match self.shared.rules.role {
+            Role::Accept => None,
+            Role::Connect => table.pending.only_call(),
+            Role::ConnectShared { sessions } if is_request && !sessions => None,
+            Role::ConnectShared { .. } => table.pending.only_caller(),
+        }
+        .map(Reply::updates)
+    }
+
     async fn update(&self, updates: Updates, envelope: Envelope) -> bool {
-        if self.shared.rules.role == Role::ConnectShared {
+        if self.shared.rules.role.is_shared() {
             if updates.try_send(envelope) == Err(NotTaken::Full) {
                 self.cut_off(&updates);
             }

@@ -1,15 +1,60 @@
-//! Which server a caller talks to: the only place that knows about own, shared and pooled servers.
+//! Which server a caller talks to: the only place that knows about own, shared and stateless servers.
 //!
-//! Owns the limits on sessions and spawns, the back-off of a server that keeps crashing, and readiness. Talks to the
-//! wires below. It never sees a transport of the client's side.
+//! Owns the limits on sessions and starts, the back-off of a server that keeps crashing, and readiness. Talks to the
+//! wires that connect. It never sees a transport of the client's side.
 
-use std::{sync::Arc, time::Duration};
+mod backoff;
+mod shared;
 
-use crate::peer::{Caller, Peer};
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
+
+use self::{backoff::Backoff, shared::Hub};
+use crate::{
+    config::{ChildSpec, Limits, Sharing},
+    peer::{Caller, Envelope, PEER_CAPACITY, Peer},
+    pump::{Role, Rules},
+    scope::Scope,
+    wire::child::{self, Exit, SpawnError},
+};
+
+/// How long a refused client is told to wait when all sessions are in use.
+const FULL_RETRY: Duration = Duration::from_secs(5);
 
 /// Hands out servers.
 #[derive(Debug)]
-pub struct Registry {}
+pub struct Registry {
+    server: Server,
+    sharing: Sharing,
+    limits: Limits,
+    scope: Scope,
+    sessions: Arc<Semaphore>,
+    hub: tokio::sync::Mutex<Option<Hub>>,
+    readiness: Arc<Readiness>,
+}
+
+/// Makes the peer of a session; for tests.
+type Script = dyn Fn(&Arc<Caller>) -> Peer + Send + Sync;
+
+/// What stands behind the registry.
+enum Server {
+    Child(Arc<Children>),
+    /// Tests put a script here.
+    Scripted(Arc<Script>),
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Server::Child(children) => f.debug_tuple("Child").field(&children.spec.name).finish(),
+            Server::Scripted(_) => f.write_str("Scripted"),
+        }
+    }
+}
 
 /// Why no server can be had.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +66,7 @@ pub enum OpenError {
         limit: usize,
     },
     /// The server crashed too often; it is left alone for a while.
-    #[error("the server keeps crashing ({last}); next start in {} s", .retry_after.as_secs())]
+    #[error("the server keeps crashing (it {last}); next start in {} s", .retry_after.as_secs().max(1))]
     BackingOff {
         /// Until the next start.
         retry_after: Duration,
@@ -29,23 +74,216 @@ pub enum OpenError {
         last: String,
     },
     /// The server cannot be started.
-    #[error("{0}")]
-    Start(String),
+    #[error(transparent)]
+    Start(#[from] SpawnError),
+    /// A shared server gave no usable answer to the bridge's own `initialize`.
+    #[error("the server cannot be initialized: {0}")]
+    Handshake(String),
     /// The bridge is shutting down.
     #[error("the bridge is shutting down")]
     Draining,
 }
 
+impl OpenError {
+    /// When it makes sense to try again: `Retry-After`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            OpenError::Full { .. } => Some(FULL_RETRY),
+            OpenError::BackingOff { retry_after, .. } => Some(*retry_after),
+            OpenError::Draining => Some(Duration::from_secs(1)),
+            OpenError::Start(_) | OpenError::Handshake(_) => None,
+        }
+    }
+}
+
 impl Registry {
-    /// A server for one session. The peer's end of `tx` reaches the server; `rx` gives what the server says outside of
-    /// any call. Dropping the peer (and every [`crate::peer::Reply`]) ends the session's server.
+    /// A registry whose servers are children. `mark` is the guard's (see [`child::guard`]).
+    pub fn children(
+        spec: ChildSpec,
+        sharing: Sharing,
+        limits: &Limits,
+        mark: Option<String>,
+        scope: &Scope,
+    ) -> Arc<Registry> {
+        let readiness = Arc::new(Readiness::default());
+        let children = Children {
+            spec,
+            mark,
+            limits: limits.clone(),
+            scope: scope.clone(),
+            starting: Arc::new(Semaphore::new(limits.max_spawning)),
+            readiness: readiness.clone(),
+        };
+        Registry::new(Server::Child(Arc::new(children)), sharing, limits, scope, readiness)
+    }
+
+    /// A registry for tests: `server` makes the peer of each session.
+    pub fn scripted(
+        server: impl Fn(&Arc<Caller>) -> Peer + Send + Sync + 'static,
+        sharing: Sharing,
+        limits: &Limits,
+        scope: &Scope,
+    ) -> Arc<Registry> {
+        let readiness = Arc::new(Readiness::default());
+        Registry::new(Server::Scripted(Arc::new(server)), sharing, limits, scope, readiness)
+    }
+
+    fn new(
+        server: Server,
+        sharing: Sharing,
+        limits: &Limits,
+        scope: &Scope,
+        readiness: Arc<Readiness>,
+    ) -> Arc<Registry> {
+        Arc::new(Registry {
+            server,
+            sharing,
+            limits: limits.clone(),
+            scope: scope.clone(),
+            sessions: Arc::new(Semaphore::new(limits.max_sessions)),
+            hub: tokio::sync::Mutex::new(None),
+            readiness,
+        })
+    }
+
+    /// How sessions share servers.
+    pub fn sharing(&self) -> Sharing {
+        self.sharing
+    }
+
+    /// A server for one session. What goes into the peer's `tx` reaches the server; `rx` gives what the server says
+    /// outside of any call, and ends when the server is gone. Dropping the peer (and every [`crate::peer::Reply`])
+    /// ends the session.
     pub async fn open(&self, caller: &Arc<Caller>) -> Result<Peer, OpenError> {
-        let _ = caller;
-        Err(OpenError::Draining)
+        if self.scope.is_stopped() {
+            return Err(OpenError::Draining);
+        }
+        let full = || OpenError::Full { limit: self.limits.max_sessions };
+        let place = self.sessions.clone().try_acquire_owned().map_err(|_| full())?;
+        match self.sharing {
+            Sharing::Own => match &self.server {
+                Server::Scripted(server) => Ok(server(caller)),
+                Server::Child(children) => {
+                    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+                    let exit = children.start(ours, Role::Connect).await?;
+                    // The place is free again when no process of the session is left.
+                    self.scope.spawn(async move {
+                        exit.await.ok();
+                        drop(place);
+                    });
+                    Ok(theirs)
+                }
+            },
+            Sharing::Shared | Sharing::Stateless => {
+                let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+                self.with_hub(|hub| hub.join(caller.clone(), ours, place)).await?;
+                Ok(theirs)
+            }
+        }
+    }
+
+    /// The way in for an exchange that stands alone (`--stateless`): a server that the bridge initialized itself.
+    pub async fn outbox(&self, _caller: &Arc<Caller>) -> Result<mpsc::Sender<Envelope>, OpenError> {
+        if self.scope.is_stopped() {
+            return Err(OpenError::Draining);
+        }
+        self.with_hub(Hub::outbox).await
     }
 
     /// Whether a server can be had now, for `/readyz`; the text says why not.
     pub fn ready(&self) -> Result<(), String> {
-        Err("not started".into())
+        if self.scope.is_stopped() {
+            return Err(OpenError::Draining.to_string());
+        }
+        self.readiness.check()
+    }
+
+    /// Works with the living hub; starts one when there is none.
+    async fn with_hub<T>(&self, work: impl FnOnce(&Hub) -> T) -> Result<T, OpenError> {
+        // Held across the start on purpose: whoever comes second waits for the one server that all share.
+        let mut slot = self.hub.lock().await;
+        if slot.as_ref().is_none_or(Hub::is_gone) {
+            let back = match &self.server {
+                Server::Scripted(server) => server(&Caller::legacy(None)),
+                Server::Child(children) => {
+                    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+                    let sessions = self.sharing == Sharing::Shared;
+                    children.start(ours, Role::ConnectShared { sessions }).await?;
+                    theirs
+                }
+            };
+            let hub = match self.sharing {
+                Sharing::Stateless => Hub::stateless(back, &self.scope).await.map_err(OpenError::Handshake)?,
+                Sharing::Own | Sharing::Shared => Hub::sessions(back, &self.scope),
+            };
+            *slot = Some(hub);
+        }
+        slot.as_ref().map(work).ok_or(OpenError::Draining)
+    }
+}
+
+/// Starts stdio servers, as often as they are worth it.
+struct Children {
+    spec: ChildSpec,
+    mark: Option<String>,
+    limits: Limits,
+    scope: Scope,
+    /// Bounds how many children are between their start and their first frame.
+    starting: Arc<Semaphore>,
+    readiness: Arc<Readiness>,
+}
+
+impl Children {
+    async fn start(self: &Arc<Self>, peer: Peer, role: Role) -> Result<JoinHandle<Exit>, OpenError> {
+        self.readiness
+            .backoff
+            .check(now())
+            .map_err(|(retry_after, last)| OpenError::BackingOff { retry_after, last })?;
+        let starting = self.starting.clone().acquire_owned().await.map_err(|_| OpenError::Draining)?;
+        let rules = Rules {
+            name: self.spec.name.as_str().into(),
+            speaker: Caller::legacy(None),
+            role,
+            max_in_flight: self.limits.max_in_flight,
+            request_timeout: self.limits.request_timeout,
+            linger: self.limits.grace,
+        };
+        let max_line = self.limits.max_message;
+        let opened = child::open(&self.spec, self.mark.as_deref(), max_line, peer, rules, Some(starting), &self.scope);
+        self.readiness.started(opened.as_ref().err());
+        let ended = opened?;
+        let readiness = self.readiness.clone();
+        Ok(self.scope.spawn(async move {
+            let exit = ended.await.unwrap_or_else(|_| Exit::lost());
+            readiness.backoff.ended(&exit, now());
+            exit
+        }))
+    }
+}
+
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Whether a server can be had.
+#[derive(Debug, Default)]
+struct Readiness {
+    backoff: Backoff,
+    /// Why the last start failed; empty when it did not.
+    failed: std::sync::Mutex<String>,
+}
+
+impl Readiness {
+    fn started(&self, error: Option<&SpawnError>) {
+        let mut failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *failed = error.map(ToString::to_string).unwrap_or_default();
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        if !failed.is_empty() {
+            return Err(failed);
+        }
+        self.backoff.check(now()).map_err(|(retry_after, last)| OpenError::BackingOff { retry_after, last }.to_string())
     }
 }

@@ -252,6 +252,11 @@ async fn clear(group: &mut Group, patience: Duration) {
 }
 
 impl Exit {
+    /// The end of a child whose watcher was lost.
+    pub fn lost() -> Exit {
+        Exit { how: "is gone".into(), code: None, signal: None, lived: Duration::ZERO, asked: false }
+    }
+
     fn read(status: io::Result<ExitStatus>, lived: Duration, asked: bool) -> Exit {
         let (code, signal) = match &status {
             Ok(status) => (status.code(), ended_by(*status)),

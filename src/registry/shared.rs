@@ -1,0 +1,370 @@
+//! One server for many callers (`--shared`, `--stateless`).
+//!
+//! Owns who has joined, who subscribed to what, and the server's answer to `initialize`. Talks to the shared server's
+//! peer below and to each member's peer above. It never restamps ids or tokens; the pump of the shared server does.
+//!
+//! What a member says goes through its own task, so that members wait for the server but never for each other. What
+//! the server says outside of any call goes to whom it belongs, and never waits: a member that reads too slowly is cut
+//! off.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tracing::{debug, warn};
+
+use crate::{
+    message::{Frame, Kind, code},
+    peer::{Caller, CallerId, Envelope, PEER_CAPACITY, Peer, Reply},
+    scope::Scope,
+};
+
+/// The newest legacy revision; what the bridge offers when it initializes a server itself.
+const NEWEST: &str = "2025-11-25";
+
+/// The legacy revisions, as an answer to `initialize` may name them.
+const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST];
+
+/// A running shared server. Clones are the same one.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+    scope: Scope,
+    /// The way in for exchanges that stand alone; `Some` for a stateless hub.
+    lone: Option<mpsc::Sender<Envelope>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    back: mpsc::Sender<Envelope>,
+    members: Mutex<HashMap<CallerId, Member>>,
+    handshake: watch::Sender<Handshake>,
+    stateless: bool,
+}
+
+#[derive(Debug)]
+struct Member {
+    tx: mpsc::Sender<Envelope>,
+    caller: Arc<Caller>,
+    subscriptions: HashSet<String>,
+}
+
+/// How far the one handshake with the server has come.
+#[derive(Debug, Clone)]
+enum Handshake {
+    /// Nobody has asked yet.
+    Open,
+    /// Somebody's `initialize` is on its way.
+    Running,
+    /// The server's result, as JSON text, and whether `notifications/initialized` was sent.
+    Done { result: Arc<str>, announced: bool },
+}
+
+/// The one parameter of the subscription methods that matters here.
+#[derive(Deserialize)]
+struct Uri {
+    uri: String,
+}
+
+impl Hub {
+    /// A server whose first caller initializes it.
+    pub fn sessions(back: Peer, scope: &Scope) -> Hub {
+        Hub::start(back, scope, false)
+    }
+
+    /// A server that the bridge initializes, for callers without a session.
+    pub async fn stateless(back: Peer, scope: &Scope) -> Result<Hub, String> {
+        let mut hub = Hub::start(back, scope, true);
+        let caller = Caller::legacy(None);
+        let params = serde_json::json!({
+            "protocolVersion": NEWEST,
+            "capabilities": {},
+            "clientInfo": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+        });
+        let request = Frame::request(&crate::message::Id::Number(0), "initialize", Some(&params.to_string()));
+        let answer = hub.shared.ask(&caller, request).await;
+        let result = answer.as_ref().filter(|frame| !frame.is_error()).and_then(Frame::body);
+        let Some(result) = result else {
+            return Err(answer.as_ref().and_then(Frame::body).unwrap_or("it gave no answer").to_string());
+        };
+        hub.shared.handshake.send_replace(Handshake::Done { result: result.into(), announced: true });
+        let initialized = Frame::notification("notifications/initialized", None);
+        hub.shared.forward(Envelope::one_way(caller, initialized)).await;
+
+        let (tx, rx) = mpsc::channel(PEER_CAPACITY);
+        hub.scope.spawn(serve_lone(hub.shared.clone(), rx));
+        hub.lone = Some(tx);
+        Ok(hub)
+    }
+
+    fn start(back: Peer, scope: &Scope, stateless: bool) -> Hub {
+        let Peer { tx, rx, home: _ } = back;
+        let shared = Arc::new(Shared {
+            back: tx,
+            members: Mutex::new(HashMap::new()),
+            handshake: watch::Sender::new(Handshake::Open),
+            stateless,
+        });
+        scope.spawn(hand_out(shared.clone(), rx));
+        Hub { shared, scope: scope.clone(), lone: None }
+    }
+
+    /// Whether the server has ended.
+    pub fn is_gone(&self) -> bool {
+        self.shared.back.is_closed()
+    }
+
+    /// Lets a session in. It leaves when its partner drops the other end of `peer`.
+    pub fn join(&self, caller: Arc<Caller>, peer: Peer, place: OwnedSemaphorePermit) {
+        let Peer { tx, rx, home: _ } = peer;
+        let member = Member { tx, caller: caller.clone(), subscriptions: HashSet::new() };
+        self.shared.members().insert(caller.id, member);
+        let shared = self.shared.clone();
+        self.scope.spawn(async move {
+            serve_member(&shared, &caller, rx).await;
+            shared.leave(&caller).await;
+            drop(place);
+        });
+    }
+
+    /// The way in for an exchange that stands alone.
+    pub fn outbox(&self) -> mpsc::Sender<Envelope> {
+        // A hub of sessions has no such way in; its own inbox refuses nothing that matters.
+        self.lone.clone().unwrap_or_else(|| self.shared.back.clone())
+    }
+}
+
+impl Shared {
+    fn members(&self) -> MutexGuard<'_, HashMap<CallerId, Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To the server. Waits while it is slow: that slows down the one who asks.
+    async fn forward(&self, envelope: Envelope) {
+        if self.back.send(envelope).await.is_err() {
+            // The reply in the envelope, if any, was dropped and has answered.
+            debug!("the shared server is gone");
+        }
+    }
+
+    /// Asks the server on the bridge's own account; `None` when it is gone.
+    async fn ask(&self, caller: &Arc<Caller>, request: Frame) -> Option<Frame> {
+        let (tx, mut answers) = mpsc::channel(8);
+        let reply = Reply::on(tx, &request, caller).await.ok()?;
+        self.forward(Envelope { from: caller.clone(), frame: request, reply: Some(reply) }).await;
+        loop {
+            let envelope = answers.recv().await?;
+            if matches!(envelope.frame.kind(), Kind::Response(_)) {
+                return Some(envelope.frame);
+            }
+        }
+    }
+
+    /// Answers `initialize` from the first result; the first caller's own goes to the server.
+    async fn initialize(&self, from: &Arc<Caller>, frame: Frame, reply: Reply) {
+        let mut watching = self.handshake.subscribe();
+        loop {
+            let mut first = false;
+            self.handshake.send_if_modified(|state| {
+                first = matches!(state, Handshake::Open);
+                if first {
+                    *state = Handshake::Running;
+                }
+                first
+            });
+            if first {
+                return self.first_initialize(from, frame, reply).await;
+            }
+            if let Handshake::Done { result, .. } = &*watching.borrow_and_update() {
+                return reply.answer(Frame::result("0", &self.negotiated(result, &frame)));
+            }
+            if watching.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn first_initialize(&self, from: &Arc<Caller>, frame: Frame, reply: Reply) {
+        let Some(answer) = self.ask(from, frame).await else {
+            self.handshake.send_replace(Handshake::Open);
+            return; // The dropped reply answers.
+        };
+        let next = match answer.body() {
+            Some(result) if !answer.is_error() => Handshake::Done { result: result.into(), announced: false },
+            _ => Handshake::Open,
+        };
+        self.handshake.send_replace(next);
+        reply.answer(answer);
+    }
+
+    /// A lone exchange speaks the revision that it asks for, since nothing of a session depends on it.
+    fn negotiated(&self, result: &str, request: &Frame) -> String {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version<'a> {
+            protocol_version: &'a str,
+        }
+        let asked = request.body().and_then(|body| serde_json::from_str::<Version>(body).ok());
+        let given = serde_json::from_str::<Version>(result).ok();
+        match (asked, given) {
+            (Some(asked), Some(given)) if self.stateless && REVISIONS.contains(&asked.protocol_version) => {
+                result.replacen(given.protocol_version, asked.protocol_version, 1)
+            }
+            _ => result.to_string(),
+        }
+    }
+
+    /// Whether this `notifications/initialized` is the one that the server is to see.
+    fn announce(&self) -> bool {
+        self.handshake.send_if_modified(|state| match state {
+            Handshake::Done { announced, .. } => !std::mem::replace(announced, true),
+            Handshake::Open | Handshake::Running => false,
+        })
+    }
+
+    /// Notes a subscription, or its end. Says whether the server has to know: for the first and the last of a URI.
+    fn subscribe(&self, caller: &Caller, uri: &str, on: bool) -> bool {
+        let mut members = self.members();
+        let others = members.values().any(|m| m.caller.id != caller.id && m.subscriptions.contains(uri));
+        if let Some(member) = members.get_mut(&caller.id) {
+            if on {
+                member.subscriptions.insert(uri.to_string());
+            } else {
+                member.subscriptions.remove(uri);
+            }
+        }
+        !others
+    }
+
+    /// Forgets a member and ends the subscriptions that only it had.
+    async fn leave(&self, caller: &Arc<Caller>) {
+        let left = self.members().remove(&caller.id).map(|member| member.subscriptions).unwrap_or_default();
+        let alone = left.into_iter().filter(|uri| !self.members().values().any(|m| m.subscriptions.contains(uri)));
+        for uri in alone.collect::<Vec<_>>() {
+            let params = serde_json::json!({ "uri": uri }).to_string();
+            let request = Frame::request(&crate::message::Id::Number(0), "resources/unsubscribe", Some(&params));
+            self.ask(caller, request).await;
+        }
+    }
+
+    /// Those who are to hear a notification that belongs to no call.
+    fn entitled(&self, frame: &Frame) -> Vec<(CallerId, mpsc::Sender<Envelope>)> {
+        let members = self.members();
+        let to_all = matches!(
+            frame.method(),
+            "notifications/tools/list_changed"
+                | "notifications/prompts/list_changed"
+                | "notifications/resources/list_changed"
+                | "notifications/cancelled"
+        );
+        let updated = (frame.method() == "notifications/resources/updated")
+            .then(|| frame.body().and_then(|body| serde_json::from_str::<Uri>(body).ok()))
+            .flatten();
+        let alone = members.len() == 1;
+        members
+            .iter()
+            .filter(|(_, member)| match &updated {
+                Some(Uri { uri }) => subscribed(&member.subscriptions, uri),
+                None => to_all || alone,
+            })
+            .map(|(id, member)| (*id, member.tx.clone()))
+            .collect()
+    }
+}
+
+/// A subscription covers the resource and what lies below it (2025-11-25, Resources, Subscriptions: an update may name
+/// a sub-resource).
+fn subscribed(subscriptions: &HashSet<String>, uri: &str) -> bool {
+    subscriptions.contains(uri)
+        || subscriptions
+            .iter()
+            .any(|s| uri.strip_prefix(s.as_str()).is_some_and(|rest| s.ends_with('/') || rest.starts_with('/')))
+}
+
+/// Serves one session until it leaves.
+async fn serve_member(shared: &Shared, caller: &Arc<Caller>, mut rx: mpsc::Receiver<Envelope>) {
+    while let Some(Envelope { from, frame, reply }) = rx.recv().await {
+        match (frame.method(), reply) {
+            ("initialize", Some(reply)) => shared.initialize(&from, frame, reply).await,
+            ("notifications/initialized", None) => {
+                if shared.announce() {
+                    shared.forward(Envelope::one_way(from, frame)).await;
+                }
+            }
+            (method @ ("resources/subscribe" | "resources/unsubscribe"), Some(reply)) => {
+                let uri = frame.body().and_then(|body| serde_json::from_str::<Uri>(body).ok());
+                let on = method == "resources/subscribe";
+                // A subscription goes to the server each time: only the server can say that there is no such resource.
+                if uri.is_none_or(|Uri { uri }| shared.subscribe(caller, &uri, on) || on) {
+                    shared.forward(Envelope { from, frame, reply: Some(reply) }).await;
+                } else {
+                    reply.answer(Frame::result("0", "{}"));
+                }
+            }
+            (_, reply) => shared.forward(Envelope { from, frame, reply }).await,
+        }
+    }
+}
+
+/// Serves exchanges that stand alone. Ends with the hub.
+async fn serve_lone(shared: Arc<Shared>, mut rx: mpsc::Receiver<Envelope>) {
+    while let Some(Envelope { from, frame, reply }) = rx.recv().await {
+        match (frame.method(), reply) {
+            ("initialize", Some(reply)) => shared.initialize(&from, frame, reply).await,
+            ("notifications/initialized" | "notifications/roots/list_changed", None) => {}
+            (method @ ("resources/subscribe" | "resources/unsubscribe" | "logging/setLevel"), Some(reply)) => {
+                let text = format!("{method} needs a session, and this bridge runs with --stateless: start it without");
+                reply.fail(code::METHOD_NOT_FOUND, &text, None);
+            }
+            (_, reply) => shared.forward(Envelope { from, frame, reply }).await,
+        }
+    }
+}
+
+/// Hands out what the server says outside of any call. Ends when the server is gone; then every session ends with it.
+async fn hand_out(shared: Arc<Shared>, mut rx: mpsc::Receiver<Envelope>) {
+    while let Some(envelope) = rx.recv().await {
+        match envelope.reply {
+            Some(reply) => ask_back(&shared, envelope.from, envelope.frame, reply),
+            None => notify(&shared, &envelope.from, &envelope.frame),
+        }
+    }
+    shared.members().clear();
+}
+
+/// A request of the server's that no call accounts for.
+fn ask_back(shared: &Shared, from: Arc<Caller>, frame: Frame, reply: Reply) {
+    if frame.method() == "ping" {
+        return reply.answer(Frame::result("0", "{}"));
+    }
+    let only = {
+        let members = shared.members();
+        let mut all = members.values().map(|member| member.tx.clone());
+        all.next().filter(|_| members.len() == 1)
+    };
+    let Some(only) = only else {
+        let why =
+            if shared.stateless { "its clients have no session (--stateless)" } else { "several clients share it" };
+        let text = format!("nobody can be asked: {why}, and the call that this belongs to cannot be told");
+        return reply.fail(code::METHOD_NOT_FOUND, &text, None);
+    };
+    if only.try_send(Envelope { from, frame, reply: Some(reply) }).is_err() {
+        debug!("the only client of the shared server does not read"); // The dropped reply has answered.
+    }
+}
+
+fn notify(shared: &Shared, from: &Arc<Caller>, frame: &Frame) {
+    let entitled = shared.entitled(frame);
+    if entitled.is_empty() {
+        debug!(method = frame.method(), "a notification of the shared server belongs to nobody");
+    }
+    for (id, tx) in entitled {
+        if let Err(mpsc::error::TrySendError::Full(_)) = tx.try_send(Envelope::one_way(from.clone(), frame.clone())) {
+            warn!("cut off a client that reads too slowly for a shared server");
+            shared.members().remove(&id);
+        }
+    }
+}
