@@ -1,6 +1,7 @@
 //! `mcp-bridge` carries the Model Context Protocol between transports.
 
 pub mod config;
+pub mod demo;
 pub mod message;
 pub mod peer;
 pub mod pending;
