@@ -4,4 +4,5 @@
 //! the partner is.
 
 pub mod child;
+pub mod event_stream;
 pub mod stdio;
