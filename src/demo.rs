@@ -10,12 +10,11 @@
 //! ```
 //!
 //! All of it is one future. Nothing is spawned: waiting calls live in a set that [`serve`] polls, so ending `serve` ends
-//! them. This module owns that loop and the process entry [`run`]. It shares no type with the bridge, on purpose: a
-//! counterpart with the same code would have the same bugs.
+//! them. This module owns that loop and the process entry [`run`]. It shares no type with the bridge but how stdin and
+//! stdout are opened, on purpose: a counterpart with the same code would have the same bugs.
 
 mod content;
 mod server;
-mod stdio;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -28,6 +27,7 @@ use std::process::ExitCode;
 use futures::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::wire::stdio;
 use server::{Calls, Server};
 use wire::{Lines, Sending};
 
@@ -139,10 +139,7 @@ fn run_on_stdio() -> Result<End, DemoError> {
     };
     // One thread: the work is tiny, and start-up time and memory count, since every session may start one of these.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DemoError::Start)?;
-    let end = runtime.block_on(async {
-        let (read, write) = stdio::open();
-        serve_with(read, write, tools).await
-    });
+    let end = runtime.block_on(async { serve_with(stdio::stdin(), stdio::stdout(), tools).await });
     // In the blocking form a thread may sit in read(2) for ever: do not wait for it.
     runtime.shutdown_background();
     end

@@ -5,6 +5,8 @@
 
 mod backoff;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 

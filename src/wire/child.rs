@@ -9,6 +9,8 @@
 
 pub mod group;
 pub mod guard;
+#[cfg(all(test, unix))]
+mod tests;
 
 use std::{
     collections::VecDeque,

@@ -1,0 +1,161 @@
+//! Children that behave in each way that children behave, played by `/bin/sh`.
+
+use super::*;
+use crate::{
+    peer::{Caller, Envelope, PEER_CAPACITY, Reply},
+    pump::Role,
+};
+use tokio::sync::mpsc;
+
+fn shell(script: &str) -> ChildSpec {
+    ChildSpec {
+        name: "test".into(),
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), script.into()],
+        env: Vec::new(),
+        pass_env: PassEnv::All,
+        cwd: None,
+        stop: StopLadder { after_close: Duration::from_millis(100), after_term: Duration::from_millis(100) },
+    }
+}
+
+struct Running {
+    peer: Peer,
+    exit: JoinHandle<Exit>,
+    caller: Arc<Caller>,
+}
+
+fn start(spec: &ChildSpec) -> Running {
+    let (ours, peer) = Peer::pair(PEER_CAPACITY);
+    let caller = Caller::legacy(None);
+    let rules = Rules {
+        name: "test".into(),
+        speaker: Caller::legacy(None),
+        role: Role::Connect,
+        max_in_flight: 8,
+        request_timeout: None,
+        linger: Duration::ZERO,
+    };
+    let exit = open(spec, None, 1 << 20, ours, rules, None, &Scope::new()).unwrap();
+    Running { peer, exit, caller }
+}
+
+impl Running {
+    async fn ask(&self, id: u32) -> mpsc::Receiver<Envelope> {
+        let (tx, rx) = mpsc::channel(8);
+        let frame = Frame::request(&crate::message::Id::Number(id.into()), "tools/call", None);
+        let reply = Reply::on(tx, &frame, &self.caller).await.unwrap();
+        self.peer.tx.send(Envelope { from: self.caller.clone(), frame, reply: Some(reply) }).await.unwrap();
+        rx
+    }
+}
+
+/// The pid that a child tells in a notification's method.
+async fn told_pid(running: &mut Running) -> i32 {
+    running.peer.rx.recv().await.unwrap().frame.method().parse().unwrap()
+}
+
+fn is_alive(pid: i32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    rustix::process::test_kill_process(pid).is_ok()
+}
+
+#[tokio::test]
+async fn a_crash_answers_every_call_with_exit_code_and_last_words() {
+    let running = start(&shell("read a; read b; echo reason one >&2; echo 'reason two' >&2; exit 3"));
+    let mut calls = [running.ask(1).await, running.ask(2).await];
+    for call in &mut calls {
+        let frame = call.recv().await.unwrap().frame;
+        let error: serde_json::Value = serde_json::from_str(frame.body().unwrap()).unwrap();
+        assert_eq!(error["code"], -32603);
+        assert_eq!(error["message"], "the server test exited with code 3; its last words: reason two");
+        assert_eq!(error["data"]["exitCode"], 3);
+        assert_eq!(error["data"]["stderr"], serde_json::json!(["reason one", "reason two"]));
+    }
+    let exit = running.exit.await.unwrap();
+    assert_eq!((exit.code, exit.asked), (Some(3), false));
+}
+
+#[tokio::test]
+async fn a_child_that_ends_on_eof_is_not_signalled() {
+    let running = start(&shell("trap 'exit 9' TERM; cat >/dev/null; exit 0"));
+    drop(running.peer);
+    let exit = running.exit.await.unwrap();
+    assert_eq!((exit.code, exit.asked), (Some(0), true));
+}
+
+#[tokio::test]
+async fn a_child_that_ignores_eof_and_sigterm_is_killed_with_its_descendants() {
+    let script = r#"trap '' TERM; sh -c 'trap "" TERM; while :; do sleep 1; done' & 
+        printf '{"jsonrpc":"2.0","method":"%s"}\n' $!; while :; do sleep 1; done"#;
+    let mut running = start(&shell(script));
+    let grandchild = told_pid(&mut running).await;
+    assert!(is_alive(grandchild));
+    drop(running.peer);
+    let exit = running.exit.await.unwrap();
+    assert_eq!((exit.signal, exit.asked), (Some(9), true));
+    assert!(!group_left(grandchild).await, "the grandchild was in the group");
+}
+
+/// Whether a process stays alive; its reaping by init is awaited, since a zombie still answers to its number.
+async fn group_left(pid: i32) -> bool {
+    for _ in 0..200 {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        if !is_alive(pid) || state.contains(") Z ") {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_descendant_that_outlives_the_child_is_ended_and_does_not_hold_the_answer_back() {
+    let script = r#"sleep 600 & printf '{"jsonrpc":"2.0","method":"%s"}\n' $!; read a; exit 4"#;
+    let mut running = start(&shell(script));
+    let sleeper = told_pid(&mut running).await;
+    let mut call = running.ask(1).await;
+    // The sleeper holds stdout open: the answer comes all the same.
+    assert!(call.recv().await.unwrap().frame.body().unwrap().contains("exited with code 4"));
+    running.exit.await.unwrap();
+    assert!(!group_left(sleeper).await);
+}
+
+#[tokio::test]
+async fn garbage_on_stdout_is_skipped_and_the_last_frames_of_a_dead_child_arrive() {
+    let script = r#"echo starting up; printf '{"jsonrpc":"2.0",'; echo; printf '{"jsonrpc":"2.0","method":"last"}\n'"#;
+    let mut running = start(&shell(script));
+    assert_eq!(running.peer.rx.recv().await.unwrap().frame.method(), "last");
+    assert!(running.peer.rx.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_says_what_was_searched() {
+    let (ours, _peer) = Peer::pair(1);
+    let rules = Rules {
+        name: "x".into(),
+        speaker: Caller::legacy(None),
+        role: Role::Connect,
+        max_in_flight: 1,
+        request_timeout: None,
+        linger: Duration::ZERO,
+    };
+    let mut spec = shell("");
+    spec.program = "no-such-program".into();
+    spec.env = vec![("PATH".into(), crate::config::Secret::new("/nowhere:/else"))];
+    let error = open(&spec, None, 1, ours, rules, None, &Scope::new()).unwrap_err();
+    let text = "cannot start \"no-such-program\": not found in PATH (/nowhere:/else); give its full path, or set PATH with --env";
+    assert_eq!(error.to_string(), text);
+    spec.cwd = Some("/no/such/dir".into());
+    assert!(matches!(resolve(&spec), Err(SpawnError::Cwd { .. })));
+}
+
+#[test]
+fn the_bridges_own_variables_are_no_childs_business() {
+    let pass = |rule: &PassEnv, name: &str| passes(rule, OsStr::new(name));
+    assert!(pass(&PassEnv::All, "HOME"));
+    assert!(!pass(&PassEnv::All, "MCP_BRIDGE_BEARER"));
+    let some = PassEnv::Only(vec!["PATH".into(), "NODE_*".into()]);
+    assert!(pass(&some, "PATH") && pass(&some, "NODE_OPTIONS"));
+    assert!(!pass(&some, "HOME") && !pass(&some, "PATHS"));
+}
