@@ -9,7 +9,8 @@
 
 pub mod group;
 pub mod guard;
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests;
 
 use std::{
