@@ -1,8 +1,8 @@
 //! The command line: what can be typed, what it comes to, and what is said when it is wrong.
 //!
 //! Owns the clap types (`args`), the way from them to the checked [`Config`] (`resolve`), the wording of usage errors
-//! (`report`) and the exit codes ([`Exit`]). Talks to the environment, to the files that flags name, and to nobody
-//! else. It never opens a connection and never starts a process.
+//! (`report`) and the exit codes ([`Exit`]). Talks to the environment, to the files that flags name, to stdout for
+//! what is to be printed, and to nobody else. It never opens a connection and never starts a process.
 
 use std::{
     ffi::OsString,
@@ -12,7 +12,7 @@ use std::{
 
 use clap::{FromArgMatches, parser::ValueSource};
 
-use crate::{config::Config, observe::Logging};
+use crate::{config::Config, observe::Logging, wire::child::guard};
 
 mod args;
 mod exit;
@@ -33,11 +33,9 @@ pub enum Task {
     Bridge(Box<Config>, Logging),
     /// Be the built-in stdio server.
     Demo,
-    /// Be the process that ends a server's process group when the bridge is gone.
-    Guard,
-    /// Write this to stdout and end.
-    Print(Vec<u8>),
-    /// Nothing is left to do.
+    /// Be the process that ends every descendant with this mark when the bridge is gone.
+    Guard(String),
+    /// Nothing is left to do: what was asked for is printed or written.
     Done,
 }
 
@@ -69,9 +67,9 @@ fn usage<T>(text: impl Into<String>) -> Result<T, Error> {
 
 /// What `args` and the environment come to.
 pub fn parse(argv: Vec<OsString>) -> Result<Task, Error> {
-    // Before clap: a guard starts with every server, so its start has to cost nothing.
-    if argv.get(1).is_some_and(|word| word == "guard") {
-        return Ok(Task::Guard);
+    // Before clap, which nobody who types needs here: the guard starts with every bridge, and has to be there at once.
+    if argv.get(1).is_some_and(|word| word == guard::COMMAND) {
+        return Ok(Task::Guard(argv.get(2).map(|mark| mark.to_string_lossy().into_owned()).unwrap_or_default()));
     }
     parse_in(argv, &|name| std::env::var_os(name))
 }
@@ -84,7 +82,7 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
     let (cli, matches) = match parsed {
         Ok(both) => both,
         Err(error) if !error.use_stderr() => {
-            return error.print().map(|()| Task::Done).or_else(ignore_closed);
+            return error.print().map(|()| Task::Done).or_else(ignore_closed); // --help, --version
         }
         Err(error) => return usage(report::one_line(&error, &argv)),
     };
@@ -104,24 +102,24 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
         Command::HttpToStdio(args) => typed.http_to_stdio(*args),
         Command::Connect(args) => typed.connect(*args),
         Command::DemoServer => Ok(Task::Demo),
-        Command::Completions { shell } => Ok(Task::Print(generate::completions(shell))),
+        Command::Completions { shell } => print(&generate::completions(shell)),
         Command::Man { what } => generate::man(what.as_deref()),
         Command::Generate { tree } => generate::write_tree(&tree),
-        Command::Guard { .. } => Ok(Task::Guard),
     }
 }
 
-/// Writes to stdout. A reader that closed early (`| head`) is not a failure.
-pub fn print(text: &[u8]) -> Result<(), Error> {
+/// Writes to stdout.
+fn print(text: &[u8]) -> Result<Task, Error> {
     let mut out = io::stdout().lock();
-    out.write_all(text).and_then(|()| out.flush()).or_else(|error| ignore_closed(error).map(|_| ()))
+    out.write_all(text).and_then(|()| out.flush()).map(|()| Task::Done).or_else(ignore_closed)
 }
 
 /// One line on stderr under the program's name. That stderr may be closed is no reason to panic.
-pub fn complain(text: &str) {
+fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "mcp-bridge: {}", report::flat(text));
 }
 
+/// A reader that closed early (`| head`) is not a failure.
 fn ignore_closed(error: io::Error) -> Result<Task, Error> {
     match error.kind() {
         io::ErrorKind::BrokenPipe => Ok(Task::Done),

@@ -9,38 +9,33 @@ use mcp_bridge::{
     demo,
     observe::Logging,
     scope::Scope,
-    wire::child,
+    wire::child::guard,
 };
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().collect()) {
-        Ok(Task::Bridge(config, logging)) => carry(*config, logging),
-        Ok(Task::Demo) => demo::run(),
-        Ok(Task::Guard) => child::guard_main(),
-        Ok(Task::Print(text)) => cli::print(&text).map_or_else(|error| error.report(), |()| Exit::Ok.into()),
-        Ok(Task::Done) => Exit::Ok.into(),
-        Err(error) => error.report(),
+        Ok(Task::Bridge(config, logging)) => return carry(*config, logging).into(),
+        Ok(Task::Demo) => return demo::run(),
+        Ok(Task::Guard(mark)) => guard::run(&mark),
+        Ok(Task::Done) => {}
+        Err(error) => return error.report(),
     }
+    Exit::Ok.into()
 }
 
-fn carry(config: Config, logging: Logging) -> ExitCode {
+fn carry(config: Config, logging: Logging) -> Exit {
     logging.start();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if matches!(config.front, Front::Stdio) {
-        // One client, two directions; many of these run side by side on a desktop.
-        runtime.worker_threads(2);
+        runtime.worker_threads(2); // One client, two directions; many of these run side by side on a desktop.
     }
     let ended = match runtime.enable_all().build() {
-        Ok(runtime) => runtime.block_on(bridge::run(config, Scope::new())),
-        Err(error) => {
-            Err(bridge::Error::Failed(format!("cannot start threads: {error}; raise the limit on processes")))
+        Ok(runtime) => {
+            let ended = runtime.block_on(bridge::run(config, Scope::new()));
+            runtime.shutdown_background(); // A read from a terminal cannot be interrupted, and must not be waited for.
+            ended
         }
+        Err(why) => Err(bridge::Error::Failed(format!("cannot start threads: {why}; raise the limit on processes"))),
     };
-    match ended {
-        Ok(()) => Exit::Ok.into(),
-        Err(error) => {
-            logging.fatal(&error);
-            Exit::from(&error).into()
-        }
-    }
+    ended.inspect_err(|error| logging.fatal(error)).map_or_else(|error| Exit::from(&error), |()| Exit::Ok)
 }

@@ -117,12 +117,6 @@ pub(super) enum Command {
         #[arg(default_value = ".")]
         tree: PathBuf,
     },
-    /// End a server's process group when the bridge is gone
-    #[command(hide = true)]
-    Guard {
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        _rest: Vec<OsString>,
-    },
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use clap_mangen::{
     roff::{Roff, roman},
 };
 
-use super::{Error, Task, args, usage};
+use super::{Error, Task, args, print, usage};
 
 /// Where the committed copies are, from the root of the source tree.
 const COMPLETIONS: &str = "completions";
@@ -31,10 +31,10 @@ pub(super) fn completions(shell: Shell) -> Vec<u8> {
 
 /// What `mcp-bridge man` prints or writes.
 pub(super) fn man(what: Option<&OsStr>) -> Result<Task, Error> {
-    let Some(what) = what else { return page("mcp-bridge").map(Task::Print) };
+    let Some(what) = what else { return print(&page("mcp-bridge")?) };
     let known = what.to_str().filter(|name| *name == "mcp-bridge" || public().find_subcommand(name).is_some());
     if let Some(name) = known {
-        return page(name).map(Task::Print);
+        return print(&page(name)?);
     }
     let dir = Path::new(what);
     if !dir.is_dir() {
