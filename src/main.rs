@@ -1,3 +1,41 @@
 //! The `mcp-bridge` program: parse, run, report, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use mcp_bridge::{
+    bridge,
+    cli::{self, Exit, Task},
+    config::{Config, Front},
+    demo,
+    observe::Logging,
+    scope::Scope,
+    wire::child::guard,
+};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().collect()) {
+        Ok(Task::Bridge(config, logging)) => return carry(*config, logging).into(),
+        Ok(Task::Demo) => return demo::run(),
+        Ok(Task::Guard(mark)) => guard::run(&mark),
+        Ok(Task::Done) => {}
+        Err(error) => return error.report(),
+    }
+    Exit::Ok.into()
+}
+
+fn carry(config: Config, logging: Logging) -> Exit {
+    logging.start();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if matches!(config.front, Front::Stdio) {
+        runtime.worker_threads(2); // One client, two directions; many of these run side by side on a desktop.
+    }
+    let ended = match runtime.enable_all().build() {
+        Ok(runtime) => {
+            let ended = runtime.block_on(bridge::run(config, Scope::new()));
+            runtime.shutdown_background(); // A read from a terminal cannot be interrupted, and must not be waited for.
+            ended
+        }
+        Err(why) => Err(bridge::Error::Failed(format!("cannot start threads: {why}; raise the limit on processes"))),
+    };
+    ended.inspect_err(|error| logging.fatal(error)).map_or_else(|error| Exit::from(&error), |()| Exit::Ok)
+}

@@ -1,0 +1,131 @@
+//! The command line: what can be typed, what it comes to, and what is said when it is wrong.
+//!
+//! Owns the clap types (`args`), the way from them to the checked [`Config`] (`resolve`), the wording of usage errors
+//! (`report`) and the exit codes ([`Exit`]). Talks to the environment, to the files that flags name, to stdout for
+//! what is to be printed, and to nobody else. It never opens a connection and never starts a process.
+
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{FromArgMatches, parser::ValueSource};
+
+use crate::{config::Config, observe::Logging, wire::child::guard};
+
+mod args;
+mod exit;
+mod expand;
+mod generate;
+mod report;
+mod resolve;
+mod values;
+
+pub use exit::Exit;
+
+use args::{Cli, Command};
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Task {
+    /// Carry messages until told to stop.
+    Bridge(Box<Config>, Logging),
+    /// Be the built-in stdio server.
+    Demo,
+    /// Be the process that ends every descendant with this mark when the bridge is gone.
+    Guard(String),
+    /// Nothing is left to do: what was asked for is printed or written.
+    Done,
+}
+
+/// Why the command line could not be carried out. One line, with a next step, free of secrets.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    /// Something was typed, or stands in a variable or file, that cannot be meant.
+    #[error("{0}")]
+    Usage(String),
+    /// What was asked for is clear, but it did not work.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// Says it on stderr, and gives the exit code.
+    pub fn report(&self) -> ExitCode {
+        complain(&self.to_string());
+        match self {
+            Error::Usage(_) => Exit::Usage.into(),
+            Error::Failed(_) => Exit::Failed.into(),
+        }
+    }
+}
+
+fn usage<T>(text: impl Into<String>) -> Result<T, Error> {
+    Err(Error::Usage(text.into()))
+}
+
+/// What `args` and the environment come to.
+pub fn parse(argv: Vec<OsString>) -> Result<Task, Error> {
+    // Before clap, which nobody who types needs here: the guard starts with every bridge, and has to be there at once.
+    if argv.get(1).is_some_and(|word| word == guard::COMMAND) {
+        return Ok(Task::Guard(argv.get(2).map(|mark| mark.to_string_lossy().into_owned()).unwrap_or_default()));
+    }
+    parse_in(argv, &|name| std::env::var_os(name))
+}
+
+/// The same with the environment passed in, as far as `${VAR}` goes; clap itself reads `MCP_BRIDGE_*` from the process.
+fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
+    let parsed = args::command()
+        .try_get_matches_from(&argv)
+        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
+    let (cli, matches) = match parsed {
+        Ok(both) => both,
+        Err(error) if !error.use_stderr() => {
+            return error.print().map(|()| Task::Done).or_else(ignore_closed); // --help, --version
+        }
+        Err(error) => return usage(report::one_line(&error, &argv)),
+    };
+    let sub = matches.subcommand().map(|(_, sub)| sub);
+    // Asking for an id that a command does not have is an error to clap; here it means "not given".
+    let from_env = |id: &str| {
+        sub.is_some_and(|sub| {
+            sub.try_contains_id(id).is_ok_and(|known| known) && sub.value_source(id) == Some(ValueSource::EnvVariable)
+        })
+    };
+    let typed = resolve::Typed { env, from_env: &from_env };
+    match cli.command {
+        Command::StdioToSse(args) => typed.stdio_to_sse(*args),
+        Command::StdioToHttp(args) => typed.stdio_to_http(*args),
+        Command::Serve(args) => typed.serve(*args),
+        Command::SseToStdio(args) => typed.sse_to_stdio(*args),
+        Command::HttpToStdio(args) => typed.http_to_stdio(*args),
+        Command::Connect(args) => typed.connect(*args),
+        Command::DemoServer => Ok(Task::Demo),
+        Command::Completions { shell } => print(&generate::completions(shell)),
+        Command::Man { what } => generate::man(what.as_deref()),
+        Command::Generate { tree } => generate::write_tree(&tree),
+    }
+}
+
+/// Writes to stdout.
+fn print(text: &[u8]) -> Result<Task, Error> {
+    let mut out = io::stdout().lock();
+    out.write_all(text).and_then(|()| out.flush()).map(|()| Task::Done).or_else(ignore_closed)
+}
+
+/// One line on stderr under the program's name. That stderr may be closed is no reason to panic.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "mcp-bridge: {}", report::flat(text));
+}
+
+/// A reader that closed early (`| head`) is not a failure.
+fn ignore_closed(error: io::Error) -> Result<Task, Error> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(Task::Done),
+        _ => Err(Error::Failed(format!("cannot write to stdout: {error}; check where it is redirected to"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,424 @@
+//! What can be typed: the commands and their flags, each with one line of help that states unit and default.
+//!
+//! Owns the clap types and the rule that gives every flag its environment variable. Talks to clap only. It never
+//! checks how flags go together; `resolve` does, where the error can say what to do.
+
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::BoolishValueParser};
+use clap_complete::Shell;
+use url::Url;
+
+use super::values;
+use crate::observe;
+
+macro_rules! usage {
+    ($name:literal) => {
+        concat!(
+            "mcp-bridge ",
+            $name,
+            " [OPTIONS] -- <COMMAND> [ARGS]...\n",
+            "       mcp-bridge ",
+            $name,
+            " [OPTIONS] --shell <LINE>\n",
+            "       mcp-bridge ",
+            $name,
+            " [OPTIONS] --demo"
+        )
+    };
+}
+
+/// Carries the Model Context Protocol between stdio, SSE and Streamable HTTP
+#[derive(Debug, Parser)]
+#[command(
+    name = "mcp-bridge",
+    version,
+    max_term_width = 100,
+    subcommand_value_name = "COMMAND",
+    override_usage = "mcp-bridge <COMMAND> [OPTIONS] [-- <SERVER COMMAND>...]",
+    after_help = AFTER_HELP,
+)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  mcp-bridge serve --demo
+  mcp-bridge stdio-to-http -- npx -y @modelcontextprotocol/server-everything
+  mcp-bridge connect https://example.com/mcp --bearer '${TOKEN}'
+
+Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins.
+
+Exit codes:
+  0   everything was done, or the other side ended in good order
+  1   something failed while working
+  64  the command line, a variable, or a file that it names is wrong; nothing was started
+  69  the remote server could not be reached
+  77  the remote server asks for a login, or refuses the one given";
+
+/// Under each command that starts a server.
+const AFTER_SERVE: &str = "\
+Everything after -- is the server's command, argument by argument; no shell is involved.
+
+In --env, --env-file and --cwd, ${VAR} and ${VAR:-default} come from the environment; $${ is a
+literal ${.
+
+Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins. In the
+variables of --allow-origin, --allow-host and --pass-env, commas separate values; in those of --env
+and --env-file, line breaks do.";
+
+/// Under each command that reaches a server.
+const AFTER_CONNECT: &str = "\
+In --header and --bearer, ${VAR} and ${VAR:-default} come from the environment; $${ is a literal ${.
+Use it for secrets: every user of a machine can read its command lines.
+
+Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins. In the
+variable of --header, line breaks separate headers.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve a stdio server over HTTP+SSE, the transport of 2024-11-05
+    #[command(override_usage = usage!("stdio-to-sse"), after_help = AFTER_SERVE)]
+    StdioToSse(Box<StdioToSse>),
+    /// Serve a stdio server over Streamable HTTP
+    #[command(override_usage = usage!("stdio-to-http"), after_help = AFTER_SERVE)]
+    StdioToHttp(Box<StdioToHttp>),
+    /// Serve a stdio server over Streamable HTTP and HTTP+SSE at once
+    #[command(override_usage = usage!("serve"), after_help = AFTER_SERVE)]
+    Serve(Box<Serve>),
+    /// Be a stdio server that reaches a remote one over HTTP+SSE
+    #[command(override_usage = "mcp-bridge sse-to-stdio [OPTIONS] <URL>", after_help = AFTER_CONNECT)]
+    SseToStdio(Box<ToStdio>),
+    /// Be a stdio server that reaches a remote one over Streamable HTTP
+    #[command(override_usage = "mcp-bridge http-to-stdio [OPTIONS] <URL>", after_help = AFTER_CONNECT)]
+    HttpToStdio(Box<ToStdio>),
+    /// Be a stdio server that reaches a remote one, and find out which transport it speaks
+    #[command(override_usage = "mcp-bridge connect [OPTIONS] <URL>", after_help = AFTER_CONNECT)]
+    Connect(Box<ToStdio>),
+    /// Be a small stdio server, to try the bridge and clients with
+    DemoServer,
+    /// Print completions for a shell
+    Completions {
+        /// The shell to complete in
+        shell: Shell,
+    },
+    /// Print a man page, or write all of them to a directory
+    Man {
+        /// A command, for its page, or an existing directory, for all pages (default: the page of mcp-bridge)
+        #[arg(value_name = "COMMAND|DIR")]
+        what: Option<OsString>,
+    },
+    /// Write completions/ and completions/man/ anew
+    #[command(hide = true)]
+    Generate {
+        /// The source tree
+        #[arg(default_value = ".")]
+        tree: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StdioToSse {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    #[command(flatten)]
+    pub(super) sse: SsePaths,
+    #[command(flatten)]
+    pub(super) shared: SharedArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StdioToHttp {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    #[command(flatten)]
+    pub(super) http: HttpPath,
+    #[command(flatten)]
+    pub(super) shared: SharedArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
+    #[command(flatten)]
+    pub(super) network: NetworkArgs,
+    #[command(flatten)]
+    pub(super) http: HttpPath,
+    #[command(flatten)]
+    pub(super) sse: SsePaths,
+    #[command(flatten)]
+    pub(super) shared: SharedArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ToStdio {
+    /// Where the server is: http:// or https://, with its path
+    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) url: String,
+    #[command(flatten)]
+    pub(super) remote: RemoteArgs,
+    #[command(flatten)]
+    pub(super) shared: SharedArgs,
+}
+
+/// The server that is started.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub(super) struct ServerArgs {
+    /// Run this line by the shell instead of a command after -- (default: no shell)
+    #[arg(long, value_name = "LINE", allow_hyphen_values = true)]
+    pub(super) shell: Option<OsString>,
+    /// Run the built-in demo server instead of a command after -- (default: off)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) demo: bool,
+    /// Set a variable for the server, once for each (default: none)
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(super) env: Vec<String>,
+    /// Set the variables of this file, NAME=VALUE a line, before those of --env (default: none)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) env_file: Vec<String>,
+    /// Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(super) pass_env: Vec<String>,
+    /// Start the server in this directory (default: where the bridge was started)
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(super) cwd: Option<String>,
+    /// Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = values::duration)]
+    pub(super) stop_timeout: Duration,
+    /// The server's command and its arguments
+    #[arg(last = true, value_name = "COMMAND", help_heading = None::<&str>)]
+    pub(super) command: Vec<OsString>,
+}
+
+/// The listening side.
+#[derive(Debug, Args)]
+pub(super) struct NetworkArgs {
+    #[command(flatten)]
+    pub(super) listen: ListenArgs,
+    #[command(flatten)]
+    pub(super) access: AccessArgs,
+    #[command(flatten)]
+    pub(super) session: SessionArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub(super) struct ListenArgs {
+    /// IP address to listen on; beyond loopback it takes --bearer-token-file or --allow-unauthenticated
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1", value_parser = values::host)]
+    pub(super) host: IpAddr,
+    /// TCP port to listen on; 0 picks a free one and prints it
+    #[arg(long, value_name = "PORT", default_value = "8000", value_parser = values::port)]
+    pub(super) port: u16,
+    /// URL under which a reverse proxy offers the bridge (default: none)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url, value_parser = values::base_url)]
+    pub(super) base_url: Option<Url>,
+    /// Path of the liveness check; readiness is always /readyz
+    #[arg(long, value_name = "PATH", default_value = "/healthz", value_parser = values::path)]
+    pub(super) health_path: String,
+    /// End when stdin closes (default: off)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) exit_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub(super) struct HttpPath {
+    /// Path of Streamable HTTP
+    #[arg(long, value_name = "PATH", default_value = "/mcp", value_parser = values::path)]
+    pub(super) mcp_path: String,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Listening")]
+pub(super) struct SsePaths {
+    /// Path of the HTTP+SSE event stream
+    #[arg(long, value_name = "PATH", default_value = "/sse", value_parser = values::path)]
+    pub(super) sse_path: String,
+    /// Path that HTTP+SSE clients POST messages to
+    #[arg(long, value_name = "PATH", default_value = "/messages", value_parser = values::path)]
+    pub(super) message_path: String,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access")]
+pub(super) struct AccessArgs {
+    /// Let pages of the allowed origins read answers in a browser (default: off)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) cors: bool,
+    /// Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge's own)
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = values::origin)]
+    pub(super) allow_origin: Vec<String>,
+    /// Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)
+    #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = values::allowed_host)]
+    pub(super) allow_host: Vec<String>,
+    /// Serve only who sends a bearer token of this file, one a line, # for comments (default: everyone)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) bearer_token_file: Option<PathBuf>,
+    /// Listen beyond loopback although everyone can call (default: off)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) allow_unauthenticated: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sessions")]
+pub(super) struct SessionArgs {
+    /// Start one server for all sessions (default: one for each session)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) shared: bool,
+    /// Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) stateless: bool,
+    /// Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = values::positive_duration)]
+    pub(super) session_timeout: Duration,
+    /// Number of sessions at once; one more gets 503
+    #[arg(long, value_name = "NUMBER", default_value = "1024", value_parser = values::sessions)]
+    pub(super) max_sessions: usize,
+    /// Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = values::duration)]
+    pub(super) keepalive: Duration,
+    /// Send keep-alives as `event: ping` instead of comments (default: off)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) keepalive_event: bool,
+}
+
+/// The server that is reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Remote server")]
+pub(super) struct RemoteArgs {
+    /// Send this header with each request, once for each, as in 'X-Api-Key: ${KEY}' (default: none)
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub(super) header: Vec<String>,
+    /// Send this bearer token with each request, as in '${TOKEN}' (default: none)
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    pub(super) bearer: Option<String>,
+    /// Number of further attempts after a connection fails
+    #[arg(long, value_name = "NUMBER", default_value = "5", value_parser = values::count)]
+    pub(super) retries: u32,
+    /// Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = values::duration)]
+    pub(super) retry_delay: Duration,
+    /// Time for each attempt to connect; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::positive_duration)]
+    pub(super) connect_timeout: Duration,
+}
+
+/// What every bridge has.
+#[derive(Debug, Args)]
+pub(super) struct SharedArgs {
+    #[command(flatten)]
+    pub(super) limits: LimitArgs,
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitArgs {
+    /// Size of the largest message; bytes, or 64KiB, 1MB, 16MiB
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = values::size)]
+    pub(super) max_message: usize,
+    /// Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = values::duration)]
+    pub(super) request_timeout: Duration,
+    /// Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
+    pub(super) grace: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
+pub(super) struct LogArgs {
+    /// Least level of log lines on stderr
+    // The default differs by command: see `command`.
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    pub(super) log_level: Option<LogLevel>,
+    /// Form of log lines
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = LogFormat::Text)]
+    pub(super) log_format: LogFormat,
+    /// Log errors only, whatever --log-level says (default: off)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub(super) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl From<LogLevel> for tracing::Level {
+    fn from(level: LogLevel) -> tracing::Level {
+        match level {
+            LogLevel::Error => tracing::Level::ERROR,
+            LogLevel::Warn => tracing::Level::WARN,
+            LogLevel::Info => tracing::Level::INFO,
+            LogLevel::Debug => tracing::Level::DEBUG,
+            LogLevel::Trace => tracing::Level::TRACE,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl From<LogFormat> for observe::Format {
+    fn from(format: LogFormat) -> observe::Format {
+        match format {
+            LogFormat::Text => observe::Format::Text,
+            LogFormat::Json => observe::Format::Json,
+        }
+    }
+}
+
+/// The whole command line, with the environment variable of each flag.
+pub(super) fn command() -> clap::Command {
+    Cli::command().mut_subcommands(|sub| {
+        // A desktop client shows what its servers write to stderr as warnings or errors, so there good news is noise.
+        let level = if sub.get_arguments().any(|arg| arg.get_id() == "url") { "warn" } else { "info" };
+        let sessions_only = sub.get_name() == "stdio-to-sse";
+        sub.mut_args(|arg| match arg.get_id().as_str() {
+            "log_level" => with_variable(arg.default_value(level)),
+            // HTTP+SSE has no form without sessions: `resolve` says so to whoever types it all the same.
+            "stateless" if sessions_only => with_variable(arg).hide(true),
+            _ => with_variable(arg),
+        })
+    })
+}
+
+/// `--max-message` is also `MCP_BRIDGE_MAX_MESSAGE`, and so on for every flag.
+fn with_variable(arg: clap::Arg) -> clap::Arg {
+    let Some(long) = arg.get_long().filter(|_| !is_help(&arg)) else { return arg };
+    let name = variable(long);
+    // Compose files pass on variables that are not set as empty ones: that is no value.
+    if std::env::var_os(&name).is_some_and(|value| value.is_empty()) {
+        return arg;
+    }
+    // Help goes to logs and bug reports, and values can be secrets.
+    // The names follow one rule, which help states once; the man pages list them.
+    arg.env(name).hide_env_values(true).hide_env(true)
+}
+
+/// The variable of a flag, given its long name.
+pub(super) fn variable(long: &str) -> String {
+    format!("MCP_BRIDGE_{}", long.to_ascii_uppercase().replace('-', "_"))
+}
+
+fn is_help(arg: &clap::Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version)
+}

@@ -1,0 +1,39 @@
+//! The exit codes: a documented, stable part of the interface.
+//!
+//! Owns the numbers and which failure has which. Talks to nobody. It never exits the process; `main` returns.
+
+use std::process::ExitCode;
+
+use crate::bridge;
+
+/// How the process ends. The numbers are those of BSD's `sysexits.h` where it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done, or the other side ended in good order.
+    Ok = 0,
+    /// Something failed while working.
+    Failed = 1,
+    /// The command line, a variable, or a file that it names is wrong. Nothing was started.
+    Usage = 64,
+    /// The remote server could not be reached.
+    Unreachable = 69,
+    /// The remote server asks for a login, or refuses the one given.
+    NotAuthorised = 77,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+impl From<&bridge::Error> for Exit {
+    fn from(error: &bridge::Error) -> Exit {
+        match error {
+            bridge::Error::Failed(_) => Exit::Failed,
+            bridge::Error::Unreachable(_) => Exit::Unreachable,
+            bridge::Error::NotAuthorised(_) => Exit::NotAuthorised,
+        }
+    }
+}

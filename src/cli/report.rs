@@ -1,0 +1,264 @@
+//! What is said when the command line is wrong: one line with what, why, and a next step.
+//!
+//! Owns the wording of clap's errors and of the commonest mistakes. Talks to nobody. It never shows the value of a flag
+//! that can hold a secret.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use url::Url;
+
+use super::args;
+
+/// The error in one line, without the program's name.
+pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
+    let typed = Words::of(argv);
+    match error.kind() {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "no command is given; try mcp-bridge serve --demo, or see mcp-bridge --help".into()
+        }
+        ErrorKind::InvalidSubcommand => unknown_command(error),
+        ErrorKind::UnknownArgument => match text(error, ContextKind::InvalidArg) {
+            Some(flag) if flag.starts_with('-') && flag.len() > 1 => unknown_flag(error, flag, &typed),
+            word => misplaced_word(word.unwrap_or_default(), &typed),
+        },
+        ErrorKind::MissingRequiredArgument => missing(&typed),
+        _ => first_line(error, &typed),
+    }
+}
+
+/// What was typed, as far as errors talk about it.
+struct Words {
+    /// The command, if one of ours.
+    command: Option<String>,
+    /// What follows it, up to `--` where a server's command comes after that.
+    rest: Vec<String>,
+    /// Whether there is a `--`.
+    dashes: bool,
+}
+
+impl Words {
+    fn of(argv: &[OsString]) -> Words {
+        let mut words = argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
+        let command = words.next().filter(|word| args::command().find_subcommand(word).is_some());
+        let mut typed = Words { command, rest: words.collect(), dashes: false };
+        let dashes = typed.rest.iter().position(|word| word == "--");
+        typed.dashes = dashes.is_some();
+        match dashes {
+            Some(at) if typed.starts_a_server() => typed.rest.truncate(at),
+            Some(at) => drop(typed.rest.remove(at)),
+            None => {}
+        }
+        typed
+    }
+
+    fn command(&self) -> &str {
+        self.command.as_deref().unwrap_or("<command>")
+    }
+
+    fn starts_a_server(&self) -> bool {
+        matches!(self.command(), "stdio-to-sse" | "stdio-to-http" | "serve")
+    }
+
+    fn reaches_a_server(&self) -> bool {
+        matches!(self.command(), "sse-to-stdio" | "http-to-stdio" | "connect")
+    }
+
+    /// The first word that is neither a flag nor the value of one, and where it is.
+    fn first_word(&self) -> Option<(usize, &str)> {
+        let mut words = self.rest.iter().enumerate();
+        while let Some((at, word)) = words.next() {
+            match word.starts_with('-') {
+                true if self.takes_a_value(word) => drop(words.next()),
+                true => {}
+                false => return Some((at, word)),
+            }
+        }
+        None
+    }
+
+    fn takes_a_value(&self, flag: &str) -> bool {
+        let all = args::command();
+        let known = all.find_subcommand(self.command()).into_iter().flat_map(clap::Command::get_arguments);
+        let is = |arg: &clap::Arg| match flag.strip_prefix("--") {
+            Some(long) => arg.get_long() == Some(long),
+            None => flag.strip_prefix('-').is_some_and(|short| arg.get_short().is_some_and(|c| short == c.to_string())),
+        };
+        known.filter(|arg| is(arg)).any(|arg| arg.get_action().takes_values())
+    }
+
+    fn help(&self) -> String {
+        match &self.command {
+            Some(command) => format!("mcp-bridge {command} --help"),
+            None => "mcp-bridge --help".into(),
+        }
+    }
+}
+
+fn unknown_command(error: &clap::Error) -> String {
+    let word = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
+    if looks_like_url(word) {
+        let url = shown(word);
+        return format!("{url} is a URL, not a command; to reach it, write mcp-bridge connect {url}");
+    }
+    if let Some(near) = suggestion(error, ContextKind::SuggestedSubcommand) {
+        return format!("unknown command {word}; did you mean {near}?");
+    }
+    format!("unknown command {word}; to serve it as an MCP server, write mcp-bridge serve -- {word} ...")
+}
+
+fn unknown_flag(error: &clap::Error, flag: &str, typed: &Words) -> String {
+    if let Some((at, first)) = typed.first_word()
+        && typed.reaches_a_server()
+        && typed.rest.iter().position(|word| word.starts_with(flag)) > Some(at)
+        && !looks_like_url(first)
+    {
+        return not_a_url(typed.command(), first);
+    }
+    let owners = commands_with(flag);
+    if !owners.is_empty() && typed.command.is_none() {
+        let owner = owners.last().map_or("<command>", String::as_str);
+        return format!("{flag} comes after the command, as in mcp-bridge {owner} {flag}");
+    }
+    if !owners.is_empty() {
+        return format!("{flag} is a flag of {}, not of {}; see {}", owners.join(", "), typed.command(), typed.help());
+    }
+    match suggestion(error, ContextKind::SuggestedArg) {
+        Some(near) => format!("unknown flag {flag}; did you mean {near}? See {}", typed.help()),
+        None if typed.starts_a_server() => {
+            format!("unknown flag {flag}; a flag of the server's goes after --; see {}", typed.help())
+        }
+        None => format!("unknown flag {flag}; see {}", typed.help()),
+    }
+}
+
+fn misplaced_word(word: &str, typed: &Words) -> String {
+    let command = typed.command();
+    if typed.starts_a_server() && looks_like_url(word) {
+        let url = shown(word);
+        return format!("{command} starts a command, and {url} is a URL; to reach it, write mcp-bridge connect {url}");
+    }
+    if typed.starts_a_server() && typed.dashes {
+        // The word is not shown: it may be the end of a value that lacks its quotes.
+        return format!("{command} has a word before -- that belongs to no flag; put what holds spaces in quotes");
+    }
+    if typed.starts_a_server() {
+        return format!("the server's command goes after --, as in mcp-bridge {command} -- {word} ...");
+    }
+    match typed.first_word() {
+        Some((_, first)) if typed.reaches_a_server() && !looks_like_url(first) => not_a_url(command, first),
+        // The word is not shown: it may be the end of a header that lacks its quotes.
+        _ if typed.reaches_a_server() => {
+            format!("{command} takes one URL; put what holds spaces in quotes, as in -H 'Name: value'")
+        }
+        _ => format!("{word} is one word too many; see {}", typed.help()),
+    }
+}
+
+/// `connect npx -y x`, or a URL that lacks its scheme.
+pub(super) fn not_a_url(command: &str, word: &str) -> String {
+    if let Some((scheme, _)) = word.split_once("://") {
+        return format!("{command} cannot reach {scheme}:// URLs; write http:// or https://");
+    }
+    if is_url_without_scheme(word) {
+        let host = word.split(['/', '?', '#']).next().unwrap_or_default();
+        let local = ["localhost", "127.", "[::1]"].iter().any(|name| host.starts_with(name));
+        let scheme = if local { "http" } else { "https" };
+        return format!("the URL at {host} has no scheme; write it as in mcp-bridge {command} {scheme}://{host}/...");
+    }
+    // The word is not shown: it may be the end of a header that lacks its quotes.
+    format!(
+        "{command} takes a URL that starts with http:// or https://; to serve a command, write mcp-bridge serve -- ..."
+    )
+}
+
+/// For messages: scheme and host, as the rest of a URL may hold a token, and what stands before the host a password.
+pub(super) fn shown(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else { return "<URL>".into() };
+    let rest = if matches!(url.path(), "" | "/") { "" } else { "/..." };
+    format!("{}{rest}", url.origin().ascii_serialization())
+}
+
+/// Whether a word can only be meant as a URL that the bridge reaches.
+pub(super) fn looks_like_url(word: &str) -> bool {
+    let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+/// `example.com/mcp`, `localhost:8000`, but not `./server`, `/usr/bin/x` or `server.py`.
+fn is_url_without_scheme(word: &str) -> bool {
+    let (host, path) = word.split_once('/').map_or((word, None), |(host, path)| (host, Some(path)));
+    let named = !host.is_empty() && !host.starts_with('.') && !host.contains(['\\', '@', ' ']);
+    let numbered = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    named && (numbered || host == "localhost" || (path.is_some() && host.contains('.')))
+}
+
+fn missing(typed: &Words) -> String {
+    let command = typed.command();
+    match command {
+        "completions" => "completions needs a shell: bash, zsh, fish, powershell or elvish".into(),
+        _ => format!("{command} needs a URL; write mcp-bridge {command} https://example.com/mcp"),
+    }
+}
+
+/// clap's own words, where they are good: the first line says what and why.
+fn first_line(error: &clap::Error, typed: &Words) -> String {
+    let whole = error.to_string();
+    let line = whole.lines().next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let next = match (error.kind(), error.get(ContextKind::ValidValue)) {
+        // The parsers of `values` say what to write.
+        (ErrorKind::ValueValidation, _) => String::new(),
+        (_, Some(ContextValue::Strings(values))) if !values.is_empty() => format!("; write {}", values.join(", ")),
+        _ => format!("; see {}", typed.help()),
+    };
+    format!("{line}{}{next}", source(error, typed))
+}
+
+/// Names the variable that a value came from: who did not type the flag would look for it in vain.
+fn source(error: &clap::Error, typed: &Words) -> String {
+    let flag = text(error, ContextKind::InvalidArg).and_then(|arg| arg.split(' ').next()).unwrap_or_default();
+    let Some(long) = flag.strip_prefix("--") else { return String::new() };
+    let name = args::variable(long);
+    let was_typed = typed.rest.iter().any(|word| word.starts_with(flag));
+    match !was_typed && std::env::var_os(&name).is_some() {
+        true => format!(" (given by {name})"),
+        false => String::new(),
+    }
+}
+
+fn commands_with(flag: &str) -> Vec<String> {
+    let Some(long) = flag.strip_prefix("--") else { return Vec::new() };
+    let command = args::command();
+    let owners = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let owners = owners.filter(|sub| sub.get_arguments().any(|arg| arg.get_long() == Some(long)));
+    owners.map(|sub| sub.get_name().to_string()).collect()
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn suggestion(error: &clap::Error, kind: ContextKind) -> Option<&str> {
+    match error.get(kind)? {
+        ContextValue::String(text) => Some(text),
+        // clap sorts the nearest last.
+        ContextValue::Strings(texts) => texts.last().map(String::as_str),
+        _ => None,
+    }
+}
+
+/// One line, whatever was typed: control characters are shown escaped.
+pub(super) fn flat(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}

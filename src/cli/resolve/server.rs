@@ -1,0 +1,191 @@
+//! The server that is started: its argv, its environment, its directory.
+//!
+//! Owns the checks of the "Server" flags. Talks to the files that `--env-file` and `--cwd` name. It never looks up the
+//! program: what is on the `PATH` is known when the server is started, not before.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{Typed, read};
+use crate::{
+    cli::{
+        Error,
+        args::ServerArgs,
+        expand::is_name,
+        report::{looks_like_url, shown},
+        usage,
+    },
+    config::{ChildSpec, PassEnv, Secret, StopLadder},
+};
+
+/// What a program needs to run at all; passed on whatever `--pass-env` says. The list of the MCP SDKs, and where
+/// temporary files, texts and time zones come from.
+#[cfg(unix)]
+const BASIC_ENV: [&str; 11] =
+    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_*", "TMPDIR", "TZ", "XDG_*"];
+#[cfg(not(unix))]
+const BASIC_ENV: [&str; 15] = [
+    "PATH",
+    "PATHEXT",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "HOMEDRIVE",
+    "HOMEPATH",
+    "PROCESSOR_ARCHITECTURE",
+    "PROGRAMFILES",
+    "SYSTEMDRIVE",
+    "SYSTEMROOT",
+    "COMSPEC",
+    "TEMP",
+    "TMP",
+    "USERNAME",
+    "USERPROFILE",
+];
+
+impl Typed<'_> {
+    pub(super) fn child(&self, name: &str, args: ServerArgs) -> Result<ChildSpec, Error> {
+        let env = self.child_env(&args.env_file, &args.env)?;
+        let cwd = args.cwd.as_deref().map(|dir| self.directory(dir)).transpose()?;
+        let pass_env = pass_env(&args.pass_env)?;
+        let stop = StopLadder { after_close: args.stop_timeout, after_term: args.stop_timeout };
+        let (name, program, args) = self.argv(name, args)?;
+        Ok(ChildSpec { name, program, args, env, pass_env, cwd, stop })
+    }
+
+    /// The server's name, program and arguments. What is typed wins over variables; of each there may be one.
+    fn argv(&self, name: &str, args: ServerArgs) -> Result<(String, OsString, Vec<OsString>), Error> {
+        let typed = |id: &str, given: bool| given && !(self.from_env)(id);
+        let shell_typed = typed("shell", args.shell.is_some());
+        let demo_typed = typed("demo", args.demo);
+        let command_typed = !args.command.is_empty();
+        let anything_typed = command_typed || shell_typed || demo_typed;
+        let shell = args.shell.filter(|_| shell_typed || !anything_typed);
+        let demo = args.demo && (demo_typed || !anything_typed);
+        let mut command = args.command.into_iter();
+        match (command.next(), shell, demo) {
+            (Some(program), None, false) => named(name, program, command.collect()),
+            (None, Some(line), false) => shell_argv(line),
+            (None, None, true) => demo_argv(),
+            (None, None, false) => usage(format!(
+                "{name} needs a server to start; write mcp-bridge {name} -- <command> [args...], or --demo to try it"
+            )),
+            (Some(_), Some(_), _) => usage("both --shell and a command after -- are given; leave one out"),
+            (Some(_), None, true) => usage("both --demo and a command after -- are given; leave one out"),
+            (None, Some(_), true) => usage("both --shell and --demo are given; leave one out"),
+        }
+    }
+
+    fn child_env(&self, files: &[String], typed: &[String]) -> Result<Vec<(String, Secret)>, Error> {
+        let mut env = Vec::new();
+        for path in self.lines("env_file", files) {
+            self.env_file(path, &mut env)?;
+        }
+        for entry in self.lines("env", typed) {
+            // Neither the entry nor its value is shown: without the `=`, a secret may be all there is.
+            let Some((name, value)) = entry.split_once('=') else {
+                return usage("--env needs NAME=VALUE; to hand a variable through, write NAME='${NAME}'");
+            };
+            let value = self.expand(&format!("--env {name}"), value)?;
+            env.push(variable(name, value).map_err(|why| Error::Usage(format!("--env {name}: {why}")))?);
+        }
+        Ok(env)
+    }
+
+    fn env_file(&self, path: &str, env: &mut Vec<(String, Secret)>) -> Result<(), Error> {
+        let path = self.expand("--env-file", path)?;
+        let text = read("--env-file", Path::new(&path))?;
+        for (number, line) in (1..).zip(text.lines()) {
+            let place = format!("--env-file {path} line {number}");
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let line = line.strip_prefix("export ").unwrap_or(line);
+            let Some((name, value)) = line.split_once('=') else {
+                return usage(format!("{place} has no '='; write NAME=VALUE, or # in front of a comment"));
+            };
+            let (name, value) = (name.trim(), value.trim());
+            let value = match quoted(value, '\'') {
+                // As in a shell: single quotes keep everything.
+                Some(literal) => literal.to_string(),
+                None => self.expand(&format!("{place}: {name}"), quoted(value, '"').unwrap_or(value))?,
+            };
+            env.push(variable(name, value).map_err(|why| Error::Usage(format!("{place}: {why}")))?);
+        }
+        Ok(())
+    }
+
+    fn directory(&self, typed: &str) -> Result<PathBuf, Error> {
+        let dir = PathBuf::from(self.expand("--cwd", typed)?);
+        match fs::metadata(&dir) {
+            Ok(found) if found.is_dir() => Ok(dir),
+            Ok(_) => {
+                usage(format!("--cwd {} is not a directory; name the directory to start the server in", dir.display()))
+            }
+            Err(_) if typed.starts_with('~') => {
+                usage(format!("--cwd {typed} does not exist, as no shell replaced the ~; write ${{HOME}} instead"))
+            }
+            Err(error) => usage(format!("--cwd {}: {error}; name an existing directory", dir.display())),
+        }
+    }
+}
+
+fn pass_env(typed: &[String]) -> Result<PassEnv, Error> {
+    let mut names: Vec<String> = BASIC_ENV.map(String::from).into();
+    for entry in typed.iter().map(|entry| entry.trim()) {
+        match entry {
+            "all" if typed.len() == 1 => return Ok(PassEnv::All),
+            "none" if typed.len() == 1 => return Ok(PassEnv::Only(names)),
+            "all" | "none" => return usage(format!("--pass-env {entry} stands alone; leave out it or the names")),
+            name if is_name(name.strip_suffix('*').unwrap_or(name)) => names.push(name.into()),
+            _ => return usage(format!("--pass-env {entry:?} is no name; write NAME, PREFIX*, none, or all")),
+        }
+    }
+    Ok(if typed.is_empty() { PassEnv::All } else { PassEnv::Only(names) })
+}
+
+fn named(command: &str, program: OsString, args: Vec<OsString>) -> Result<(String, OsString, Vec<OsString>), Error> {
+    if program.is_empty() {
+        return usage(format!("{command} got an empty command after --; check the variable that it comes from"));
+    }
+    if let Some(url) = program.to_str().filter(|text| looks_like_url(text)) {
+        let url = shown(url);
+        return usage(format!(
+            "{command} starts a command, and {url} is a URL; to reach it, write mcp-bridge connect {url}"
+        ));
+    }
+    let name = Path::new(&program).file_name().unwrap_or(&program).to_string_lossy().into_owned();
+    Ok((name, program, args))
+}
+
+fn shell_argv(line: OsString) -> Result<(String, OsString, Vec<OsString>), Error> {
+    if line.is_empty() {
+        return usage("--shell is empty; write a line, as in --shell 'a | b'");
+    }
+    let (program, flag) = if cfg!(windows) { ("cmd", "/C") } else { ("/bin/sh", "-c") };
+    Ok(("shell".into(), program.into(), vec![flag.into(), line]))
+}
+
+fn demo_argv() -> Result<(String, OsString, Vec<OsString>), Error> {
+    let this = std::env::current_exe().map_err(|error| {
+        Error::Failed(format!("--demo cannot find this program: {error}; write -- mcp-bridge demo-server instead"))
+    })?;
+    Ok(("demo-server".into(), this.into(), vec![OsStr::new("demo-server").into()]))
+}
+
+fn variable(name: &str, value: String) -> Result<(String, Secret), String> {
+    if name.is_empty() || name.contains(['\0', '=']) || name.contains(char::is_whitespace) {
+        return Err(format!("{name:?} is not a variable's name; write NAME=VALUE"));
+    }
+    match value.contains('\0') {
+        true => Err("the value holds a NUL, which no variable can; remove it".into()),
+        false => Ok((name.into(), Secret::new(value))),
+    }
+}
+
+fn quoted(text: &str, quote: char) -> Option<&str> {
+    text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
+}

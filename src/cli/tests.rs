@@ -1,0 +1,364 @@
+//! What command lines come to. What they say when wrong is in `tests/cli.rs`, with the real binary.
+
+use std::{ffi::OsString, fs, time::Duration};
+
+use clap::ArgAction;
+
+use super::{Error, Task, args, parse_in};
+use crate::{
+    config::{Back, ChildSpec, Config, Cors, Door, Front, NetworkSpec, PassEnv, RemoteSpec, RemoteTransport, Sharing},
+    observe::{Format, Logging},
+};
+
+fn env(name: &str) -> Option<OsString> {
+    match name {
+        "KEY" => Some("s3cret".into()),
+        "BROKEN" => Some("a\r\nX-Evil: b".into()),
+        "DIR" => Some(std::env::temp_dir().into()),
+        _ => None,
+    }
+}
+
+fn parse(words: &[&str]) -> Result<Task, Error> {
+    parse_in(std::iter::once("mcp-bridge").chain(words.iter().copied()).map(OsString::from).collect(), &env)
+}
+
+fn bridge(words: &[&str]) -> (Config, Logging) {
+    match parse(words) {
+        Ok(Task::Bridge(config, logging)) => (*config, logging),
+        other => panic!("{words:?} came to {other:?}"),
+    }
+}
+
+fn network(words: &[&str]) -> NetworkSpec {
+    match bridge(words).0.front {
+        Front::Network(spec) => *spec,
+        Front::Stdio => panic!("{words:?} has no network front"),
+    }
+}
+
+fn child(words: &[&str]) -> ChildSpec {
+    match bridge(words).0.back {
+        Back::Child(spec) => spec,
+        Back::Remote(_) => panic!("{words:?} starts no server"),
+    }
+}
+
+fn remote(words: &[&str]) -> RemoteSpec {
+    match bridge(words).0.back {
+        Back::Remote(spec) => spec,
+        Back::Child(_) => panic!("{words:?} reaches no server"),
+    }
+}
+
+fn refusal(words: &[&str]) -> String {
+    match parse(words) {
+        Err(Error::Usage(text)) => text,
+        other => panic!("{words:?} came to {other:?}"),
+    }
+}
+
+fn flags() -> Vec<(String, clap::Arg)> {
+    let command = args::command();
+    let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let all = visible.flat_map(|sub| {
+        let name = sub.get_name().to_string();
+        sub.get_arguments().map(move |arg| (name.clone(), arg.clone()))
+    });
+    all.filter(|(_, arg)| arg.get_long().is_some() && !matches!(arg.get_action(), ArgAction::Help | ArgAction::Version))
+        .collect()
+}
+
+#[test]
+fn the_clap_types_are_sound() {
+    args::command().debug_assert();
+}
+
+#[test]
+fn every_flag_has_its_variable_and_shows_no_value_of_it() {
+    let flags = flags();
+    assert!(flags.len() > 60, "{}", flags.len());
+    for (command, arg) in flags {
+        let long = arg.get_long().unwrap();
+        let want = format!("MCP_BRIDGE_{}", long.replace('-', "_").to_uppercase());
+        assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(want.as_str()), "{command} --{long}");
+        assert!(arg.is_hide_env_values_set(), "{command} --{long}");
+    }
+}
+
+#[test]
+fn every_flag_has_one_line_of_help_that_states_unit_and_default() {
+    for (command, arg) in flags() {
+        let flag = format!("{command} --{}", arg.get_long().unwrap());
+        let help = arg.get_help().unwrap_or_else(|| panic!("{flag} has no help")).to_string();
+        assert!(!help.contains('\n') && arg.get_long_help().is_none(), "{flag} has more than one line");
+        let shown = arg.get_action().takes_values() && !arg.get_default_values().is_empty();
+        assert!(shown || help.contains("(default: "), "{flag} states no default");
+        let unit = match arg.get_value_names().and_then(<[_]>::first).map(|name| name.as_str()) {
+            Some("DURATION") => "seconds, or 500ms, 5m, 1h",
+            Some("SIZE") => "bytes, or 64KiB, 1MB, 16MiB",
+            Some("NUMBER") => "Number of ",
+            _ => continue,
+        };
+        assert!(help.contains(unit), "{flag} states no unit");
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_configuration() {
+    let (config, logging) = bridge(&["serve", "--", "npx", "-y", "x"]);
+    assert_eq!(format!("{:?}", config.limits), format!("{:?}", crate::config::Limits::default()));
+    assert_eq!(config.sharing, Sharing::Own);
+    assert_eq!(logging, Logging { level: tracing::Level::INFO, format: Format::Text, ansi: logging.ansi });
+    let front = network(&["serve", "--", "npx"]);
+    assert_eq!((front.host.to_string().as_str(), front.port), ("127.0.0.1", 8000));
+    assert_eq!(front.http.map(|http| http.path).as_deref(), Some("/mcp"));
+    assert_eq!(front.sse.map(|sse| (sse.sse_path, sse.message_path)), Some(("/sse".into(), "/messages".into())));
+    assert_eq!((front.keepalive, front.keepalive_event), (Duration::from_secs(15), false));
+    assert_eq!((front.cors, front.health_path.as_str()), (Cors::Off, "/healthz"));
+    let spec = child(&["serve", "--", "npx", "-y", "x"]);
+    assert_eq!((spec.name.as_str(), spec.pass_env, spec.cwd), ("npx", PassEnv::All, None));
+    let default = crate::config::StopLadder::default();
+    assert_eq!((spec.stop.after_close, spec.stop.after_term), (default.after_close, default.after_term));
+    let spec = remote(&["connect", "https://host/mcp"]);
+    assert_eq!(format!("{:?}", spec.retry), format!("{:?}", crate::config::RetryPolicy::default()));
+}
+
+#[test]
+fn each_command_has_its_routes_and_transport() {
+    let sse = network(&["stdio-to-sse", "--", "x"]);
+    assert!(sse.sse.is_some() && sse.http.is_none());
+    let http = network(&["stdio-to-http", "--", "x"]);
+    assert!(http.http.is_some() && http.sse.is_none());
+    for (command, transport) in [
+        ("connect", RemoteTransport::Auto),
+        ("http-to-stdio", RemoteTransport::Http),
+        ("sse-to-stdio", RemoteTransport::Sse),
+    ] {
+        assert_eq!(remote(&[command, "https://host/mcp"]).transport, transport);
+    }
+}
+
+#[test]
+fn stateless_is_streamable_http_alone() {
+    let front = network(&["serve", "--stateless", "--", "x"]);
+    assert!(front.http.is_some() && front.sse.is_none());
+    assert_eq!(bridge(&["stdio-to-http", "--stateless", "--", "x"]).0.sharing, Sharing::Stateless);
+    assert_eq!(bridge(&["stdio-to-sse", "--shared", "--", "x"]).0.sharing, Sharing::Shared);
+}
+
+#[test]
+fn the_command_is_argv_and_no_shell_sees_it() {
+    let spec = child(&["stdio-to-sse", "--port", "0", "--", "/opt/srv", "$(touch pwn)", "--port", "; ls | cat", ""]);
+    assert_eq!((spec.name.as_str(), spec.program), ("srv", "/opt/srv".into()));
+    assert_eq!(spec.args, ["$(touch pwn)", "--port", "; ls | cat", ""].map(OsString::from));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_shell_line_is_one_argument_of_sh() {
+    let spec = child(&["serve", "--shell", "a | b"]);
+    assert_eq!((spec.program, spec.args), ("/bin/sh".into(), vec!["-c".into(), "a | b".into()]));
+}
+
+#[test]
+fn demo_runs_this_program() {
+    let spec = child(&["serve", "--demo"]);
+    assert_eq!(spec.program, std::env::current_exe().unwrap());
+    assert_eq!((spec.name.as_str(), spec.args), ("demo-server", vec!["demo-server".into()]));
+}
+
+#[test]
+fn times_sizes_and_limits_arrive() {
+    let words = "--session-timeout 5m --max-sessions 7 --max-message 1MB --request-timeout 90 --grace 500ms";
+    let mut line = vec!["serve"];
+    line.extend(words.split(' '));
+    line.extend(["--", "x"]);
+    let limits = bridge(&line).0.limits;
+    assert_eq!(limits.session_timeout, Duration::from_secs(300));
+    assert_eq!((limits.max_sessions, limits.max_message), (7, 1_000_000));
+    assert_eq!(limits.request_timeout, Some(Duration::from_secs(90)));
+    assert_eq!(limits.grace, Duration::from_millis(500));
+}
+
+#[test]
+fn the_log_is_quiet_where_a_client_shows_it_as_errors() {
+    let level = |words: &[&str]| bridge(words).1.level;
+    assert_eq!(level(&["connect", "https://host"]), tracing::Level::WARN);
+    assert_eq!(level(&["connect", "https://host", "--log-level", "trace"]), tracing::Level::TRACE);
+    assert_eq!(level(&["connect", "https://host", "--log-level", "trace", "--quiet"]), tracing::Level::ERROR);
+    assert_eq!(bridge(&["serve", "--log-format", "json", "--", "x"]).1.format, Format::Json);
+}
+
+#[test]
+fn headers_are_expanded_and_sensitive() {
+    let spec = remote(&["connect", "https://h/mcp", "-H", "X-Api-Key: ${KEY}", "-H", "X-Two:2", "--bearer", "${KEY}"]);
+    let value = |name: &str| spec.headers.get(name).map(|value| (value.to_str().unwrap(), value.is_sensitive()));
+    assert_eq!(value("x-api-key"), Some(("s3cret", true)));
+    assert_eq!(value("x-two"), Some(("2", true)));
+    assert_eq!(value("authorization"), Some(("Bearer s3cret", true)));
+    assert!(!format!("{spec:?}").contains("s3cret"));
+}
+
+#[test]
+fn header_injection_is_refused_without_showing_the_value() {
+    for header in ["X-Key: ${BROKEN}", "X-Key: a\nb", "X-Key: a\0b", "X-Key: a\r"] {
+        let text = refusal(&["connect", "https://h/mcp", "-H", header]);
+        assert!(text.starts_with("-H X-Key: the value holds a line break"), "{text}");
+        assert!(!text.contains("Evil"), "{text}");
+    }
+    for header in ["X Key: v", "X\r\nKey: v", ": v", "Ä: v"] {
+        assert!(refusal(&["connect", "https://h/mcp", "-H", header]).contains("is not a header's name"));
+    }
+    assert!(refusal(&["connect", "https://h/mcp", "-H", "Mcp-Session-Id: 1"]).contains("sets itself"));
+}
+
+#[test]
+fn no_error_shows_a_secret() {
+    for words in [
+        &["connect", "https://h/mcp", "-H", "hunter2"][..],
+        &["connect", "https://h/mcp", "--bearer", "Bearer hunter2"],
+        &["connect", "https://u:hunter2@h/mcp"],
+        &["connect", "https://h:99999/mcp?token=hunter2"],
+        &["serve", "--env", "hunter2", "--", "x"],
+        &["serve", "--env", "A B=hunter2", "--", "x"],
+        &["serve", "--", "https://h/mcp?token=hunter2"],
+        &["serve", "https://h/mcp?token=hunter2"],
+        &["https://h/mcp?token=hunter2"],
+        &["connect", "h.example/mcp?token=hunter2"],
+        &["connect", "h.example/hunter2/mcp"],
+        &["serve", "--", "https://u:hunter2@h/hunter2"],
+        &["connect", "https://h", "-H", "Authorization:", "hunter2"],
+        &["connect", "-H", "Authorization:", "hunter2", "https://h"],
+        &["connect", "https://h", "-H", "Authorization:", "Bearer", "hunter2"],
+        &["serve", "--env", "A=hunter2", "npx", "--key", "hunter2"],
+        &["connect", "--bearer", "hunter2", "npx", "--key=hunter2"],
+        &["serve", "--env", "A=", "hunter2", "--", "x"],
+        &["serve", "--bearer=hunter2", "--", "x"],
+        &["connect", "https://h", "--barer=hunter2"],
+        &["npx", "--key", "hunter2"],
+    ] {
+        let text = refusal(words);
+        assert!(!text.contains("hunter2"), "{words:?}: {text}");
+    }
+}
+
+#[test]
+fn variables_come_from_files_then_flags() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("server.env");
+    fs::write(&file, "# comment\n\nA=1\nexport B = \"two ${KEY}\"\nC='${KEY}'\nD=a=b\nE=${NONE:-e}\n").unwrap();
+    let spec = child(&["serve", "--env", "A=${KEY}", "--env-file", file.to_str().unwrap(), "--", "x"]);
+    let env: Vec<_> = spec.env.iter().map(|(name, value)| (name.as_str(), value.expose())).collect();
+    let want = [("A", "1"), ("B", "two s3cret"), ("C", "${KEY}"), ("D", "a=b"), ("E", "e"), ("A", "s3cret")];
+    assert_eq!(env, want);
+    assert!(!format!("{spec:?}").contains("s3cret"));
+    fs::write(&file, "A=1\nB=${NONE}\n").unwrap();
+    let text = refusal(&["serve", "--env-file", file.to_str().unwrap(), "--", "x"]);
+    assert!(text.contains("line 2: B: ${NONE} is not set"), "{text}");
+}
+
+#[test]
+fn pass_env_narrows_to_names_and_what_every_program_needs() {
+    assert_eq!(child(&["serve", "--pass-env", "all", "--", "x"]).pass_env, PassEnv::All);
+    let PassEnv::Only(names) = child(&["serve", "--pass-env", "MY_*,FOO", "--", "x"]).pass_env else { panic!() };
+    assert!(["PATH", "MY_*", "FOO"].iter().all(|want| names.iter().any(|name| name == want)), "{names:?}");
+    let PassEnv::Only(names) = child(&["serve", "--pass-env", "none", "--", "x"]).pass_env else { panic!() };
+    assert!(names.iter().any(|name| name == "PATH"));
+}
+
+#[test]
+fn a_working_directory_is_expanded_and_has_to_exist() {
+    assert_eq!(child(&["serve", "--cwd", "${DIR}", "--", "x"]).cwd, Some(std::env::temp_dir()));
+    assert!(refusal(&["serve", "--cwd", "/nonexistent", "--", "x"]).contains("name an existing directory"));
+    assert!(refusal(&["serve", "--cwd", "~/x", "--", "x"]).contains("${HOME}"));
+}
+
+#[test]
+fn beyond_loopback_somebody_has_to_ask_for_tokens() {
+    for host in ["0.0.0.0", "::", "192.0.2.1", "[2001:db8::1]"] {
+        let text = refusal(&["serve", "--host", host, "--", "x"]);
+        assert!(text.contains("--bearer-token-file") && text.contains("--allow-unauthenticated"), "{text}");
+    }
+    for host in ["127.0.0.1", "127.1.2.3", "::1", "localhost", "::ffff:127.0.0.1"] {
+        assert!(matches!(network(&["serve", "--host", host, "--", "x"]).door, Door::Open), "{host}");
+    }
+    let open = network(&["serve", "--host", "0.0.0.0", "--allow-unauthenticated", "--", "x"]);
+    assert!(matches!(open.door, Door::Open));
+}
+
+#[test]
+fn tokens_stand_one_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    let words = ["serve", "--host", "::", "--bearer-token-file", file.to_str().unwrap(), "--", "x"];
+    fs::write(&file, "# ours\n\n one\r\ntwo\n").unwrap();
+    let Door::Bearer(tokens) = network(&words).door else { panic!() };
+    assert_eq!(tokens.iter().map(|token| token.expose()).collect::<Vec<_>>(), ["one", "two"]);
+    fs::write(&file, "# none\n\n").unwrap();
+    assert!(refusal(&words).contains("holds no token"));
+    fs::write(&file, "hunter 2\n").unwrap();
+    assert!(refusal(&words).ends_with("line 1 is not a token; write one a line, without spaces"));
+    fs::remove_file(&file).unwrap();
+    assert!(refusal(&words).contains("name a readable text file"));
+}
+
+#[test]
+fn origins_and_hosts_are_brought_to_the_form_that_browsers_send() {
+    let line = "serve --cors --allow-origin HTTPS://App.Example.com:443/,vscode-webview://Abc \
+                --allow-host Tools.Example.com,[::1]:8000 --base-url https://pub.example.com:8443/x -- x";
+    let front = network(&line.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(front.cors, Cors::AllowedOrigins);
+    assert_eq!(front.allow_origin, ["https://app.example.com", "vscode-webview://abc"]);
+    assert_eq!(front.allow_host, ["tools.example.com", "[::1]:8000", "pub.example.com:8443"]);
+    for origin in ["*", "null", "app.example.com", "https://a.example/x", "https://u@a.example", "https://a.example?x"]
+    {
+        refusal(&["serve", "--allow-origin", origin, "--", "x"]);
+    }
+    for host in ["*", "*.example.com", "https://a.example", "a/b", "u@a.example", "a:", "a:x", ""] {
+        refusal(&["serve", "--allow-host", host, "--", "x"]);
+    }
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    for (flag, value) in [
+        ("--session-timeout", "0"),
+        ("--session-timeout", "367d"),
+        ("--session-timeout", "99999999999999999999s"),
+        ("--session-timeout", "18446744073709551615h"),
+        ("--keepalive", "1.5s"),
+        ("--keepalive", "5 minutes"),
+        ("--keepalive", "-1s"),
+        ("--keepalive", "s"),
+        ("--max-message", "10"),
+        ("--max-message", "16M"),
+        ("--max-message", "18446744073709551615GiB"),
+        ("--max-sessions", "0"),
+        ("--max-sessions", "18446744073709551615"),
+        ("--port", "65536"),
+        ("--host", "example.com"),
+        ("--mcp-path", "mcp"),
+        ("--mcp-path", "/{x}"),
+        ("--mcp-path", "/a b"),
+        ("--mcp-path", "/a?b"),
+        ("--mcp-path", "/readyz"),
+        ("--sse-path", "/messages"),
+        ("--base-url", "ftp://h"),
+        ("--base-url", "https://h/?q"),
+        ("--base-url", "h/x"),
+    ] {
+        let given = format!("{flag}={value}");
+        refusal(&["serve", &given, "--", "x"]);
+    }
+}
+
+#[test]
+fn urls_are_checked_before_anything_is_sent() {
+    for url in
+        ["https://u@h/", "https://:p@h/", "https://h/#f", "ftp://h/", "file:///x", "https://", "h.example/mcp", "npx"]
+    {
+        refusal(&["connect", url]);
+    }
+    assert_eq!(remote(&["connect", "HTTP://H:80/mcp?x=1"]).url.as_str(), "http://h/mcp?x=1");
+}

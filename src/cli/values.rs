@@ -1,0 +1,159 @@
+//! How single values are written: durations, sizes, addresses, paths, origins, hosts.
+//!
+//! Owns the parsers, pure functions that clap calls or `resolve` does. Talks to nobody. It never guesses: what can be
+//! read in two ways is refused with the spelling to use.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+use http::uri::Authority;
+use url::Url;
+
+/// The longest duration. A clock plus more than this could overflow, which panics.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// The smallest `--max-message`: an `initialize` has to fit.
+const SMALLEST_MESSAGE: u64 = 1024;
+
+/// `500ms`, `30s`, `5m`, `1h`, `7d`, or plain seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = number_and_unit(text);
+    let millis_per_unit: u64 = match unit {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("write 500ms, 30s, 5m, 1h, 7d, or plain seconds".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a whole number, as in 500ms, 30s, 5m, 1h or 7d")?;
+    number
+        .checked_mul(millis_per_unit)
+        .map(Duration::from_millis)
+        .filter(|duration| *duration <= LONGEST)
+        .ok_or_else(|| "the longest is 366d".into())
+}
+
+/// A duration that must not be zero.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    duration(text).and_then(|duration| match duration.is_zero() {
+        true => Err("it has to be more than 0".into()),
+        false => Ok(duration),
+    })
+}
+
+/// `16MiB`, `1MB`, `64KiB`, or plain bytes; upper or lower case.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let (number, unit) = number_and_unit(text);
+    let bytes_per_unit: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "kib" => 1 << 10,
+        "mb" => 1_000_000,
+        "mib" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "gib" => 1 << 30,
+        _ => return Err("write 16MiB, 1MB, 64KiB, or plain bytes".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "write a whole number, as in 16MiB, 1MB or 64KiB")?;
+    let bytes = number.checked_mul(bytes_per_unit).ok_or("too large")?;
+    if bytes < SMALLEST_MESSAGE {
+        return Err("the smallest is 1KiB: an initialize request has to fit".into());
+    }
+    usize::try_from(bytes).map_err(|_| "too large for this machine".into())
+}
+
+fn number_and_unit(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    (number, unit.trim_start())
+}
+
+/// An address to bind. A name could mean several, and not all of them loopback.
+pub(super) fn host(text: &str) -> Result<IpAddr, String> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().map_err(|_| "write an IP address: 127.0.0.1, ::1, or 0.0.0.0 for all of IPv4".into())
+}
+
+/// The path of a route.
+pub(super) fn path(text: &str) -> Result<String, String> {
+    if !text.starts_with('/') {
+        return Err("a path starts with /".into());
+    }
+    // Braces and stars mean something to the router; the others cannot stand in a path as it is sent.
+    match text.chars().find(|c| !c.is_ascii_graphic() || "{}*?#<>\"\\^`|".contains(*c)) {
+        Some(found) => {
+            Err(format!("{found:?} cannot stand in a path; use letters, digits, '-', '_', '.', '~' and '/'"))
+        }
+        None => Ok(text.into()),
+    }
+}
+
+/// The public URL of the bridge.
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
+    let advice = "write what clients use in front of the bridge's own paths, as in https://example.com/tools";
+    let url = Url::parse(text).map_err(|error| format!("{error}; {advice}"))?;
+    let plain = matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    if plain { Ok(url) } else { Err(format!("only scheme, host, port and path belong here; {advice}")) }
+}
+
+/// An origin as browsers send it: lower case, no default port, no path.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let advice = "write scheme://host or scheme://host:port, as in https://app.example.com";
+    if text == "*" {
+        return Err(format!("* would let every web page call; {advice}, once for each"));
+    }
+    let url = Url::parse(text).map_err(|error| format!("{error}; {advice}"))?;
+    let bare = url.host_str().is_some_and(|host| !host.is_empty())
+        && matches!(url.path(), "" | "/")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    let Some(host) = url.host_str().filter(|_| bare) else { return Err(advice.into()) };
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    Ok(format!("{}://{}{port}", url.scheme(), host.to_ascii_lowercase()))
+}
+
+/// A value of `Host` that is served.
+pub(super) fn allowed_host(text: &str) -> Result<String, String> {
+    let advice = "write name or name:port, as in tools.example.com";
+    if text.contains('*') {
+        return Err(format!("* would undo the guard against DNS rebinding; {advice}, once for each"));
+    }
+    let authority: Authority = text.parse().map_err(|_| advice.to_string())?;
+    let whole = match text.strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(_) => authority.port_u16().is_some(),
+        None => false,
+    };
+    if whole { Ok(text.to_ascii_lowercase()) } else { Err(advice.into()) }
+}
+
+/// A TCP port.
+pub(super) fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "write a number from 0 to 65535".into())
+}
+
+/// How often.
+pub(super) fn count(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "write a whole number, as in 5".into())
+}
+
+/// How many sessions. The ceiling keeps the count within what a semaphore can hold.
+pub(super) fn sessions(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 1..=1_000_000) => Ok(number),
+        _ => Err("write a number from 1 to 1000000".into()),
+    }
+}

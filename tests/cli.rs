@@ -1,0 +1,293 @@
+//! The command line as people and scripts meet it: help on stdout, errors as one line on stderr, exit codes.
+
+use std::{
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::Output,
+};
+
+use assert_cmd::Command;
+
+/// The program, cut off from what the machine's environment could change about it.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-bridge"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MCP_BRIDGE_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("COLUMNS").env_remove("UNSET").env("NO_COLOR", "1");
+    command
+}
+
+fn run(words: &[&str]) -> Output {
+    program().args(words).output().unwrap()
+}
+
+fn stdout(words: &[&str]) -> String {
+    let output = run(words);
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one line on stderr of a command that has to fail, and the exit code.
+fn failure(output: &Output) -> (String, i32) {
+    assert!(output.stdout.is_empty(), "{output:?}");
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    let line = text.strip_suffix('\n').unwrap();
+    assert!(line.starts_with("mcp-bridge: ") && !line.contains('\n'), "{text}");
+    (line.to_string(), output.status.code().unwrap())
+}
+
+const COMMANDS: [&str; 9] = [
+    "stdio-to-sse",
+    "stdio-to-http",
+    "serve",
+    "sse-to-stdio",
+    "http-to-stdio",
+    "connect",
+    "demo-server",
+    "completions",
+    "man",
+];
+
+#[test]
+fn help_is_on_stdout_and_as_reviewed() {
+    insta::assert_snapshot!("help", stdout(&["--help"]));
+    for command in COMMANDS {
+        insta::assert_snapshot!(format!("help-{command}"), stdout(&[command, "--help"]));
+    }
+}
+
+#[test]
+fn help_fits_the_screen_and_its_short_form_is_the_same() {
+    for command in COMMANDS {
+        let text = stdout(&[command, "--help"]);
+        assert_eq!(text, stdout(&[command, "-h"]), "{command}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{command}");
+    }
+}
+
+#[test]
+fn version_is_on_stdout() {
+    assert_eq!(stdout(&["--version"]), format!("mcp-bridge {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn every_usage_error_is_one_line_with_a_next_step_and_exit_code_64() {
+    let cases: &[&[&str]] = &[
+        &[],
+        &["stdio-to-ss"],
+        &["npx", "-y", "some-server"],
+        &["https://host/mcp"],
+        &["--port", "8000", "serve"],
+        &["stdio-to-sse"],
+        &["serve", "--"],
+        &["serve", "npx", "-y", "some-server"],
+        &["serve", "--port", "9000", "npx", "-y", "some-server"],
+        &["serve", "--env", "A=", "value", "--", "x"],
+        &["serve", "--prot", "9000", "--", "x"],
+        &["serve", "-y", "--", "x"],
+        &["serve", "--bearer", "x", "--", "x"],
+        &["stdio-to-sse", "--mcp-path", "/x", "--", "x"],
+        &["serve", "https://host/mcp"],
+        &["serve", "--", "https://host/sse"],
+        &["connect"],
+        &["connect", "npx", "-y", "some-server"],
+        &["connect", "npx"],
+        &["connect", "--", "npx", "some-server"],
+        &["connect", "./server.py"],
+        &["connect", "host.example/mcp"],
+        &["connect", "localhost:8000/mcp"],
+        &["connect", "ws://host/mcp"],
+        &["connect", "https://user:password@host/mcp"],
+        &["connect", "https://host/mcp#part"],
+        &["connect", "https://ho st/mcp"],
+        &["connect", "https://host/mcp", "https://other/mcp"],
+        &["connect", "https://host/mcp", "-H", "Authorization:", "token"],
+        &["connect", "-H", "Authorization:", "token", "https://host/mcp"],
+        &["connect", "https://host/mcp", "-H", "NoColon"],
+        &["connect", "https://host/mcp", "-H", "X Y: 1"],
+        &["connect", "https://host/mcp", "-H", "Host: other"],
+        &["connect", "https://host/mcp", "-H", "X-Key: ${UNSET}"],
+        &["connect", "https://host/mcp", "-H", "X-Key: ${UNSET"],
+        &["connect", "https://host/mcp", "-H", "X-Key: a\r\nX-Evil: b"],
+        &["connect", "https://host/mcp", "-H"],
+        &["connect", "https://host/mcp", "--bearer", "${UNSET}"],
+        &["connect", "https://host/mcp", "--bearer", ""],
+        &["connect", "https://host/mcp", "--bearer", "Bearer x"],
+        &["connect", "https://host/mcp", "--bearer", "x", "-H", "Authorization: y"],
+        &["connect", "https://host/mcp", "--retries", "many"],
+        &["serve", "--shell", "a | b", "--", "x"],
+        &["serve", "--shell", "a | b", "--demo"],
+        &["serve", "--demo", "--", "x"],
+        &["serve", "--shell", ""],
+        &["serve", "--", ""],
+        &["serve", "--shared", "--stateless", "--demo"],
+        &["stdio-to-sse", "--stateless", "--demo"],
+        &["serve", "--host", "0.0.0.0", "--demo"],
+        &["serve", "--host", "example.com", "--demo"],
+        &["serve", "--port", "65536", "--demo"],
+        &["serve", "--port", "1", "--port", "2", "--demo"],
+        &["serve", "--mcp-path", "mcp", "--demo"],
+        &["serve", "--mcp-path", "/sse", "--demo"],
+        &["serve", "--mcp-path", "/readyz", "--demo"],
+        &["serve", "--base-url", "tools.example.com", "--demo"],
+        &["serve", "--cors", "--demo"],
+        &["serve", "--allow-origin", "*", "--demo"],
+        &["serve", "--allow-host", "https://a.example", "--demo"],
+        &["serve", "--keepalive", "5 minutes", "--demo"],
+        &["serve", "--session-timeout", "0", "--demo"],
+        &["serve", "--max-message", "16M", "--demo"],
+        &["serve", "--max-sessions", "0", "--demo"],
+        &["serve", "--log-level", "loud", "--demo"],
+        &["serve", "--env", "KEY", "--demo"],
+        &["serve", "--env", "A=${UNSET}", "--demo"],
+        &["serve", "--env-file", "missing.env", "--demo"],
+        &["serve", "--pass-env", "A-B", "--demo"],
+        &["serve", "--cwd", "~/x", "--demo"],
+        &["serve", "--bearer-token-file", "missing.tokens", "--demo"],
+        &["serve", "--bearer-token-file", "x", "--allow-unauthenticated", "--demo"],
+        &["serve", "--no\nsuch", "--demo"],
+        &["demo-server", "extra"],
+        &["completions"],
+        &["completions", "tcsh"],
+        &["man", "no-such-page"],
+    ];
+    let mut transcript = String::new();
+    for words in cases {
+        let (line, code) = failure(&run(words));
+        let typed: Vec<_> = words.iter().map(|word| quoted(word)).collect();
+        writeln!(transcript, "$ mcp-bridge {}\n{line}\n", typed.join(" ")).unwrap();
+        assert_eq!(code, 64, "{line}");
+    }
+    insta::assert_snapshot!("errors", transcript);
+}
+
+/// As one would type it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,".contains(c);
+    match word.chars().all(plain) && !word.is_empty() {
+        true => word.into(),
+        false => format!("'{}'", word.escape_debug()),
+    }
+}
+
+#[test]
+fn a_variable_stands_for_its_flag_and_an_error_names_it() {
+    let error = |name: &str, value: &str, words: &[&str]| {
+        let output = program().env(name, value).args(words).output().unwrap();
+        let (line, code) = failure(&output);
+        assert_eq!(code, 64, "{line}");
+        line
+    };
+    let port = error("MCP_BRIDGE_PORT", "http", &["serve", "--demo"]);
+    assert_eq!(
+        port,
+        "mcp-bridge: invalid value 'http' for '--port <PORT>': write a number from 0 to 65535 (given by MCP_BRIDGE_PORT)"
+    );
+    let cors = error("MCP_BRIDGE_CORS", "yes", &["serve", "--demo"]);
+    assert!(cors.contains("--cors lets nobody in alone"), "{cors}");
+    let header = error("MCP_BRIDGE_HEADER", "X-One: 1\n\nX-Two: ${UNSET}\n", &["connect", "https://host"]);
+    assert!(header.contains("-H X-Two: ${UNSET} is not set"), "{header}");
+    let origin = error("MCP_BRIDGE_ALLOW_ORIGIN", "https://a.example,*", &["serve", "--demo"]);
+    assert!(origin.contains("* would let every web page call"), "{origin}");
+}
+
+#[test]
+fn what_is_typed_wins_over_a_variable() {
+    // The command is typed, so the shell line of the variable is not meant; what is left to complain about is the host.
+    let mut command = program();
+    command.env("MCP_BRIDGE_SHELL", "a | b").env("MCP_BRIDGE_DEMO", "1").env("MCP_BRIDGE_PORT", "http");
+    let output = command.args(["serve", "--port", "0", "--host", "0.0.0.0", "--", "x"]).output().unwrap();
+    let (line, _) = failure(&output);
+    assert!(line.contains("--host 0.0.0.0 lets other machines call"), "{line}");
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let output = program()
+        .env("MCP_BRIDGE_PORT", "")
+        .env("MCP_BRIDGE_DEMO", "")
+        .env("MCP_BRIDGE_SHELL", "")
+        .arg("serve")
+        .output()
+        .unwrap();
+    let (line, _) = failure(&output);
+    assert!(line.contains("serve needs a server to start"), "{line}");
+}
+
+#[test]
+fn help_shows_no_value_of_a_variable() {
+    let output = program().env("MCP_BRIDGE_BEARER", "hunter2").args(["connect", "--help"]).output().unwrap();
+    assert!(output.status.success());
+    assert!(!String::from_utf8(output.stdout).unwrap().contains("hunter2"));
+}
+
+#[test]
+fn completions_and_man_pages_are_what_the_program_prints() {
+    for (shell, file) in [
+        ("bash", "mcp-bridge.bash"),
+        ("zsh", "_mcp-bridge"),
+        ("fish", "mcp-bridge.fish"),
+        ("powershell", "_mcp-bridge.ps1"),
+        ("elvish", "mcp-bridge.elv"),
+    ] {
+        assert_eq!(stdout(&["completions", shell]), fs::read_to_string(tree().join("completions").join(file)).unwrap());
+    }
+    let page = |file: &str| fs::read_to_string(tree().join("completions/man").join(file)).unwrap();
+    assert_eq!(stdout(&["man"]), page("mcp-bridge.1"));
+    assert_eq!(stdout(&["man", "serve"]), page("mcp-bridge-serve.1"));
+}
+
+#[test]
+fn committed_completions_and_man_pages_are_fresh() {
+    let made = tempfile::tempdir().unwrap();
+    stdout(&["generate", made.path().to_str().unwrap()]);
+    let made = files(&made.path().join("completions"));
+    let committed = files(&tree().join("completions"));
+    let names = |files: &[(PathBuf, String)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let advice = "run cargo run -- generate, and commit the result";
+    assert_eq!(names(&made), names(&committed), "{advice}");
+    for ((name, made), (_, committed)) in made.iter().zip(&committed) {
+        assert!(made == committed, "{} is stale; {advice}", name.display());
+    }
+}
+
+#[test]
+fn man_writes_every_page_to_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    stdout(&["man", dir.path().to_str().unwrap()]);
+    let pages = files(dir.path());
+    assert_eq!(pages.len(), COMMANDS.len() + 1);
+    assert!(pages.iter().all(|(_, text)| text.contains(".SH NAME") && !text.contains("guard")));
+}
+
+#[test]
+fn the_changelog_has_a_section_for_this_version() {
+    let text = fs::read_to_string(tree().join("CHANGELOG.md")).unwrap();
+    let heading = format!("## {} ", env!("CARGO_PKG_VERSION"));
+    assert!(text.lines().any(|line| line.starts_with(&heading)), "CHANGELOG.md lacks {heading}");
+}
+
+fn tree() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every file below a directory: its path from there, and its text, in order.
+fn files(root: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root.to_path_buf()];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => {
+                    found.push((path.strip_prefix(root).unwrap().to_path_buf(), fs::read_to_string(&path).unwrap()))
+                }
+            }
+        }
+    }
+    found.sort();
+    found
+}
