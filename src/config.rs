@@ -232,6 +232,13 @@ pub struct Limits {
     pub answer_patience: Duration,
 }
 
+impl Limits {
+    /// Bytes of large messages that may wait in one session, each way. Two of the largest: one on its way, one behind it.
+    pub fn max_waiting(&self) -> usize {
+        self.max_message.saturating_mul(2)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Limits {

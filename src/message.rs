@@ -4,7 +4,7 @@
 //! re-serialises what it forwards: a rewritten id or progress token is spliced into a copy of the original bytes,
 //! and everything else stays as it was, unknown fields and number formats included.
 
-use std::{borrow::Cow, ops::Range};
+use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Deserializer};
@@ -96,6 +96,17 @@ pub enum Kind {
 pub struct Frame {
     raw: Bytes,
     head: Box<Head>,
+    hold: Option<Hold>,
+}
+
+/// Something that is given up when the last copy of a frame is dropped, such as a place in a buffer's budget.
+#[derive(Clone)]
+struct Hold(#[allow(dead_code)] Arc<dyn Any + Send + Sync>); // Held for its drop alone.
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hold")
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -260,7 +271,7 @@ impl Frame {
             method,
             mark,
         };
-        Ok(Frame { head: Box::new(head), raw })
+        Ok(Frame { head: Box::new(head), raw, hold: None })
     }
 
     /// A successful answer. `id` and `result` are JSON text.
@@ -307,7 +318,13 @@ impl Frame {
         });
         let is_error = body.is_some_and(|(key, _)| key == "error");
         let head = Head { kind, method: method.into(), id_at, body_at, is_error, mark };
-        Frame { raw: text.into(), head: Box::new(head) }
+        Frame { raw: text.into(), head: Box::new(head), hold: None }
+    }
+
+    /// The same frame, which keeps `held` until its last copy is dropped.
+    pub fn holding(mut self, held: impl Any + Send + Sync) -> Frame {
+        self.hold = Some(Hold(Arc::new(held)));
+        self
     }
 
     /// The bytes to send: what came, or a copy with rewritten ids.
@@ -419,7 +436,7 @@ impl Frame {
                 new.id = id;
             }
         }
-        Frame { raw: raw.freeze(), head }
+        Frame { raw: raw.freeze(), head, hold: self.hold.clone() }
     }
 
     fn mark(&self, what: MarkKind) -> Option<&Mark> {

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tracing::{debug, warn};
 
 use crate::{
@@ -26,6 +26,12 @@ use crate::{
 /// Frames that one write may carry.
 const WRITE_BATCH: usize = 64;
 
+/// Messages up to this size are not weighed: channels bound their number.
+const SMALL: usize = 16 * 1024;
+
+/// The unit of [`Rules::max_waiting`]; a semaphore counts up to 2^32 of them.
+const WEIGHT: usize = 1024;
+
 /// How one pipe is pumped.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -37,10 +43,19 @@ pub struct Rules {
     pub role: Role,
     /// Calls in flight each way; one more is answered with an error.
     pub max_in_flight: usize,
+    /// Bytes of large messages from the far end that may wait for their readers. With them waiting, the far end is read
+    /// no further: a slow reader slows its own server, and memory stays bounded. A shared server is never held up.
+    pub max_waiting: usize,
     /// How long a request may stay unanswered by the far end.
     pub request_timeout: Option<Duration>,
     /// How long answers are awaited after the far end closed its sending side.
     pub linger: Duration,
+}
+
+impl Rules {
+    fn budget(&self) -> usize {
+        (self.max_waiting / WEIGHT).clamp(1, Semaphore::MAX_PERMITS)
+    }
 }
 
 /// The role of the bridge on a pipe.
@@ -76,6 +91,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
             ended: None,
         }),
         settled: Notify::new(),
+        budget: Arc::new(Semaphore::new(rules.budget())),
         home,
         rules,
     };
@@ -111,6 +127,8 @@ struct Shared {
     table: Mutex<Table>,
     /// Told when the last request that came in was answered.
     settled: Notify,
+    /// What is left of [`Rules::max_waiting`].
+    budget: Arc<Semaphore>,
     /// Into what is written to the far end; weak, so that holding it keeps nothing open.
     home: mpsc::WeakSender<Envelope>,
 }
@@ -184,7 +202,7 @@ impl<R: FrameSource> Reading<'_, R> {
     async fn run(mut self) -> Ended {
         while let Some(read) = self.source.next().await {
             let alive = match read {
-                Ok(frame) => self.take(frame).await,
+                Ok(frame) => self.take(self.weighed(frame).await).await,
                 Err(error) => self.garbage(error).await,
             };
             if !alive {
@@ -225,6 +243,19 @@ impl<R: FrameSource> Reading<'_, R> {
                 warn!(name = %self.shared.rules.name, "dropped what is no message: {error}");
                 true
             }
+        }
+    }
+
+    /// Waits for room for a large frame, which is given back when the frame has been written or dropped.
+    async fn weighed(&self, frame: Frame) -> Frame {
+        if frame.bytes().len() <= SMALL || self.shared.rules.role.is_shared() {
+            return frame;
+        }
+        let weight = (frame.bytes().len() / WEIGHT).min(self.shared.rules.budget());
+        let permits = u32::try_from(weight).unwrap_or(u32::MAX);
+        match self.shared.budget.clone().acquire_many_owned(permits).await {
+            Ok(room) => frame.holding(room),
+            Err(_) => frame, // The semaphore is never closed.
         }
     }
 
@@ -460,6 +491,7 @@ mod tests {
             speaker: Caller::legacy(None),
             role,
             max_in_flight: 4,
+            max_waiting: 100_000,
             request_timeout: Some(Duration::from_secs(60)),
             linger: Duration::from_secs(5),
         }
@@ -574,6 +606,31 @@ mod tests {
         far.read().await;
         far.write(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#).await;
         assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "roots/list", "two calls: nobody can tell");
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stalls_holds_up_its_own_server_and_no_memory() {
+        let (mut far, mut partner, _task) = start(Role::Connect);
+        let big = format!(r#"{{"jsonrpc":"2.0","method":"big","params":"{}"}}"#, "x".repeat(60_000));
+        far.write(&big).await;
+        let held = partner.rx.recv().await.unwrap();
+        far.write(&big).await;
+        far.write(r#"{"jsonrpc":"2.0","method":"small"}"#).await;
+        tokio::select! {
+            biased;
+            got = partner.rx.recv() => panic!("{got:?} came although the first is held"),
+            () = idle() => {}
+        }
+        drop(held);
+        assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "big");
+        assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "small");
+    }
+
+    /// Lets every other task run until it waits.
+    async fn idle() {
+        for _ in 0..1_000 {
+            tokio::task::yield_now().await;
+        }
     }
 
     #[tokio::test]

@@ -247,6 +247,7 @@ impl Children {
             speaker: Caller::legacy(None),
             role,
             max_in_flight: self.limits.max_in_flight,
+            max_waiting: self.limits.max_waiting(),
             request_timeout: self.limits.request_timeout,
             linger: self.limits.grace,
         };

@@ -33,6 +33,7 @@ fn start(spec: &ChildSpec) -> Running {
         speaker: Caller::legacy(None),
         role: Role::Connect,
         max_in_flight: 8,
+        max_waiting: 1 << 20,
         request_timeout: None,
         linger: Duration::ZERO,
     };
@@ -137,6 +138,7 @@ async fn what_cannot_be_started_says_what_was_searched() {
         speaker: Caller::legacy(None),
         role: Role::Connect,
         max_in_flight: 1,
+        max_waiting: 1 << 20,
         request_timeout: None,
         linger: Duration::ZERO,
     };
