@@ -227,6 +227,18 @@ fn an_endless_line_is_reported_before_it_ends_and_holds_no_memory_afterwards() {
 }
 
 #[test]
+fn an_event_under_way_holds_no_more_memory_than_the_cap() {
+    let cap = 1_000_000;
+    let mut decoder = Decoder::new(cap);
+    decode_all(&mut decoder, [&b"data: "[..]]);
+    let chunk = [b'x'; 1000];
+    for _ in 0..cap / chunk.len() {
+        assert!(decode_all(&mut decoder, [&chunk[..]]).is_empty());
+        assert!(decoder.kept_bytes() <= cap + 2 * MAX_FIELD_BYTES, "{}", decoder.kept_bytes());
+    }
+}
+
+#[test]
 fn big_data_of_one_line_is_a_slice_of_its_chunk() {
     let mut chunk = Bytes::from([b"event: message\nid: 1\ndata: ", &vec![b'x'; 1 << 20][..], b"\n\n"].concat());
     let range = chunk.as_ptr_range();

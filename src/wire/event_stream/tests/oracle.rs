@@ -145,10 +145,8 @@ fn collect<T>(stream: impl stream::Stream<Item = T>) -> Vec<T> {
     stream.collect().now_or_never().unwrap()
 }
 
-type Input = std::iter::Map<std::vec::IntoIter<Bytes>, fn(Bytes) -> Result<Bytes, std::io::Error>>;
-
-fn source(chunks: &[Bytes]) -> stream::Iter<Input> {
-    stream::iter(chunks.to_vec().into_iter().map(Ok as fn(_) -> _))
+fn source(chunks: &[Bytes]) -> impl stream::Stream<Item = Result<Bytes, std::io::Error>> + Unpin {
+    stream::iter(chunks.iter().cloned().map(Ok))
 }
 
 proptest! {

@@ -1,0 +1,31 @@
+//! Any bytes as a message: no panic, nothing changed that was not to be changed, and every rewritten form is a message
+//! again, of the same kind.
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use mcp_bridge::message::{Frame, Kind};
+
+fuzz_target!(|input: &[u8]| {
+    let raw = Bytes::copy_from_slice(input);
+    let _ = Frame::parse_batch(raw.clone());
+    let Ok(frame) = Frame::parse(raw) else { return };
+    assert_eq!(frame.bytes(), input.trim_ascii());
+
+    let line = frame.line();
+    assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
+    let again = Frame::parse(line).expect("a message on one line is a message");
+    assert_eq!((again.kind(), again.method()), (frame.kind(), frame.method()));
+    assert_eq!(again.progress_token(), frame.progress_token());
+    assert_eq!(again.cancelled(), frame.cancelled());
+
+    if matches!(frame.kind(), Kind::Notification | Kind::Response(None)) {
+        return; // There may be no id to put another one in its place.
+    }
+    let stamped = frame.with_id("\"stamp\"");
+    let again = Frame::parse(stamped.bytes().clone()).expect("a message with another id is a message");
+    assert_eq!(again.id_text(), "\"stamp\"");
+    assert_eq!((again.method(), again.body(), again.is_error()), (frame.method(), frame.body(), frame.is_error()));
+    let back = again.with_id(frame.id_text());
+    assert_eq!(back.bytes(), frame.bytes());
+});
