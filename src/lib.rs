@@ -4,6 +4,7 @@ pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod listen;
 pub mod message;
 pub mod observe;
 pub mod peer;

@@ -5,4 +5,7 @@
 
 pub mod child;
 pub mod event_stream;
+pub mod exchange;
+pub mod http;
+pub mod legacy_sse;
 pub mod stdio;

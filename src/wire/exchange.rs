@@ -1,0 +1,181 @@
+//! One HTTP exchange as a server sees it: how a request's body is read, and what an answer is made of.
+//!
+//! Owns the body type of every answer, the event stream with its keep-alives, the form of a refusal and the limits on
+//! reading a body. Talks to whoever produces the events. It never looks at a session or a route.
+
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use http_body::{Frame as BodyFrame, SizeHint};
+
+use crate::{
+    message::{Frame, FrameError, code},
+    registry::OpenError,
+};
+
+mod events;
+mod read;
+
+pub use events::{Chunks, EventStream, Events, KeepAlive, Next, OWN_CHUNK};
+pub use read::read_body;
+
+/// An answer.
+pub type Response = http::Response<Body>;
+
+/// The body of an answer.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// One piece, passed on as it is.
+    Whole(Bytes),
+    /// An event stream.
+    Events(Box<EventStream>),
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
+        if let Body::Events(events) = &mut *self {
+            return events.poll_chunk(cx).map(|chunk| chunk.map(|chunk| Ok(BodyFrame::data(chunk))));
+        }
+        match std::mem::take(&mut *self) {
+            Body::Whole(bytes) => Poll::Ready(Some(Ok(BodyFrame::data(bytes)))),
+            _ => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Empty => true,
+            Body::Whole(bytes) => bytes.is_empty(),
+            Body::Events(events) => events.is_done(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Empty => SizeHint::with_exact(0),
+            Body::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Events(_) => SizeHint::default(),
+        }
+    }
+}
+
+/// An answer without a body.
+pub fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+/// A short text.
+pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::Whole(text.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// One message.
+pub fn json(status: StatusCode, frame: &Frame) -> Response {
+    let mut response = Response::new(Body::Whole(frame.bytes().clone()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An event stream. The headers keep proxies from buffering and rewriting it: nginx buffers without the last one.
+pub fn events(stream: EventStream) -> Response {
+    let mut response = Response::new(Body::Events(Box::new(stream)));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// Why a request is not served. Told as an HTTP status and a JSON-RPC error with the same text.
+#[derive(Debug)]
+pub struct Refusal {
+    status: StatusCode,
+    code: i32,
+    message: Cow<'static, str>,
+    id: Option<Box<str>>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Refusal {
+    /// A refusal of a message that is not one that can be served.
+    pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { status, code: code::INVALID_REQUEST, message: message.into(), id: None, header: None }
+    }
+
+    /// With another error code.
+    pub fn code(mut self, code: i32) -> Refusal {
+        self.code = code;
+        self
+    }
+
+    /// In answer to a request whose id is known, as JSON text.
+    pub fn id(mut self, id: &str) -> Refusal {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// With a header.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The answer to send.
+    pub fn into_response(self) -> Response {
+        let id = self.id.as_deref().unwrap_or("null");
+        let mut response = json(self.status, &Frame::error(id, self.code, &self.message, None));
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<FrameError> for Refusal {
+    fn from(error: FrameError) -> Refusal {
+        Refusal::new(StatusCode::BAD_REQUEST, error.to_string()).code(error.code())
+    }
+}
+
+/// Never 404, which a client takes for the end of its session, and no other 4xx, which it takes for a server of another
+/// revision (2025-11-25, Transports, Backwards Compatibility).
+impl From<OpenError> for Refusal {
+    fn from(error: OpenError) -> Refusal {
+        let (status, code) = match &error {
+            OpenError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, code::LIMIT),
+            OpenError::BackingOff { .. } | OpenError::Draining => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
+            OpenError::Start(_) | OpenError::Handshake(_) => (StatusCode::BAD_GATEWAY, code::INTERNAL),
+        };
+        let refusal = Refusal::new(status, error.to_string()).code(code);
+        match error.retry_after() {
+            Some(after) => refusal.header(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1))),
+            None => refusal,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Streamable HTTP as a server (2025-03-26 to 2025-11-25, Transports, Streamable HTTP).
+//!
+//! Owns what a POST, a GET and a DELETE of the one endpoint come to. Talks to the registry for a server, to the table
+//! of sessions, and to whoever dispatched the request: Host, Origin and authorization were checked there. It never
+//! routes an answer: each call has a channel of its own, and that channel is the body of the response.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode, header};
+use hyper::body::Incoming;
+use tracing::debug;
+
+use self::{
+    call::{call, call_batch, in_session},
+    replay::{Missed, Place},
+    session::{NotOpened, Session},
+    sessions::{SessionEvents, Sessions},
+};
+use crate::{
+    config::{Limits, Sharing},
+    message::{Frame, FrameError, Kind},
+    peer::{Caller, Envelope, Principal},
+    registry::Registry,
+    scope::Scope,
+    wire::{
+        exchange::{self, EventStream, KeepAlive, Refusal, Response, read_body},
+        http::rules::{self, Revision, SessionClaim},
+    },
+};
+
+mod call;
+mod replay;
+mod session;
+mod sessions;
+mod stateless;
+
+/// How long a client waits before it comes back for the rest of a stream.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// What one request brings along.
+type Request = http::Request<Incoming>;
+
+/// The endpoint.
+#[derive(Debug)]
+pub struct Accept {
+    registry: Arc<Registry>,
+    sessions: Arc<Sessions>,
+    limits: Arc<Limits>,
+    keep_alive: KeepAlive,
+}
+
+impl Accept {
+    /// An endpoint without sessions yet. Its tasks run in `scope`; when that stops, the streams that belong to no call
+    /// end, and calls go on until [`Accept::end`].
+    pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Accept {
+        let sessions = Sessions::start(limits.clone(), keep_alive, scope);
+        Accept { registry, sessions, limits, keep_alive }
+    }
+
+    /// Answers one request of an authorized caller.
+    pub async fn handle(&self, request: Request, principal: Option<Principal>) -> Response {
+        let stateless = self.registry.sharing() == Sharing::Stateless;
+        let answer = match *request.method() {
+            Method::POST if stateless => self.post_stateless(request, principal).await,
+            Method::POST => self.post(request, principal).await,
+            Method::GET if !stateless => self.get(&request, principal.as_ref()),
+            Method::DELETE if !stateless => self.delete(&request, principal.as_ref()),
+            _ => Err(not_allowed(stateless)),
+        };
+        answer.unwrap_or_else(Refusal::into_response)
+    }
+
+    /// Ends every session.
+    pub fn end(&self) {
+        self.sessions.end();
+    }
+
+    async fn post(&self, request: Request, principal: Option<Principal>) -> Result<Response, Refusal> {
+        let (head, body) = request.into_parts();
+        rules::check_accept_post(&head.headers)?;
+        rules::check_content(&head.headers)?;
+        let session = match rules::claimed_session(&head.headers) {
+            SessionClaim::None => None,
+            claim => Some(self.find(claim, principal.as_ref())?),
+        };
+        let revision = rules::claimed_revision(&head.headers);
+        let raw = read_body(&head.headers, body, &self.limits).await?;
+        let frame = match Frame::parse(raw.clone()) {
+            Ok(frame) => frame,
+            Err(FrameError::Batch) => {
+                revision?;
+                return self.post_batch(session, raw).await;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        drop(raw);
+        if is_initialize(&frame) {
+            // Its revision is what the body proposes: whatever the header says, there is nothing negotiated yet.
+            return match session {
+                None => self.initialize(frame, principal).await,
+                Some(_) => Err(bad("the session is initialized; leave out Mcp-Session-Id for another").id(frame.id_text())),
+            };
+        }
+        revision?;
+        let session = session.ok_or_else(no_session)?;
+        match frame.kind() {
+            Kind::Request(_) => call(&session, frame, &self.sessions, &self.limits).await,
+            Kind::Notification => {
+                self.pass(&session, frame).await?;
+                Ok(exchange::empty(StatusCode::ACCEPTED))
+            }
+            Kind::Response(_) => {
+                answer(&session, frame);
+                Ok(exchange::empty(StatusCode::ACCEPTED))
+            }
+        }
+    }
+
+    async fn initialize(&self, frame: Frame, principal: Option<Principal>) -> Result<Response, Refusal> {
+        let caller = Caller::legacy(principal);
+        let peer = self.registry.open(&caller).await.map_err(|error| Refusal::from(error).id(frame.id_text()))?;
+        // Ends the session if the client hangs up before it knows it.
+        let opening = self.sessions.open(caller, peer);
+        let session = opening.session().clone();
+        let mut response = call(&session, frame, &self.sessions, &self.limits).await?;
+        if !session.is_refused() {
+            opening.keep();
+            if let Ok(id) = HeaderValue::try_from(rules::session_text(session.id)) {
+                response.headers_mut().insert(rules::SESSION_ID, id);
+            }
+        }
+        Ok(response)
+    }
+
+    /// A batch, where the session's revision has them (2025-03-26, Base Protocol, Batching).
+    async fn post_batch(&self, session: Option<Arc<Session>>, raw: bytes::Bytes) -> Result<Response, Refusal> {
+        let session = session.ok_or_else(no_session)?;
+        if session.revision() != Some(Revision::V2025_03_26) {
+            return Err(FrameError::Batch.into());
+        }
+        let frames = Frame::parse_batch(raw)?;
+        if frames.iter().any(is_initialize) {
+            return Err(bad("initialize must not be part of a batch"));
+        }
+        if frames.iter().any(|frame| matches!(frame.kind(), Kind::Request(_))) {
+            return call_batch(&session, frames, &self.sessions).await;
+        }
+        for frame in frames {
+            match frame.kind() {
+                Kind::Response(_) => answer(&session, frame),
+                _ => self.pass(&session, frame).await?,
+            }
+        }
+        Ok(exchange::empty(StatusCode::ACCEPTED))
+    }
+
+    async fn pass(&self, session: &Session, frame: Frame) -> Result<(), Refusal> {
+        let server = session.server().ok_or_else(unknown_session)?;
+        server.send(Envelope::one_way(session.caller.clone(), frame)).await.map_err(|_| unknown_session())
+    }
+
+    fn get(&self, request: &Request, principal: Option<&Principal>) -> Result<Response, Refusal> {
+        let headers = request.headers();
+        rules::check_accept_get(headers)?;
+        let session = self.find(rules::claimed_session(headers), principal)?;
+        rules::claimed_revision(headers)?;
+        let opened = match rules::only(headers, &rules::LAST_EVENT_ID) {
+            None if headers.contains_key(rules::LAST_EVENT_ID) => Err(NotOpened::Missed(Missed::Unknown)),
+            None => session.stream_standalone(),
+            Some(seen) => match seen.to_str().ok().and_then(Place::parse) {
+                Some(seen) => session.resume(seen),
+                None => Err(NotOpened::Missed(Missed::Unknown)),
+            },
+        };
+        let (reader, chunks) = opened.map_err(not_opened)?;
+        let events = SessionEvents::new(reader, &self.sessions);
+        Ok(exchange::events(EventStream::new(events, chunks, self.keep_alive)))
+    }
+
+    fn delete(&self, request: &Request, principal: Option<&Principal>) -> Result<Response, Refusal> {
+        let session = self.find(rules::claimed_session(request.headers()), principal)?;
+        rules::claimed_revision(request.headers())?;
+        self.sessions.remove(&session);
+        Ok(exchange::empty(StatusCode::NO_CONTENT))
+    }
+
+    /// The session that a request names. One of another principal is as unknown as one that never was.
+    fn find(&self, claim: SessionClaim, principal: Option<&Principal>) -> Result<Arc<Session>, Refusal> {
+        let id = match claim {
+            SessionClaim::None => return Err(no_session()),
+            SessionClaim::Unknown => return Err(unknown_session()),
+            SessionClaim::Id(id) => id,
+        };
+        let session = self.sessions.find(id).filter(|session| session.caller.principal.as_ref() == principal);
+        session.ok_or_else(unknown_session)
+    }
+}
+
+/// Passes the client's answer to a request of the server's.
+fn answer(session: &Session, frame: Frame) {
+    if !session.answer(frame) {
+        in_session(session).in_scope(|| debug!("dropped an answer that nobody waits for"));
+    }
+}
+
+fn is_initialize(frame: &Frame) -> bool {
+    matches!(frame.kind(), Kind::Request(_)) && frame.method() == "initialize"
+}
+
+fn bad(text: &'static str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, text)
+}
+
+fn no_session() -> Refusal {
+    bad("the Mcp-Session-Id header is missing; send initialize first, and then the id that its answer carries")
+}
+
+/// 404 makes a client initialize again (2025-11-25, Transports, Session Management), so it means nothing else here.
+fn unknown_session() -> Refusal {
+    let text = "no such session, or it has ended; send initialize again, without the Mcp-Session-Id header";
+    Refusal::new(StatusCode::NOT_FOUND, text)
+}
+
+fn not_opened(reason: NotOpened) -> Refusal {
+    match reason {
+        NotOpened::Ended => unknown_session(),
+        NotOpened::Taken => Refusal::new(
+            StatusCode::CONFLICT,
+            "the session has an open stream; close it, or resume it with Last-Event-ID",
+        ),
+        NotOpened::Missed(Missed::Unknown) => bad("Last-Event-ID names no event of a stream of this session"),
+        NotOpened::Missed(Missed::Forgotten) => bad("events after Last-Event-ID are not kept any more; ask again"),
+    }
+}
+
+fn not_allowed(stateless: bool) -> Refusal {
+    let (text, allow) = match stateless {
+        true => ("without sessions (--stateless) there is only POST here", "POST"),
+        false => ("this path takes POST, GET and DELETE", "POST, GET, DELETE"),
+    };
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text).header(header::ALLOW, HeaderValue::from_static(allow))
+}

@@ -1,0 +1,184 @@
+//! The sessions of one endpoint, from `initialize` to their end.
+//!
+//! Owns the table of sessions, the task that each has, and the sweep that ends idle ones. Talks to the sessions. It
+//! never reads a request.
+
+use std::{
+    collections::HashMap,
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tracing::debug;
+use uuid::Uuid;
+
+use super::{
+    call::in_session,
+    session::{Reader, Session},
+};
+use crate::{
+    config::Limits,
+    peer::{Caller, Peer},
+    scope::Scope,
+    wire::exchange::{Chunks, Events, KeepAlive, Next},
+};
+
+/// The table.
+#[derive(Debug)]
+pub struct Sessions {
+    table: Mutex<HashMap<u128, Arc<Session>>>,
+    limits: Arc<Limits>,
+    pub(super) keep_alive: KeepAlive,
+    scope: Scope,
+    clock: Clock,
+}
+
+/// Milliseconds since the start.
+#[derive(Debug, Clone, Copy)]
+struct Clock(Instant);
+
+impl Clock {
+    fn now(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Sessions {
+    /// An empty table, swept until the scope stops.
+    pub fn start(limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Arc<Sessions> {
+        let clock = Clock(Instant::now());
+        let sessions =
+            Arc::new(Sessions { table: Mutex::default(), limits, keep_alive, scope: scope.clone(), clock });
+        scope.spawn(sessions.clone().sweep());
+        sessions
+    }
+
+    /// Enters a new session. It ends if what is returned is dropped before [`Opening::keep`].
+    pub fn open(self: &Arc<Sessions>, caller: Arc<Caller>, peer: Peer) -> Opening {
+        let id = Uuid::new_v4().as_u128();
+        // Only to tell the events of sessions apart: the id of the session is the secret.
+        let base = Uuid::new_v4().as_fields().0;
+        let session = Arc::new(Session::new(id, base, caller, peer, &self.limits));
+        session.touch(self.clock.now());
+        self.lock().insert(id, session.clone());
+        self.scope.spawn(watch(session.clone(), self.clone()));
+        Opening { session, sessions: self.clone(), kept: false }
+    }
+
+    /// The session with this id, which has traffic now.
+    pub fn find(&self, id: u128) -> Option<Arc<Session>> {
+        let session = self.lock().get(&id).cloned()?;
+        session.touch(self.clock.now());
+        Some(session)
+    }
+
+    /// Ends a session.
+    pub fn remove(&self, session: &Session) {
+        self.lock().remove(&session.id);
+        session.end();
+    }
+
+    /// Ends every session.
+    pub fn end(&self) {
+        let all = std::mem::take(&mut *self.lock());
+        all.into_values().for_each(|session| session.end());
+    }
+
+    /// Ends when the scope stops. One timer for all sessions.
+    async fn sweep(self: Arc<Sessions>) {
+        let timeout = self.limits.session_timeout;
+        let mut tick = tokio::time::interval((timeout / 8).clamp(Duration::from_millis(20), Duration::from_secs(30)));
+        loop {
+            tokio::select! {
+                () = self.scope.stopped() => return,
+                _ = tick.tick() => {}
+            }
+            let now = self.clock.now();
+            let idle_since = now.saturating_sub(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+            for session in self.all() {
+                // Without keep-alives nothing shows that a client still reads; TCP will tell when it is gone.
+                if self.keep_alive.every.is_zero() && session.is_read() {
+                    session.touch(now);
+                }
+                if session.last_seen() < idle_since {
+                    in_session(&session).in_scope(|| debug!("ended: no traffic for --session-timeout"));
+                    self.remove(&session);
+                }
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Session>> {
+        self.lock().values().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u128, Arc<Session>>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The task of one session: reads what no client reads. Ends with the session.
+async fn watch(session: Arc<Session>, sessions: Arc<Sessions>) {
+    let mut over = std::pin::pin!(poll_fn(|cx| session.collect(cx)));
+    let stopped = tokio::select! {
+        () = &mut over => false,
+        () = sessions.scope.stopped() => true,
+    };
+    if stopped {
+        session.drain();
+        over.await;
+    }
+    sessions.remove(&session);
+}
+
+/// A session whose client does not know it yet.
+#[derive(Debug)]
+pub struct Opening {
+    session: Arc<Session>,
+    sessions: Arc<Sessions>,
+    kept: bool,
+}
+
+impl Opening {
+    /// The session.
+    pub fn session(&self) -> &Arc<Session> {
+        &self.session
+    }
+
+    /// The client is told its id.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.sessions.remove(&self.session);
+        }
+    }
+}
+
+/// A stream of a session as the source of a body. That the client reads it counts as traffic.
+#[derive(Debug)]
+pub struct SessionEvents {
+    reader: Reader,
+    clock: Clock,
+}
+
+impl SessionEvents {
+    /// Reads with `reader`.
+    pub fn new(reader: Reader, sessions: &Sessions) -> SessionEvents {
+        SessionEvents { reader, clock: sessions.clock }
+    }
+}
+
+impl Events for SessionEvents {
+    fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
+        self.reader.session().touch(self.clock.now());
+        self.reader.poll(cx, out)
+    }
+}

@@ -1,0 +1,270 @@
+//! HTTP+SSE as a server (2024-11-05, Transports, HTTP with SSE).
+//!
+//! Owns the open event streams, each of which is a session: it begins with the GET and ends with its connection. Talks
+//! to the registry for a server and to the pump, to which a session is a pipe. It never correlates.
+
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderValue, Method, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::sync::mpsc;
+use tracing::{Instrument as _, debug_span};
+use uuid::Uuid;
+
+use crate::{
+    config::{Limits, Sharing},
+    message::{Frame, FrameError},
+    peer::{Caller, Principal},
+    pipe::{Ended, FrameSink, FrameSource},
+    pump::{Role, Rules, pump},
+    registry::Registry,
+    scope::Scope,
+    wire::{
+        event_stream::{EventName, encode},
+        exchange::{self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, read_body},
+        http::rules,
+    },
+};
+
+/// Messages of one client that wait to be passed on. Beyond this its POSTs are answered later.
+const INBOX: usize = 64;
+
+/// Encoded pieces that wait for the client to read. Beyond this its server is slowed down.
+const OUTBOX: usize = 64;
+
+/// The routes.
+#[derive(Debug)]
+pub struct Accept {
+    registry: Arc<Registry>,
+    limits: Arc<Limits>,
+    keep_alive: KeepAlive,
+    scope: Scope,
+    /// Of POSTs, as a client sees it, prefix included.
+    message_path: String,
+    open: Arc<Table>,
+}
+
+/// The open streams by session id.
+#[derive(Debug, Default)]
+struct Table(Mutex<HashMap<u128, Inbox>>);
+
+#[derive(Debug, Clone)]
+struct Inbox {
+    tx: mpsc::Sender<Frame>,
+    principal: Option<Principal>,
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u128, Inbox>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accept {
+    /// Routes without streams yet. `message_path` goes into the `endpoint` event. Tasks run in `scope`; when that
+    /// stops, nothing more is taken from clients, and streams end when what is in flight is answered.
+    pub fn new(
+        registry: Arc<Registry>,
+        limits: Arc<Limits>,
+        keep_alive: KeepAlive,
+        message_path: String,
+        scope: Scope,
+    ) -> Accept {
+        Accept { registry, limits, keep_alive, scope, message_path, open: Arc::default() }
+    }
+
+    /// Answers a request for the event stream.
+    pub async fn handle_stream(&self, request: http::Request<Incoming>, principal: Option<Principal>) -> Response {
+        if *request.method() != Method::GET {
+            return not_allowed("the event stream takes GET", "GET");
+        }
+        self.open(principal).await.unwrap_or_else(Refusal::into_response)
+    }
+
+    /// Answers a POST of a message.
+    pub async fn handle_message(&self, request: http::Request<Incoming>, principal: Option<Principal>) -> Response {
+        if *request.method() != Method::POST {
+            return not_allowed("messages take POST", "POST");
+        }
+        self.post(request, principal).await.unwrap_or_else(Refusal::into_response)
+    }
+
+    /// Ends every session.
+    pub fn end(&self) {
+        self.open.lock().clear();
+    }
+
+    async fn open(&self, principal: Option<Principal>) -> Result<Response, Refusal> {
+        if self.registry.sharing() == Sharing::Stateless {
+            let text = "the event stream is a session, and the bridge runs without (--stateless); use Streamable HTTP";
+            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
+        }
+        let caller = Caller::legacy(principal.clone());
+        let peer = self.registry.open(&caller).await.map_err(Refusal::from)?;
+        let id = Uuid::new_v4().as_u128();
+        let (inbox, from_client) = mpsc::channel(INBOX);
+        let (to_client, outbox) = mpsc::channel(OUTBOX);
+        self.open.lock().insert(id, Inbox { tx: inbox, principal });
+        let leave = Leave { id, open: self.open.clone() };
+        let rules = Rules {
+            name: "sse".into(),
+            speaker: caller.clone(),
+            role: Role::Accept,
+            max_in_flight: self.limits.max_in_flight,
+            max_waiting: self.limits.max_waiting(),
+            request_timeout: None,
+            linger: self.limits.grace,
+        };
+        let source = Source { from_client, scope: self.scope.clone() };
+        let span = debug_span!("session", caller = ?caller.id);
+        let task = pump(source, Sink { to_client }, peer, rules);
+        self.scope.spawn(async move { drop(task.await) }.instrument(span));
+
+        let mut chunks = Chunks::default();
+        let endpoint = format!("{}?sessionId={}", self.message_path, rules::session_text(id));
+        encode::event(&EventName::ENDPOINT, None, endpoint.into()).for_each(|chunk| chunks.raw(chunk));
+        let events = Outbox { rx: outbox, _leave: leave };
+        Ok(exchange::events(EventStream::new(events, chunks, self.keep_alive)))
+    }
+
+    async fn post(&self, request: http::Request<Incoming>, principal: Option<Principal>) -> Result<Response, Refusal> {
+        let (head, body) = request.into_parts();
+        rules::check_content(&head.headers)?;
+        let inbox = match session_in(head.uri.query().unwrap_or_default()) {
+            None => return Err(Refusal::new(StatusCode::BAD_REQUEST, NO_SESSION)),
+            Some(id) => rules::parse_session(id.as_bytes()).and_then(|id| self.open.lock().get(&id).cloned()),
+        };
+        let inbox = inbox.filter(|inbox| inbox.principal == principal).ok_or_else(unknown_session)?;
+        let raw = read_body(&head.headers, body, &self.limits).await?;
+        let frame = Frame::parse(raw).map_err(|error| match error {
+            FrameError::Batch => FrameError::NotRpc("a batch is not part of this transport".into()),
+            other => other,
+        })?;
+        inbox.tx.send(frame).await.map_err(|_| unknown_session())?;
+        Ok(exchange::text(StatusCode::ACCEPTED, "Accepted"))
+    }
+}
+
+const NO_SESSION: &str = "the session is missing; POST to the URL that the endpoint event gave";
+
+fn unknown_session() -> Refusal {
+    let text = "no such session: its event stream has closed, or never was; open another one";
+    Refusal::new(StatusCode::NOT_FOUND, text)
+}
+
+fn not_allowed(text: &'static str, allow: &'static str) -> Response {
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text);
+    refusal.header(header::ALLOW, HeaderValue::from_static(allow)).into_response()
+}
+
+/// The session that a query names, in the spelling of either official SDK.
+fn session_in(query: &str) -> Option<&str> {
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.filter(|(name, _)| matches!(*name, "sessionId" | "session_id")).map(|(_, value)| value).next()
+}
+
+/// What a client POSTs, as the reading half of a pipe.
+struct Source {
+    from_client: mpsc::Receiver<Frame>,
+    scope: Scope,
+}
+
+impl FrameSource for Source {
+    async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
+        tokio::select! {
+            frame = self.from_client.recv() => frame.map(Ok),
+            () = self.scope.stopped() => None,
+        }
+    }
+
+    async fn end(&mut self) -> Ended {
+        let message = if self.scope.is_stopped() { "the bridge is shutting down" } else { "the client hung up" };
+        Ended { message: message.into(), data: None }
+    }
+}
+
+/// The event stream, as the writing half of a pipe.
+struct Sink {
+    to_client: mpsc::Sender<Bytes>,
+}
+
+impl FrameSink for Sink {
+    async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
+        let mut small = BytesMut::new();
+        for frame in frames {
+            let data = frame.bytes();
+            if data.len() < exchange::OWN_CHUNK {
+                encode::write_event(&mut small, &EventName::MESSAGE, None, data);
+                continue;
+            }
+            self.send(small.split().freeze()).await?;
+            for chunk in encode::event(&EventName::MESSAGE, None, data.clone()) {
+                self.send(chunk).await?;
+            }
+        }
+        self.send(small.freeze()).await
+    }
+}
+
+impl Sink {
+    async fn send(&self, chunk: Bytes) -> io::Result<()> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        self.to_client.send(chunk).await.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// The body of the event stream. Dropped with its connection, it takes the session out of the table, which closes the
+/// pipe.
+struct Outbox {
+    rx: mpsc::Receiver<Bytes>,
+    _leave: Leave,
+}
+
+struct Leave {
+    id: u128,
+    open: Arc<Table>,
+}
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.open.lock().remove(&self.id);
+    }
+}
+
+impl Events for Outbox {
+    fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
+        self.rx.poll_recv(cx).map(|chunk| match chunk {
+            Some(chunk) => {
+                out.raw(chunk);
+                Next::More
+            }
+            None => Next::End,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::session_in;
+
+    #[test]
+    fn both_spellings_of_the_session_are_read() {
+        for (query, id) in [
+            ("sessionId=ab", Some("ab")),
+            ("session_id=ab", Some("ab")),
+            ("x=1&session_id=ab&y", Some("ab")),
+            ("session=ab", None),
+            ("", None),
+        ] {
+            assert_eq!(session_in(query), id, "{query}");
+        }
+    }
+}
