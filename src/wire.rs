@@ -5,4 +5,8 @@
 
 pub mod child;
 pub mod event_stream;
+pub mod handshake;
+pub mod http;
+pub mod legacy_sse;
+pub mod remote;
 pub mod stdio;

@@ -1,0 +1,3 @@
+//! Streamable HTTP (2025-03-26 to 2025-11-25, Transports), in both roles.
+
+pub mod connect;

@@ -1,0 +1,3 @@
+//! HTTP with SSE (2024-11-05, Transports), in both roles.
+
+pub mod connect;
