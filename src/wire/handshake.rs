@@ -75,7 +75,10 @@ impl Opened {
         if self == new {
             return Vec::new();
         }
-        let declared = |list: &str| self.capabilities[list]["listChanged"] == Value::Bool(true);
+        let declared = |list: &str| {
+            let capability = self.capabilities.get(list).and_then(|list| list.get("listChanged"));
+            capability.and_then(Value::as_bool).unwrap_or_default()
+        };
         ["tools", "prompts", "resources"]
             .into_iter()
             .filter(|list| declared(list))
@@ -88,7 +91,9 @@ impl Handshake {
     /// Takes note of a message that goes to the server.
     pub fn sent(&mut self, frame: &Frame) {
         match (frame.kind(), frame.method()) {
-            (Kind::Request(_), "initialize") => *self = Handshake { initialize: Some(frame.clone()), ..Self::default() },
+            (Kind::Request(_), "initialize") => {
+                *self = Handshake { initialize: Some(frame.clone()), ..Self::default() }
+            }
             (Kind::Notification, "notifications/initialized") => self.initialized = Some(frame.clone()),
             (Kind::Request(_), "logging/setLevel") => self.level = Some(frame.clone()),
             (Kind::Request(_), "resources/subscribe") => self.subscribe(frame),
@@ -161,7 +166,8 @@ mod tests {
     }
 
     fn opened(capabilities: &str, server: &str) -> Opened {
-        let result = format!(r#"{{"protocolVersion":"2025-06-18","capabilities":{capabilities},"serverInfo":{server}}}"#);
+        let result =
+            format!(r#"{{"protocolVersion":"2025-06-18","capabilities":{capabilities},"serverInfo":{server}}}"#);
         Opened::read(&Frame::result("1", &result)).unwrap()
     }
 
@@ -216,7 +222,8 @@ mod tests {
     fn subscriptions_are_bounded() {
         let mut memory = open_session();
         for n in 0..MAX_SUBSCRIPTIONS + 5 {
-            let text = format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"resources/subscribe","params":{{"uri":"a://{n}"}}}}"#);
+            let text =
+                format!(r#"{{"jsonrpc":"2.0","id":{n},"method":"resources/subscribe","params":{{"uri":"a://{n}"}}}}"#);
             memory.sent(&frame(&text));
         }
         assert_eq!(memory.replay().unwrap().state.len(), MAX_SUBSCRIPTIONS);
@@ -224,8 +231,14 @@ mod tests {
 
     #[test]
     fn a_changed_server_makes_the_declared_lists_change() {
-        let old = opened(r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"listChanged":true}}"#, r#"{"name":"a"}"#);
-        let same = opened(r#"{"prompts":{},"resources":{"listChanged":true},"tools":{"listChanged":true}}"#, r#"{"name":"a"}"#);
+        let old = opened(
+            r#"{"tools":{"listChanged":true},"prompts":{},"resources":{"listChanged":true}}"#,
+            r#"{"name":"a"}"#,
+        );
+        let same = opened(
+            r#"{"prompts":{},"resources":{"listChanged":true},"tools":{"listChanged":true}}"#,
+            r#"{"name":"a"}"#,
+        );
         assert!(old.changes(&same).is_empty());
         let new = opened("{}", r#"{"name":"a"}"#);
         let methods: Vec<_> = old.changes(&new).iter().map(|frame| frame.method().to_owned()).collect();

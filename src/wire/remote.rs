@@ -60,12 +60,7 @@ pub enum ConnectError {
 /// Works one end of a [`Peer::pair`] with the server at `spec.url`. Connects with the first request, and ends when the
 /// partner has nothing more to say and the calls in flight are answered (within `limits.grace`), or when the server
 /// cannot be used. What is unanswered by then is answered with an error.
-pub fn open(
-    spec: &RemoteSpec,
-    limits: &Limits,
-    peer: Peer,
-    scope: &Scope,
-) -> JoinHandle<Result<(), ConnectError>> {
+pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
     match spec.transport {
         RemoteTransport::Http => http::connect::open(spec, limits, peer, scope),
         RemoteTransport::Sse => legacy_sse::connect::open(spec, limits, peer, scope),
@@ -254,7 +249,9 @@ impl Trouble {
 
     /// For a call that the server may have carried out: it is not repeated, and the caller must know.
     pub(crate) fn fate_unknown(what: &str) -> Trouble {
-        let message = format!("{what}; whether the call was carried out is unknown, so it is not repeated: check, then call again");
+        let message = format!(
+            "{what}; whether the call was carried out is unknown, so it is not repeated: check, then call again"
+        );
         Trouble { code: code::INTERNAL, message, data: Some(json!({ "fate": "unknown" })) }
     }
 
@@ -337,9 +334,10 @@ pub(crate) async fn deliver(
         (crate::message::Kind::Request(_), Some(home)) => Some(Reply::on(home, &frame, server).await?),
         _ => None,
     };
+    let envelope = Envelope { from: server.clone(), frame, reply };
     match along {
-        Some(call) => call.update(frame, reply).await?,
-        None => tx.send(Envelope { from: server.clone(), frame, reply }).await.map_err(|_| Gone)?,
+        Some(call) => call.update(envelope).await?,
+        None => tx.send(envelope).await.map_err(|_| Gone)?,
     }
     Ok(None)
 }

@@ -16,7 +16,11 @@ use std::{
 
 use http::{Method, StatusCode};
 use tokio::{
-    sync::{Semaphore, SetOnce, mpsc::{Sender, WeakSender}, watch},
+    sync::{
+        Semaphore, SetOnce,
+        mpsc::{Sender, WeakSender},
+        watch,
+    },
     task::JoinHandle,
     time::timeout,
 };
@@ -51,6 +55,10 @@ mod tests;
 /// good health needs: one that holds such a POST open must not hold up the answers that it waits for.
 const ORDER_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a cancellation waits for the response to its call to begin. The two travel over different connections, and a
+/// server forgets a cancellation that overtakes its call. Servers that answer with a stream begin at once.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(100);
+
 /// After this, the POST of a notification or an answer is given up.
 const ONE_WAY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -65,12 +73,7 @@ const INITIALIZE_TIMEOUT: Duration = Duration::from_secs(60);
 const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The wire; see [`crate::wire::remote::open`].
-pub fn open(
-    spec: &RemoteSpec,
-    limits: &Limits,
-    peer: Peer,
-    scope: &Scope,
-) -> JoinHandle<Result<(), ConnectError>> {
+pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
     let way = Way::new(spec, limits, scope);
     let mut desk = Desk::new(peer);
     scope.spawn(async move {
@@ -124,9 +127,17 @@ struct Link {
 /// One call in flight.
 #[derive(Debug, Default)]
 struct Call {
-    /// Its POST is on its way, or it is over.
-    started: Arc<SetOnce<()>>,
+    trip: Trip,
     cancelled: SetOnce<()>,
+}
+
+/// How far a POST has come. All is set once the call is over.
+#[derive(Debug, Default)]
+struct Trip {
+    /// Its body was handed to a connection.
+    started: Arc<SetOnce<()>>,
+    /// The head of the response has come: the server has it.
+    arrived: SetOnce<()>,
 }
 
 /// The poison of a lock means that a task panicked elsewhere; the tables stay usable.
@@ -206,11 +217,13 @@ impl Link {
 
     /// One attempt. It may be repeated: a session that nobody knows of does no harm.
     async fn try_initialize(self: &Arc<Self>, frame: &Frame, reply: Option<&Reply>) -> Result<Opening, Fault> {
-        let patience = self.way.limits.request_timeout.map_or(INITIALIZE_TIMEOUT, |limit| limit.min(INITIALIZE_TIMEOUT));
+        let patience =
+            self.way.limits.request_timeout.map_or(INITIALIZE_TIMEOUT, |limit| limit.min(INITIALIZE_TIMEOUT));
         match timeout(patience, self.ask_to_open(frame, reply)).await {
             Ok(opening) => opening.map_err(|fault| Fault { sent: false, ..fault }),
             Err(_) => {
-                let why = format!("it did not answer initialize within {} s; look into the server's log", patience.as_secs());
+                let why =
+                    format!("it did not answer initialize within {} s; look into the server's log", patience.as_secs());
                 Err(Fault::new(FaultKind::Silent, true, why))
             }
         }
@@ -230,13 +243,17 @@ impl Link {
             Posted::Answer(error) => return Ok(Opening::Refused { status, error: Some(error) }),
             Posted::Stream(mut events) => match self.first_answer(&mut events, frame, reply).await? {
                 Some(answer) => answer,
-                None => return Err(Fault::new(FaultKind::Broken, true, "the stream ended before the answer; try again")),
+                None => {
+                    return Err(Fault::new(FaultKind::Broken, true, "the stream ended before the answer; try again"));
+                }
             },
             Posted::Refused(status) if matches!(status.as_u16(), 502..=504) => {
                 let why = format!("it answered {}", status_in_words(status));
                 return Err(Fault::new(FaultKind::Gateway, false, why));
             }
-            Posted::Refused(status) | Posted::SessionGone(status) => return Ok(Opening::Refused { status, error: None }),
+            Posted::Refused(status) | Posted::SessionGone(status) => {
+                return Ok(Opening::Refused { status, error: None });
+            }
             Posted::NotMcp(what) => return Ok(Opening::NotMcp(format!("{} {what}", self.way.shown()))),
         };
         let session = Opened::read(&answer).map(|opened| Session::new(url, id, opened.version.as_deref()));
@@ -251,12 +268,20 @@ impl Link {
         let Kind::Request(id) = frame.kind().clone() else { return };
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let limit = self.way.limits.max_in_flight;
-            return reply.fail(code::LIMIT, &format!("{limit} calls are in flight already; wait for an answer, then call again"), None);
+            return reply.fail(
+                code::LIMIT,
+                &format!("{limit} calls are in flight already; wait for an answer, then call again"),
+                None,
+            );
         };
         let key = (from.id, id);
         let call = Arc::new(Call::default());
         if lock(&self.calls).contains_key(&key) {
-            return reply.fail(code::INVALID_REQUEST, "a request with this id is still in flight; use another id", None);
+            return reply.fail(
+                code::INVALID_REQUEST,
+                "a request with this id is still in flight; use another id",
+                None,
+            );
         }
         lock(&self.calls).insert(key.clone(), call.clone());
         lock(&self.memory).sent(&frame);
@@ -278,7 +303,7 @@ impl Link {
         };
         // First out of the table, then answered: the caller may use the id again from then on.
         lock(&self.calls).remove(&key);
-        let _ = call.started.set(());
+        let _ = (call.trip.started.set(()), call.trip.arrived.set(()));
         match outcome {
             Ok(answer) => reply.answer(with_some_id(answer)),
             Err(trouble) => trouble.tell(reply),
@@ -287,9 +312,9 @@ impl Link {
 
     async fn within_time(self: &Arc<Self>, frame: &Frame, reply: &Reply, call: &Call) -> Result<Frame, Trouble> {
         let Some(limit) = self.way.limits.request_timeout else {
-            return self.exchange(frame, Some(reply), &call.started).await;
+            return self.exchange(frame, Some(reply), &call.trip).await;
         };
-        if let Ok(outcome) = timeout(limit, self.exchange(frame, Some(reply), &call.started)).await {
+        if let Ok(outcome) = timeout(limit, self.exchange(frame, Some(reply), &call.trip)).await {
             return outcome;
         }
         let params = format!("{{\"requestId\":{},\"reason\":\"timed out\"}}", frame.id_text());
@@ -303,7 +328,8 @@ impl Link {
         let key = envelope.frame.cancelled().map(|id| (envelope.from.id, id.clone()));
         let call = key.and_then(|key| lock(&self.calls).get(&key).cloned());
         if let Some(call) = &call {
-            let _ = timeout(ORDER_PATIENCE, call.started.wait()).await;
+            let _ = timeout(ORDER_PATIENCE, call.trip.started.wait()).await;
+            let _ = timeout(CANCEL_PATIENCE, call.trip.arrived.wait()).await;
         }
         self.tell_in_order(envelope.frame).await;
         if let Some(call) = call {
@@ -347,8 +373,7 @@ impl Link {
     async fn one_way(self: &Arc<Self>, frame: &Frame) -> Result<(), String> {
         for _ in 0..2 {
             let session = self.session().await.map_err(|trouble| trouble.message)?;
-            let started = Arc::default();
-            let incoming = self.post(&session, frame, &started).await.map_err(|fault| fault.why)?;
+            let incoming = self.post(&session, frame, &Trip::default()).await.map_err(|fault| fault.why)?;
             if incoming.response.status().is_success() {
                 return Ok(());
             }
@@ -394,8 +419,14 @@ impl Link {
 #[derive(Debug)]
 enum Opening {
     /// `session` is `None` where the answer is an error.
-    Answered { answer: Frame, session: Option<Session> },
-    Refused { status: StatusCode, error: Option<Frame> },
+    Answered {
+        answer: Frame,
+        session: Option<Session>,
+    },
+    Refused {
+        status: StatusCode,
+        error: Option<Frame>,
+    },
     NotMcp(String),
 }
 

@@ -53,12 +53,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_EARLY: usize = 256;
 
 /// The wire; see [`crate::wire::remote::open`].
-pub fn open(
-    spec: &RemoteSpec,
-    limits: &Limits,
-    peer: Peer,
-    scope: &Scope,
-) -> JoinHandle<Result<(), ConnectError>> {
+pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
     let way = Way::new(spec, limits, scope);
     let mut desk = Desk::new(peer);
     scope.spawn(async move { run(&way, &mut desk, None).await })
@@ -101,8 +96,7 @@ pub(crate) async fn dial(way: &Way) -> Result<Line, DialError> {
 
 async fn try_dial(way: &Way) -> Result<Line, DialError> {
     let headers = HeaderMap::from_iter([(header::ACCEPT, EVENT_STREAM)]);
-    let request =
-        Outgoing { method: Method::GET, url: way.web.url(), headers, body: None, started: Arc::default() };
+    let request = Outgoing { method: Method::GET, url: way.web.url(), headers, body: None, started: Arc::default() };
     let Incoming { url, response } = way.web.send(request).await.map_err(|fault| Fault { sent: false, ..fault })?;
     let status = response.status();
     if !status.is_success() {
@@ -110,9 +104,14 @@ async fn try_dial(way: &Way) -> Result<Line, DialError> {
     }
     match media_type(response.headers()).as_str() {
         "text/event-stream" => {}
-        "text/html" => return Err(DialError::NotSse("a GET got a web page instead of events; check the path of the URL".into())),
+        "text/html" => {
+            return Err(DialError::NotSse("a GET got a web page instead of events; check the path of the URL".into()));
+        }
         other => {
-            return Err(DialError::NotSse(format!("a GET got {} instead of events; check the path of the URL", quoted(other))));
+            return Err(DialError::NotSse(format!(
+                "a GET got {} instead of events; check the path of the URL",
+                quoted(other)
+            )));
         }
     }
     let mut events = Events::new(response, way.limits.max_message);
@@ -122,9 +121,18 @@ async fn try_dial(way: &Way) -> Result<Line, DialError> {
             Ok(Some(event)) if event.name == EventName::ENDPOINT => break event.data.unwrap_or_default(),
             Ok(Some(event)) if event.payload().is_none() || event.name == EventName::PING => {}
             Ok(Some(_)) => {
-                return Err(DialError::NotSse("its event stream does not begin with an endpoint event; check the path of the URL".into()));
+                return Err(DialError::NotSse(
+                    "its event stream does not begin with an endpoint event; check the path of the URL".into(),
+                ));
             }
-            Ok(None) => return Err(Fault::new(FaultKind::Broken, false, "the event stream ended at once; look into the server's log").into()),
+            Ok(None) => {
+                return Err(Fault::new(
+                    FaultKind::Broken,
+                    false,
+                    "the event stream ended at once; look into the server's log",
+                )
+                .into());
+            }
             Err(StreamFault::Broken(fault)) => return Err(Fault { sent: false, ..fault }.into()),
             Err(StreamFault::TooLarge(error)) => return Err(DialError::NotSse(error.to_string())),
         }
@@ -141,7 +149,9 @@ fn quoted(media: &str) -> String {
 /// must not make its clients send their messages, and the answers to its own requests, elsewhere.
 fn endpoint(stream: &Url, data: &[u8]) -> Result<Url, String> {
     let text = std::str::from_utf8(data).unwrap_or_default().trim();
-    let wrong = |why: &str| Err(format!("its endpoint event {why}; the server or its public URL (--base-url) is misconfigured"));
+    let wrong = |why: &str| {
+        Err(format!("its endpoint event {why}; the server or its public URL (--base-url) is misconfigured"))
+    };
     if text.is_empty() {
         return wrong("names nothing");
     }
@@ -236,7 +246,11 @@ async fn restore(way: &Arc<Way>, line: &mut Line, memory: &Mutex<Handshake>) -> 
     let Some(replay) = replay else { return Ok(Vec::new()) };
     let answer = ask(way, line, &replay.initialize).await?;
     let Some(now) = Opened::read(&answer) else {
-        return Err(Fault::new(FaultKind::Silent, false, "it does not open the session again; look into the server's log"));
+        return Err(Fault::new(
+            FaultKind::Silent,
+            false,
+            "it does not open the session again; look into the server's log",
+        ));
     };
     if let Some(initialized) = &replay.initialized {
         tell(way, line, initialized).await?;
@@ -283,9 +297,13 @@ impl Line {
         loop {
             let event = match self.events.next().await {
                 Ok(Some(event)) => event,
-                Ok(None) => return Err(Fault::new(FaultKind::Broken, false, "the event stream ended during the handshake")),
+                Ok(None) => {
+                    return Err(Fault::new(FaultKind::Broken, false, "the event stream ended during the handshake"));
+                }
                 Err(StreamFault::Broken(fault)) => return Err(Fault { sent: false, ..fault }),
-                Err(StreamFault::TooLarge(error)) => return Err(Fault::new(FaultKind::Silent, false, error.to_string())),
+                Err(StreamFault::TooLarge(error)) => {
+                    return Err(Fault::new(FaultKind::Silent, false, error.to_string()));
+                }
             };
             for frame in pipe::frames_of(&event).unwrap_or_default() {
                 match frame.kind() {
@@ -322,19 +340,19 @@ async fn carry(way: &Arc<Way>, desk: &mut Desk, line: Line, memory: &Arc<Mutex<H
     };
     let (source, sink) = pipe::open(way, line, memory, &scope);
     let pumping = async {
-        pump::<EventSource, PostSink>(source, sink, peer, rules, &scope).await;
+        pump::<EventSource, PostSink>(source, sink, peer, rules).await;
         scope.stop();
     };
-    let ((), over) = tokio::join!(pumping, relay(desk, inner));
+    let ((), over) = tokio::join!(pumping, relay(desk, inner, &scope));
     over
 }
 
-async fn relay(desk: &mut Desk, inner: mpsc::Sender<Envelope>) -> Over {
-    // Ends when the partner leaves or the connection ends.
+async fn relay(desk: &mut Desk, inner: mpsc::Sender<Envelope>, connection: &Scope) -> Over {
+    // Ends when the partner leaves or the connection ends. Then the pump is told so by the end of `inner`.
     loop {
         let next = tokio::select! {
             next = desk.next() => next,
-            () = inner.closed() => return Over::StreamEnded,
+            () = connection.stopped() => return Over::StreamEnded,
         };
         let Some(envelope) = next else { return Over::PartnerLeft };
         if let Err(SendError(unsent)) = inner.send(envelope).await {

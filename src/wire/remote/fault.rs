@@ -67,18 +67,22 @@ impl Fault {
         }
         let io = chain(error).filter_map(|cause| cause.downcast_ref::<io::Error>()).last().map(io::Error::kind);
         let (kind, why) = match io {
-            Some(io::ErrorKind::ConnectionRefused) => {
-                (FaultKind::Refused, "the connection was refused; check that the server runs and that the port is right".into())
-            }
+            Some(io::ErrorKind::ConnectionRefused) => (
+                FaultKind::Refused,
+                "the connection was refused; check that the server runs and that the port is right".into(),
+            ),
             Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
                 (FaultKind::Refused, "the host is not reachable from here; check the network and the address".into())
             }
             Some(io::ErrorKind::TimedOut) => (FaultKind::Timeout, timed_out()),
             _ if error.is_timeout() => (FaultKind::Timeout, timed_out()),
-            _ if error.is_connect() => {
-                (FaultKind::Broken, format!("the connection failed ({}); check the port and any proxy", innermost(error)))
+            _ if error.is_connect() => (
+                FaultKind::Broken,
+                format!("the connection failed ({}); check the port and any proxy", innermost(error)),
+            ),
+            _ => {
+                (FaultKind::Broken, format!("the connection broke ({}); look into the server's log", innermost(error)))
             }
-            _ => (FaultKind::Broken, format!("the connection broke ({}); look into the server's log", innermost(error))),
         };
         Fault::new(kind, sent, why)
     }
@@ -130,8 +134,14 @@ fn tls_problem(cause: &(dyn Error + 'static)) -> Option<String> {
 
 fn certificate_problem(problem: &str) -> String {
     let words = [
-        ("UnknownIssuer", "nobody that this machine trusts signed it; add its authority to the system's certificates, or name that file in SSL_CERT_FILE"),
-        ("CaUsedAsEndEntity", "it is a certificate of an authority, not of a server; have the server present one of its own"),
+        (
+            "UnknownIssuer",
+            "nobody that this machine trusts signed it; add its authority to the system's certificates, or name that file in SSL_CERT_FILE",
+        ),
+        (
+            "CaUsedAsEndEntity",
+            "it is a certificate of an authority, not of a server; have the server present one of its own",
+        ),
         ("certificate expired", "it has expired; have the server's owner renew it, and check this machine's clock"),
         ("Expired", "it has expired; have the server's owner renew it, and check this machine's clock"),
         ("certificate not valid yet", "it is not valid yet; check this machine's clock"),
@@ -158,7 +168,9 @@ pub(crate) fn shown(url: &Url) -> String {
 pub(crate) fn status_in_words(status: StatusCode) -> String {
     let next = match status.as_u16() {
         401 => "it wants to know who calls: give a token with --bearer, or a header with -H",
-        403 => "the caller may not do this: check the token of --bearer or the header of -H, and the server's allow-lists",
+        403 => {
+            "the caller may not do this: check the token of --bearer or the header of -H, and the server's allow-lists"
+        }
         404 => "nothing is there: check the path of the URL",
         405 => "that path takes no MCP messages: check the path of the URL",
         406 | 415 => "it does not take MCP's content types: check the path of the URL",

@@ -87,7 +87,8 @@ impl Web {
             let headers = self.headers_for(&url, &start.origin(), &headers);
             let mut request = self.client(&url)?.request(method.clone(), url.clone()).headers(headers);
             if let Some(data) = &body {
-                request = request.body(reqwest::Body::wrap(Noticed { data: Some(data.clone()), started: started.clone() }));
+                request =
+                    request.body(reqwest::Body::wrap(Noticed { data: Some(data.clone()), started: started.clone() }));
             }
             let seen = |error: &reqwest::Error| Fault::read(error, body.is_none() || started.initialized());
             let response = request.send().await.map_err(|error| seen(&error))?;
@@ -146,7 +147,10 @@ impl Web {
             return refuse(format!("it redirects to {to} on this machine; if that is right, use that URL"));
         }
         if !self.headers.is_empty() && from.origin() == self.url.origin() {
-            warn!("{} redirects to {to}; headers of -H and --bearer are not sent there: use that URL to have them sent", shown(from));
+            warn!(
+                "{} redirects to {to}; headers of -H and --bearer are not sent there: use that URL to have them sent",
+                shown(from)
+            );
         }
         Ok(Some(next))
     }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::{sync::SetOnce, time::sleep};
 use tracing::{debug, warn};
 
-use super::{Link, lock, session::Session};
+use super::{Link, Trip, lock, session::Session};
 use crate::{
     message::{Frame, Id, Kind},
     peer::{Gone, Reply},
@@ -98,17 +98,20 @@ impl Link {
     }
 
     /// POSTs a message. Repeats it only while no connection comes about.
-    pub(super) async fn post(
-        &self,
-        session: &Session,
-        frame: &Frame,
-        started: &Arc<SetOnce<()>>,
-    ) -> Result<Incoming, Fault> {
-        self.way.patiently(|| self.send(session, Method::POST, Some(frame.bytes().clone()), None, started)).await
+    pub(super) async fn post(&self, session: &Session, frame: &Frame, trip: &Trip) -> Result<Incoming, Fault> {
+        let send = || self.send(session, Method::POST, Some(frame.bytes().clone()), None, &trip.started);
+        let incoming = self.way.patiently(send).await;
+        let _ = trip.arrived.set(());
+        incoming
     }
 
     /// Reads the head of a response to a POST, and its body where it is not a stream.
-    pub(super) async fn classify(&self, session: &Session, incoming: Incoming, wants_answer: bool) -> Result<Posted, Fault> {
+    pub(super) async fn classify(
+        &self,
+        session: &Session,
+        incoming: Incoming,
+        wants_answer: bool,
+    ) -> Result<Posted, Fault> {
         let response = incoming.response;
         let (status, media) = (response.status(), media_type(response.headers()));
         let max = self.way.limits.max_message;
@@ -139,7 +142,9 @@ impl Link {
                 Some(answer) => Posted::Answer(answer),
                 None => Posted::NotMcp("sent a message that is no answer to the request".into()),
             },
-            Err(error) => Posted::NotMcp(format!("sent something that is no MCP message ({error}); check the path of the URL")),
+            Err(error) => {
+                Posted::NotMcp(format!("sent something that is no MCP message ({error}); check the path of the URL"))
+            }
         })
     }
 
@@ -148,16 +153,17 @@ impl Link {
         self: &Arc<Self>,
         frame: &Frame,
         reply: Option<&Reply>,
-        started: &Arc<SetOnce<()>>,
+        trip: &Trip,
     ) -> Result<Frame, Trouble> {
         let mut refused = false;
         // Ends with an answer, or when the session is gone a second time.
         loop {
             let session = self.session().await?;
-            match self.attempt(&session, frame, reply, started).await? {
+            match self.attempt(&session, frame, reply, trip).await? {
                 Some(answer) => return Ok(answer),
                 None if refused => {
-                    let what = format!("{} does not know the session, though it was just opened again", self.way.shown());
+                    let what =
+                        format!("{} does not know the session, though it was just opened again", self.way.shown());
                     return Err(Trouble { data: Some(json!({ "status": 404 })), ..Trouble::new(what) });
                 }
                 None => self.reopen(session.generation),
@@ -168,7 +174,7 @@ impl Link {
 
     /// The same for a request of the bridge's own, in a session that is being opened.
     pub(super) async fn exchange_in(self: &Arc<Self>, session: &Arc<Session>, frame: &Frame) -> Result<Frame, Trouble> {
-        let answer = self.attempt(session, frame, None, &Arc::default()).await?;
+        let answer = self.attempt(session, frame, None, &Trip::default()).await?;
         answer.ok_or_else(|| Trouble::new("the session is gone again"))
     }
 
@@ -178,10 +184,10 @@ impl Link {
         session: &Arc<Session>,
         frame: &Frame,
         reply: Option<&Reply>,
-        started: &Arc<SetOnce<()>>,
+        trip: &Trip,
     ) -> Result<Option<Frame>, Trouble> {
         let failed = |fault: Fault| self.trouble(&fault);
-        let incoming = self.post(session, frame, started).await.map_err(failed)?;
+        let incoming = self.post(session, frame, trip).await.map_err(failed)?;
         match self.classify(session, incoming, true).await.map_err(failed)? {
             Posted::Answer(answer) => Ok(Some(answer)),
             Posted::Stream(events) => self.follow(session, *events, frame, reply).await.map(Some),
@@ -301,7 +307,9 @@ impl Link {
         while let Some(last) = cursor.last.clone() {
             let wait = cursor.next_wait();
             if cursor.fruitless > MAX_FRUITLESS {
-                return Err(Trouble::fate_unknown(&format!("{broke}, and {MAX_FRUITLESS} attempts to resume it failed")));
+                return Err(Trouble::fate_unknown(&format!(
+                    "{broke}, and {MAX_FRUITLESS} attempts to resume it failed"
+                )));
             }
             sleep(wait).await;
             let incoming = match self.send(session, Method::GET, None, Some(&last), &Arc::default()).await {
@@ -321,7 +329,10 @@ impl Link {
             if status == StatusCode::NOT_FOUND && session.id.is_some() {
                 self.reopen(session.generation);
             }
-            return Err(Trouble::fate_unknown(&format!("{broke}, and the server does not resume it (HTTP {})", status_line(status))));
+            return Err(Trouble::fate_unknown(&format!(
+                "{broke}, and the server does not resume it (HTTP {})",
+                status_line(status)
+            )));
         }
         Err(Trouble::fate_unknown(broke))
     }

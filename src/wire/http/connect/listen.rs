@@ -26,7 +26,7 @@ use crate::{
 
 /// What a GET came to.
 enum Got {
-    Stream(Events),
+    Stream(Box<Events>),
     /// Try again later.
     Later,
     /// There is none, or the session is over.
@@ -90,7 +90,7 @@ impl Link {
         };
         let status = incoming.response.status();
         if status.is_success() && media_type(incoming.response.headers()) == "text/event-stream" {
-            return Got::Stream(Events::new(incoming.response, self.way.limits.max_message));
+            return Got::Stream(Box::new(Events::new(incoming.response, self.way.limits.max_message)));
         }
         match status {
             StatusCode::NOT_FOUND if before && session.id.is_some() => {
@@ -98,7 +98,11 @@ impl Link {
                 Got::Never
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                warn!("{} does not let us listen (HTTP {}); only answers will come", self.way.shown(), status_line(status));
+                warn!(
+                    "{} does not let us listen (HTTP {}); only answers will come",
+                    self.way.shown(),
+                    status_line(status)
+                );
                 Got::Never
             }
             // A second stream beside one that the server takes for alive (409), a limit, or a server in trouble.

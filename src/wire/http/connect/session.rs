@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tracing::{info, warn};
 use url::Url;
 
-use super::{Link, Opening, lock};
+use super::{Link, Opening, Trip, lock};
 use crate::{
     message::Frame,
     peer::Envelope,
@@ -164,9 +164,11 @@ impl Link {
     /// Brings the new session to where the old one was. What the server refuses now is logged, and the session used.
     async fn restore(self: &Arc<Self>, session: &Arc<Session>, replay: &Replay) {
         let Some(initialized) = &replay.initialized else { return };
-        match self.post(session, initialized, &Arc::default()).await {
+        match self.post(session, initialized, &Trip::default()).await {
             Ok(incoming) if incoming.response.status().is_success() => self.listen_in(session.clone()),
-            Ok(incoming) => warn!("the new session answered initialized with HTTP {}", incoming.response.status().as_u16()),
+            Ok(incoming) => {
+                warn!("the new session answered initialized with HTTP {}", incoming.response.status().as_u16())
+            }
             Err(fault) => warn!("the new session did not take initialized: {fault}"),
         }
         for request in &replay.state {

@@ -1,7 +1,7 @@
 //! One connection as a pipe: frames from the event stream, frames to the endpoint.
 //!
-//! Owns the two halves that [`crate::pump`] works, and what they must know of each other: the requests of the server that
-//! are open on this connection, and the refusals of POSTs, which come out of the source as answers.
+//! Owns the two halves that [`crate::pump`] works, and what they must know of each other: the calls that wait for an answer
+//! on this connection, and the refusals of POSTs, which come out of the source as answers.
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -12,10 +12,10 @@ use std::{
 
 use serde_json::json;
 use tokio::{
-    sync::{Semaphore, mpsc},
-    time::timeout,
+    sync::{Semaphore, SetOnce, mpsc},
+    time::{Instant, sleep_until, timeout},
 };
-use tracing::{debug, warn};
+use tracing::warn;
 use url::Url;
 
 use super::{Line, endpoint, lock, post, refused};
@@ -29,7 +29,7 @@ use crate::{
         remote::{
             Trouble, Way,
             events::{Events, StreamFault},
-            fault::{status_in_words, shown},
+            fault::{shown, status_in_words},
         },
     },
 };
@@ -51,8 +51,10 @@ const REFUSALS: usize = 64;
 #[derive(Debug)]
 struct Shared {
     memory: Arc<Mutex<Handshake>>,
-    /// The server's requests on this connection that the client has not answered.
-    asked: Mutex<HashSet<Id>>,
+    /// Calls that the server has not answered.
+    open: Mutex<HashSet<Id>>,
+    /// Since when nothing more will be sent.
+    closed: SetOnce<Instant>,
 }
 
 pub(super) fn open(
@@ -61,10 +63,17 @@ pub(super) fn open(
     memory: &Arc<Mutex<Handshake>>,
     scope: &Scope,
 ) -> (EventSource, PostSink) {
-    let shared = Arc::new(Shared { memory: memory.clone(), asked: Mutex::default() });
+    let shared = Arc::new(Shared { memory: memory.clone(), open: Mutex::default(), closed: SetOnce::new() });
     let (refusals, refused) = mpsc::channel(REFUSALS);
     let posts = Arc::new(Semaphore::new(way.limits.max_in_flight.saturating_add(SPARE_POSTS)));
-    let sink = PostSink { way: way.clone(), url: line.post.clone(), shared: shared.clone(), refusals, posts, scope: scope.clone() };
+    let sink = PostSink {
+        way: way.clone(),
+        url: line.post.clone(),
+        shared: shared.clone(),
+        refusals,
+        posts,
+        scope: scope.clone(),
+    };
     let ready = line.early.into_iter().map(Ok).collect();
     let source = EventSource {
         way: way.clone(),
@@ -74,6 +83,7 @@ pub(super) fn open(
         ready,
         refused,
         shared,
+        scope: scope.clone(),
         why: "it closed the stream".into(),
     };
     (source, sink)
@@ -89,6 +99,7 @@ pub(super) struct EventSource {
     ready: VecDeque<Result<Frame, FrameError>>,
     refused: mpsc::Receiver<Frame>,
     shared: Arc<Shared>,
+    scope: Scope,
     why: String,
 }
 
@@ -99,9 +110,16 @@ impl FrameSource for EventSource {
             if let Some(next) = self.ready.pop_front() {
                 return Some(next.inspect(|frame| self.note(frame)));
             }
+            if self.shared.closed.initialized() && lock(&self.shared.open).is_empty() {
+                return None;
+            }
             let event = tokio::select! {
                 event = self.events.next() => event,
-                Some(refused) = self.refused.recv() => return Some(Ok(refused)),
+                Some(refused) = self.refused.recv() => {
+                    self.note(&refused);
+                    return Some(Ok(refused));
+                }
+                () = self.shared.given_up(self.way.limits.grace) => return None,
             };
             match event {
                 Ok(Some(event)) => self.take(&event),
@@ -120,6 +138,7 @@ impl FrameSource for EventSource {
     }
 
     async fn end(&mut self) -> Ended {
+        self.scope.stop();
         let what = format!("the event stream from {} ended ({})", self.way.shown(), self.why);
         let Trouble { message, data, .. } = Trouble::fate_unknown(&what);
         Ended { message, data }
@@ -143,15 +162,22 @@ impl EventSource {
     }
 
     fn note(&self, frame: &Frame) {
-        match frame.kind() {
-            Kind::Request(id) => _ = lock(&self.shared.asked).insert(id.clone()),
-            Kind::Response(_) => {
-                let mut memory = lock(&self.shared.memory);
-                if memory.awaits(frame) {
-                    memory.opened(frame);
-                }
+        if let Kind::Response(Some(id)) = frame.kind() {
+            lock(&self.shared.open).remove(id);
+            let mut memory = lock(&self.shared.memory);
+            if memory.awaits(frame) {
+                memory.opened(frame);
             }
-            Kind::Notification => {}
+        }
+    }
+}
+
+impl Shared {
+    /// Resolves when no answer needs to be awaited any more, after the sink was closed.
+    async fn given_up(&self, grace: Duration) {
+        let since = *self.closed.wait().await;
+        if !lock(&self.open).is_empty() {
+            sleep_until(since + grace).await;
         }
     }
 }
@@ -178,15 +204,13 @@ pub(super) struct PostSink {
 impl FrameSink for PostSink {
     async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
         for frame in frames {
-            let is_request = match frame.kind() {
-                // An answer to the session before this one: its id may be another request's here.
-                Kind::Response(id) if !id.as_ref().is_some_and(|id| lock(&self.shared.asked).remove(id)) => {
-                    debug!("dropped an answer that {} does not wait for", self.way.shown());
-                    continue;
-                }
-                Kind::Request(_) => true,
-                _ => false,
-            };
+            let is_request = matches!(frame.kind(), Kind::Request(_));
+            if let Kind::Request(id) = frame.kind() {
+                lock(&self.shared.open).insert(id.clone());
+            }
+            if let Some(id) = frame.cancelled() {
+                lock(&self.shared.open).remove(id);
+            }
             lock(&self.shared.memory).sent(frame);
             let Ok(place) = self.posts.clone().acquire_owned().await else { return Ok(()) };
             let deliver = deliver(self.way.clone(), self.url.clone(), frame.clone(), self.refusals.clone());
@@ -204,13 +228,22 @@ impl FrameSink for PostSink {
     }
 }
 
+impl Drop for PostSink {
+    fn drop(&mut self) {
+        let _ = self.shared.closed.set(Instant::now());
+    }
+}
+
 /// POSTs one message. A request that the server does not take is answered through the source, or it would wait for ever.
 async fn deliver(way: Arc<Way>, url: Url, frame: Frame, refusals: mpsc::Sender<Frame>) {
     let (message, data) = match post(&way, &url, &frame).await {
         Ok(incoming) if incoming.response.status().is_success() => return,
         Ok(incoming) => {
             let status = incoming.response.status();
-            (format!("{} answered {}", shown(&url), status_in_words(status)), Some(json!({ "status": status.as_u16() })))
+            (
+                format!("{} answered {}", shown(&url), status_in_words(status)),
+                Some(json!({ "status": status.as_u16() })),
+            )
         }
         Err(fault) => {
             let what = format!("cannot reach {}: {}", shown(&url), fault.why);
