@@ -1,22 +1,264 @@
-//! Joins a front to a back.
+//! One bridge from start to end: opens the server's side, starts the clients' side, waits, drains.
+//!
+//! Owns the order of start and stop and what the user is told about it. Talks to the registry, the wires and the
+//! operating system's signals. It never moves a message.
 
-use crate::{config::Config, scope::Scope};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-/// Why a bridge ended.
+use tokio::io::AsyncReadExt;
+use tracing::{info, warn};
+
+use crate::{
+    config::{Back, Config, Door, Front, Limits, NetworkSpec, RemoteSpec},
+    listen::{self, BindError, Listening},
+    peer::{Caller, PEER_CAPACITY, Peer},
+    pump::{Role, Rules},
+    registry::Registry,
+    scope::Scope,
+    wire::{
+        child::{self, SpawnError, guard::Guard},
+        remote::{self, ConnectError},
+        stdio,
+    },
+};
+
+/// After everything else has ended: for children that were killed to be reaped and the last log lines.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// Why a bridge ended other than well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something failed.
+    /// The stdio server cannot be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The remote server cannot be reached, or refuses.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The system refused something that every bridge needs.
     #[error("{0}")]
     Failed(String),
-    /// The remote server could not be reached.
-    #[error("{0}")]
-    Unreachable(String),
-    /// The remote server asks for a login, or refuses the one given.
-    #[error("{0}")]
-    NotAuthorised(String),
+    /// This combination of sides is not built.
+    #[error("a {back} behind a {front} is not supported; see mcp-bridge --help for what is")]
+    Unsupported {
+        /// The server's side.
+        back: &'static str,
+        /// The clients' side.
+        front: &'static str,
+    },
+    /// The user asked twice.
+    #[error("ended at once by a second signal; calls in flight were dropped")]
+    Interrupted,
 }
 
-/// Carries messages until one side ends or `scope` is stopped.
-pub async fn run(_config: Config, _scope: Scope) -> Result<(), Error> {
-    Err(Error::Failed("the bridge is not built yet; run a later version".into()))
+/// Runs a bridge until it is asked to end (a signal, or the client's end of stdin) or cannot go on.
+///
+/// `scope` is stopped when it ends. The second signal gives [`Error::Interrupted`] without waiting for anything.
+pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
+    let signals = signals(scope.clone());
+    let work = work(config, scope.clone());
+    tokio::select! {
+        result = work => {
+            scope.stop();
+            if !scope.wait(LAST_WAIT).await {
+                warn!("some tasks did not end in time");
+            }
+            result
+        }
+        () = signals => Err(Error::Interrupted),
+    }
+}
+
+async fn work(config: Config, scope: Scope) -> Result<(), Error> {
+    match (config.front, config.back) {
+        (Front::Network(network), Back::Child(spec)) => {
+            // Told before anything listens: a bridge to nothing helps nobody.
+            child::resolve(&spec)?;
+            raise_descriptor_limit();
+            let guard = start_guard();
+            let mark = guard.as_ref().map(Guard::mark);
+            let name = spec.name.clone();
+            let registry = Registry::children(spec, config.sharing, &config.limits, mark, &scope);
+            let result = serve(&network, &name, registry, &config.limits, &scope).await;
+            scope.stop();
+            scope.wait(config.limits.grace).await;
+            // The guard ends what is still there.
+            drop(guard);
+            result
+        }
+        (Front::Stdio, Back::Remote(spec)) => stdio_to_remote(&spec, &config.limits, &scope).await,
+        (Front::Network(_), Back::Remote(_)) => {
+            Err(Error::Unsupported { back: "remote server", front: "network address" })
+        }
+        (Front::Stdio, Back::Child(_)) => Err(Error::Unsupported { back: "stdio server", front: "stdio client" }),
+    }
+}
+
+/// A session takes five descriptors, and the usual soft limit is 1,024. Children inherit the raised limit.
+#[cfg(unix)]
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!("cannot raise the limit on open files from {:?}: {error}", limit.current);
+    }
+}
+
+#[cfg(not(unix))]
+fn raise_descriptor_limit() {}
+
+fn start_guard() -> Option<Guard> {
+    Guard::start()
+        .inspect_err(|error| warn!("cannot start the guard that ends servers after a SIGKILL of the bridge: {error}"))
+        .ok()
+}
+
+/// A client's command: this process's stdio on one side, a URL on the other.
+async fn stdio_to_remote(spec: &RemoteSpec, limits: &Limits, scope: &Scope) -> Result<(), Error> {
+    let (near, far) = Peer::pair(PEER_CAPACITY);
+    let remote = remote::open(spec, limits, far, scope);
+    let rules = Rules {
+        name: "stdio".into(),
+        speaker: Caller::legacy(None),
+        role: Role::Accept,
+        max_in_flight: limits.max_in_flight,
+        max_waiting: limits.max_waiting(),
+        // The wire to the server has its own clock for --request-timeout.
+        request_timeout: None,
+        linger: limits.grace,
+    };
+    let client = stdio::serve(stdio::stdin(), stdio::stdout(), limits.max_message, near, rules);
+    tokio::select! {
+        ended = client => info!("{}", ended.message),
+        () = scope.stopped() => info!("asked to end"),
+    }
+    // The client's side is gone, and with it the peer: the wire finishes its session by itself.
+    match tokio::time::timeout(limits.grace, remote).await {
+        Ok(Ok(result)) => Ok(result?),
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
+}
+
+async fn serve(
+    network: &NetworkSpec,
+    name: &str,
+    registry: Arc<Registry>,
+    limits: &Limits,
+    scope: &Scope,
+) -> Result<(), Error> {
+    let listening = listen::bind(network, limits).await?;
+    announce(&listening, network, name);
+    if network.exit_with_stdin {
+        let scope = scope.clone();
+        scope.clone().spawn(async move {
+            end_of_stdin().await;
+            info!("stdin closed; ending (--exit-with-stdin)");
+            scope.stop();
+        });
+    }
+    listen::serve(listening, network.clone(), registry, Arc::new(limits.clone()), scope.clone()).await;
+    Ok(())
+}
+
+async fn end_of_stdin() {
+    let mut stdin = stdio::stdin();
+    let mut chunk = [0; 1024];
+    // An error is an end, too.
+    while stdin.read(&mut chunk).await.is_ok_and(|n| n > 0) {}
+}
+
+/// Tells on stderr where to connect, and what to paste into a client. Not a log line: it is meant for a person, and
+/// for scripts that asked for port 0.
+fn announce(listening: &Listening, network: &NetworkSpec, name: &str) {
+    eprint!("{}", announcement(listening.local_addr(), network, name));
+}
+
+fn announcement(address: std::net::SocketAddr, network: &NetworkSpec, name: &str) -> String {
+    let local = format!("http://{address}");
+    let base = network.base_url.as_ref().map_or(local.clone(), |url| url.as_str().trim_end_matches('/').to_string());
+    let mut text = format!("mcp-bridge: {name} listening on {local}\n");
+    let mut entry = None;
+    if let Some(sse) = &network.sse {
+        let _ = writeln!(text, "  HTTP+SSE         {base}{}", sse.sse_path);
+        entry = Some(("sse", format!("{base}{}", sse.sse_path)));
+    }
+    if let Some(http) = &network.http {
+        let _ = writeln!(text, "  Streamable HTTP  {base}{}", http.path);
+        entry = Some(("http", format!("{base}{}", http.path)));
+    }
+    if let Some((kind, url)) = entry {
+        let door = match network.door {
+            Door::Open => "",
+            Door::Bearer(_) => r#","headers":{"Authorization":"Bearer ${TOKEN}"}"#,
+        };
+        let key = key(name);
+        let _ = writeln!(
+            text,
+            "  client entry     {{\"mcpServers\":{{\"{key}\":{{\"type\":\"{kind}\",\"url\":\"{url}\"{door}}}}}}}"
+        );
+        let door = match network.door {
+            Door::Open => "",
+            Door::Bearer(_) => r#","--bearer","${TOKEN}""#,
+        };
+        let _ = writeln!(
+            text,
+            "  stdio clients    {{\"mcpServers\":{{\"{key}\":{{\"command\":\"mcp-bridge\",\"args\":[\"connect\",\"{url}\"{door}]}}}}}}"
+        );
+    }
+    text
+}
+
+/// A name that every client takes as a key.
+fn key(name: &str) -> String {
+    let key: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    if key.is_empty() { "server".into() } else { key }
+}
+
+/// Stops the scope at the first signal; resolves at the second.
+async fn signals(scope: Scope) {
+    let mut signals = Signals::new();
+    signals.next().await;
+    info!("asked to end; a second signal ends at once");
+    scope.stop();
+    signals.next().await;
+}
+
+#[cfg(unix)]
+struct Signals(Vec<tokio::signal::unix::Signal>);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Signals {
+        use tokio::signal::unix::{SignalKind, signal};
+        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
+        let opened = kinds
+            .into_iter()
+            .filter_map(|kind| signal(kind).inspect_err(|error| warn!("cannot watch for a signal: {error}")).ok());
+        Signals(opened.collect())
+    }
+
+    async fn next(&mut self) {
+        let waits = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures::future::select_all(waits).await;
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Signals {
+        Signals
+    }
+
+    async fn next(&mut self) {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            warn!("cannot watch for Ctrl-C: {error}");
+            std::future::pending::<()>().await;
+        }
+    }
 }

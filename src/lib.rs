@@ -1,4 +1,63 @@
-//! `mcp-bridge` carries the Model Context Protocol between transports.
+//! `mcp-bridge` carries the Model Context Protocol between transports: a stdio server to SSE and Streamable HTTP, a
+//! remote server to stdio.
+//!
+//! # The picture
+//!
+//! ```text
+//!   client                         the bridge                                server
+//!  ┌──────┐   ┌───────────────┐  Peer::pair  ┌──────────────────┐   ┌───────────────────┐
+//!  │      │──>│ wire (accept) │─ Envelope ──>│ wire (connect)   │──>│                   │
+//!  │      │   │  stdio        │              │  child           │   │ a process, a URL  │
+//!  │      │   │  legacy SSE   │<─ unsolicited│  Streamable HTTP │   │                   │
+//!  │      │<──│  Streamable   │              │  legacy SSE      │<──│                   │
+//!  └──────┘   │  HTTP         │<═ Reply ═════│                  │   └───────────────────┘
+//!             └───────────────┘ straight home└──────────────────┘
+//!                     │  which server?   ┌──────────┐   ^
+//!                     └─────────────────>│ registry │───┘  own, shared, stateless
+//!                                        └──────────┘
+//! ```
+//!
+//! **Every message crosses with the way home for its answer.** A request travels in an [`peer::Envelope`] together with
+//! a [`peer::Reply`]: the duty to answer, and the stream to answer on. The wire that gets the answer sends it straight
+//! home; nothing in between looks it up. A transport is no trait: it is a function that starts tasks and works one end
+//! of a [`peer::Peer::pair`]. Two wires on the two ends of a pair are a bridge.
+//!
+//! *Pipes* (stdio, a child, legacy SSE) are one ordered stream each way, and answers are found by id: all of them run
+//! through one two-way [`pump`], which keeps one correlation table, [`pending`]. *Exchanges* (Streamable HTTP) are one
+//! POST with its own response stream: the receiving end of the reply's channel is the response body, and no table is
+//! needed.
+//!
+//! # Where to read
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`message`] | a frame: the bytes as they came, and the few fields that routing needs |
+//! | [`peer`] | envelopes, replies, the pair that joins two wires: read this first |
+//! | [`pipe`], [`pending`], [`pump`] | frames over a pipe; who asked; the two loops between a pipe and a peer |
+//! | [`wire`] | one module a transport, `accept` (we are the server) and `connect` (we are the client) |
+//! | [`registry`] | which server a caller gets; limits; back-off |
+//! | [`listen`] | the listening socket, Host and Origin, the door, health |
+//! | [`bridge`] | start, announce, wait, drain |
+//! | [`config`], [`cli`] | checked values; what was typed |
+//! | [`demo`] | the demo server |
+//! | [`scope`], [`observe`] | the lifetime of tasks; the log |
+//!
+//! Dependencies point one way: cli > config > bridge > listen, registry > wire > pump > pipe, pending > peer > message.
+//!
+//! # What holds
+//!
+//! 1. Every request gets exactly one answer, whatever dies ([`peer::Reply`] answers when it is dropped).
+//! 2. Frames of one caller to one server keep their order, both ways.
+//! 3. Params and results cross as the bytes that came, unknown fields and methods included.
+//! 4. stdout carries nothing but frames.
+//! 5. A stalled caller delays nobody else's answer: the answer's place is reserved when the request is taken.
+//! 6. After the grace period no descendant process is left, also after SIGKILL of the bridge (Linux).
+//! 7. Nothing is lost silently: with a server of its own a slow caller slows its server; on a shared server a caller
+//!    over its buffer is cut off with an error that says so.
+//!
+//! Revisions 2024-11-05 to 2025-11-25 are the *legacy* era: a handshake, then a session. The stateless revision
+//! 2026-07-28 is the *modern* era, [`peer::Era`]; an exchange is its native form here, and the registry is where a
+//! translation between eras will be put around a peer.
 
 pub mod bridge;
 pub mod cli;

@@ -1,6 +1,6 @@
 //! The `mcp-bridge` program: parse, run, report, exit code.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use mcp_bridge::{
     bridge,
@@ -32,7 +32,8 @@ fn carry(config: Config, logging: Logging) -> Exit {
     let ended = match runtime.enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(bridge::run(config, Scope::new()));
-            runtime.shutdown_background(); // A read from a terminal cannot be interrupted, and must not be waited for.
+            // Drops what a second signal left running. A read from a terminal cannot be interrupted: not waited for.
+            runtime.shutdown_timeout(Duration::from_millis(100));
             ended
         }
         Err(why) => Err(bridge::Error::Failed(format!("cannot start threads: {why}; raise the limit on processes"))),

@@ -6,6 +6,8 @@
 pub mod child;
 pub mod event_stream;
 pub mod exchange;
+pub mod handshake;
 pub mod http;
 pub mod legacy_sse;
+pub mod remote;
 pub mod stdio;

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::bridge;
+use crate::{bridge, wire::remote::ConnectError};
 
 /// How the process ends. The numbers are those of BSD's `sysexits.h` where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +30,12 @@ impl From<Exit> for ExitCode {
 
 impl From<&bridge::Error> for Exit {
     fn from(error: &bridge::Error) -> Exit {
+        use bridge::Error::{Bind, Connect, Failed, Interrupted, Spawn, Unsupported};
         match error {
-            bridge::Error::Failed(_) => Exit::Failed,
-            bridge::Error::Unreachable(_) => Exit::Unreachable,
-            bridge::Error::NotAuthorised(_) => Exit::NotAuthorised,
+            Failed(_) | Interrupted | Bind(_) | Spawn(_) => Exit::Failed,
+            Unsupported { .. } => Exit::Usage,
+            Connect(ConnectError::NotAuthorized(_)) => Exit::NotAuthorised,
+            Connect(_) => Exit::Unreachable,
         }
     }
 }

@@ -26,8 +26,7 @@ const ALLOWED_HEADERS: &str = "authorization, content-type, accept, mcp-protocol
     last-event-id, mcp-method, mcp-name";
 
 /// Response headers that a page may read.
-const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("mcp-session-id, www-authenticate, mcp-protocol-version");
+const EXPOSED_HEADERS: HeaderValue = HeaderValue::from_static("mcp-session-id, www-authenticate, mcp-protocol-version");
 
 /// How long a browser may remember what a preflight said, in seconds.
 const PREFLIGHT_AGE: HeaderValue = HeaderValue::from_static("600");
@@ -122,16 +121,19 @@ impl Guard {
             }
             // A browser leaves Origin out of a plain GET, as of an image, but tells whose page it is.
             return match only(headers, &FETCH_SITE).map(HeaderValue::as_bytes) {
-                Some(b"cross-site" | b"same-site") => forbidden(
-                    "a page of another origin may not call this server; allow it with --allow-origin".into(),
-                ),
+                Some(b"cross-site" | b"same-site") => {
+                    forbidden("a page of another origin may not call this server; allow it with --allow-origin".into())
+                }
                 _ => Ok(Passed::default()),
             };
         };
         let text = origin.to_str().unwrap_or("null");
         let listed = self.origins.iter().any(|allowed| allowed == text);
         if !listed && !is_same(text, host) {
-            return forbidden(format!("the origin {:?} may not call this server; allow it with --allow-origin", shown(text)));
+            return forbidden(format!(
+                "the origin {:?} may not call this server; allow it with --allow-origin",
+                shown(text)
+            ));
         }
         Ok(Passed { cors: (listed && self.cors).then(|| origin.clone()) })
     }
@@ -141,10 +143,7 @@ impl Guard {
         passed.cors.as_ref().filter(|_| head.method == Method::OPTIONS)?;
         let mut response = exchange::empty(StatusCode::NO_CONTENT);
         let headers = response.headers_mut();
-        headers.insert(
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
-        );
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(&head.headers));
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
         if only(&head.headers, &PRIVATE_NETWORK_ASKED).is_some_and(|asked| asked == "true") {
@@ -183,8 +182,10 @@ impl Guard {
         };
         match given.and_then(matches) {
             Some(index) => Ok(Some(Principal(format!("token-{}", index + 1).into()))),
-            None => Err(Refusal::new(StatusCode::UNAUTHORIZED, "a valid bearer token is needed (Authorization header)")
-                .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+            None => {
+                Err(Refusal::new(StatusCode::UNAUTHORIZED, "a valid bearer token is needed (Authorization header)")
+                    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+            }
         }
     }
 
@@ -313,9 +314,13 @@ mod tests {
     fn any_address_is_good_beyond_loopback_and_names_are_not() {
         for bound in ["0.0.0.0", "::", "192.168.1.5"] {
             let guard = guard(bound);
-            for (host, want) in
-                [("192.168.1.5:8000", 200), ("10.0.0.7", 200), ("localhost:1", 200), ("0.0.0.0", 403), ("evil.example", 403)]
-            {
+            for (host, want) in [
+                ("192.168.1.5:8000", 200),
+                ("10.0.0.7", 200),
+                ("localhost:1", 200),
+                ("0.0.0.0", 403),
+                ("evil.example", 403),
+            ] {
                 assert_eq!(status(&guard, &[("host", host)]), want, "{bound} {host}");
             }
         }

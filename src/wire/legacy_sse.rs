@@ -1,3 +1,4 @@
-//! HTTP+SSE of 2024-11-05 (Transports, HTTP with SSE), in both roles.
+//! HTTP with SSE (2024-11-05, Transports), in both roles.
 
 pub mod accept;
+pub mod connect;

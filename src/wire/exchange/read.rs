@@ -24,7 +24,11 @@ const FIRST_ROOM: usize = 256 * 1024;
 const LINGER: (usize, Duration) = (8, Duration::from_millis(500));
 
 /// Reads the whole body. One that came in one piece is not copied.
-pub async fn read_body(headers: &HeaderMap<HeaderValue>, mut body: Incoming, limits: &Limits) -> Result<Bytes, Refusal> {
+pub async fn read_body(
+    headers: &HeaderMap<HeaderValue>,
+    mut body: Incoming,
+    limits: &Limits,
+) -> Result<Bytes, Refusal> {
     let stated = body.size_hint().exact();
     if stated.is_some_and(|stated| stated > limits.max_message as u64) {
         // A client that asked first has not sent anything yet, and is told before it does.

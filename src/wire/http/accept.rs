@@ -98,7 +98,9 @@ impl Accept {
             // Its revision is what the body proposes: whatever the header says, there is nothing negotiated yet.
             return match session {
                 None => self.initialize(frame, principal).await,
-                Some(_) => Err(bad("the session is initialized; leave out Mcp-Session-Id for another").id(frame.id_text())),
+                Some(_) => {
+                    Err(bad("the session is initialized; leave out Mcp-Session-Id for another").id(frame.id_text()))
+                }
             };
         }
         revision?;

@@ -135,7 +135,9 @@ pub fn claimed_session(headers: &HeaderMap<HeaderValue>) -> SessionClaim {
     if !headers.contains_key(SESSION_ID) {
         return SessionClaim::None;
     }
-    only(headers, &SESSION_ID).and_then(|value| parse_session(value.as_bytes())).map_or(SessionClaim::Unknown, SessionClaim::Id)
+    only(headers, &SESSION_ID)
+        .and_then(|value| parse_session(value.as_bytes()))
+        .map_or(SessionClaim::Unknown, SessionClaim::Id)
 }
 
 /// Reads an id of the one form that [`session_text`] writes: no other spelling names a session.

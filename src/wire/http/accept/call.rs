@@ -69,7 +69,8 @@ pub async fn call(
 
 /// Asks the server all requests of a batch, and passes what else is in it. The answers come as an event stream.
 pub async fn call_batch(session: &Arc<Session>, frames: Vec<Frame>, sessions: &Sessions) -> Result<Response, Refusal> {
-    let requests: Vec<Frame> = frames.iter().filter(|frame| matches!(frame.kind(), Kind::Request(_))).cloned().collect();
+    let requests: Vec<Frame> =
+        frames.iter().filter(|frame| matches!(frame.kind(), Kind::Request(_))).cloned().collect();
     let answers = requests.len();
     let (tx, rx) = mpsc::channel(CALL_CAPACITY + answers);
     let (number, server) = session.begin(&requests, &tx).map_err(not_begun(None))?;

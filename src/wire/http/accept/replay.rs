@@ -125,8 +125,8 @@ mod tests {
         let log = log(10_000, 100, &[(7, 1), (8, 1), (7, 2), (8, 2), (7, 3)]);
         assert_eq!(numbers(log.after(at(7, 1), None)), [2, 3]);
         assert_eq!(numbers(log.after(at(8, 1), Some(3))), [2]);
-        assert_eq!(numbers(log.after(at(8, 2), Some(3))), []);
-        assert_eq!(numbers(log.after(at(7, 3), None)), []);
+        assert!(numbers(log.after(at(8, 2), Some(3))).is_empty());
+        assert!(numbers(log.after(at(7, 3), None)).is_empty());
         assert_eq!(log.after(at(9, 1), None).unwrap_err(), Missed::Unknown);
         assert_eq!(log.after(at(7, 4), None).unwrap_err(), Missed::Unknown);
         assert_eq!(log.after(at(8, 3), Some(3)).unwrap_err(), Missed::Unknown);
@@ -142,7 +142,7 @@ mod tests {
         log.push(at(2, 2), &Bytes::from_static(b"x"));
         assert_eq!(log.after(at(1, 3), Some(5)).unwrap_err(), Missed::Forgotten);
         assert_eq!(log.after(at(1, 4), None).unwrap_err(), Missed::Unknown);
-        assert_eq!(numbers(log.after(at(1, 4), Some(5))), []);
+        assert!(numbers(log.after(at(1, 4), Some(5))).is_empty());
     }
 
     #[test]

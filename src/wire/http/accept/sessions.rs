@@ -50,8 +50,7 @@ impl Sessions {
     /// An empty table, swept until the scope stops.
     pub fn start(limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Arc<Sessions> {
         let clock = Clock(Instant::now());
-        let sessions =
-            Arc::new(Sessions { table: Mutex::default(), limits, keep_alive, scope: scope.clone(), clock });
+        let sessions = Arc::new(Sessions { table: Mutex::default(), limits, keep_alive, scope: scope.clone(), clock });
         scope.spawn(sessions.clone().sweep());
         sessions
     }

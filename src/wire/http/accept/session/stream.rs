@@ -157,7 +157,8 @@ impl State {
             // A call that is no stream yet has a client that waits for its answer.
             self.streams.get(&call.number).is_none_or(|stream| stream.reader.is_some())
         };
-        let oldest = self.tables.calls.values().filter(read).min_by_key(|call| call.number.wrapping_sub(self.standalone));
+        let oldest =
+            self.tables.calls.values().filter(read).min_by_key(|call| call.number.wrapping_sub(self.standalone));
         let Some(home) = oldest.and_then(|call| call.home.upgrade()) else { return Some(envelope) };
         home.try_send(envelope).err().map(mpsc::error::TrySendError::into_inner)
     }

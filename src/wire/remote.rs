@@ -1,0 +1,343 @@
+//! A remote server as a wire: which transport it speaks, and what both transports share.
+//!
+//! Owns the choice between Streamable HTTP and legacy SSE ([`open`]), the retries of a connection, and the words for what
+//! goes wrong. Talks to the two wires below ([`crate::wire::http::connect`], [`crate::wire::legacy_sse::connect`]). It
+//! never reads a message beyond its head, and never repeats one that may have arrived.
+
+use std::{collections::VecDeque, future::Future, sync::Arc};
+
+use ::http::StatusCode;
+use serde_json::{Value, json};
+use tokio::{
+    sync::{
+        SetOnce,
+        mpsc::{Receiver, Sender, WeakSender},
+    },
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tracing::{debug, warn};
+use url::Url;
+
+use self::{
+    fault::{Fault, FaultKind, shown, status_in_words, status_line},
+    web::Web,
+};
+use crate::{
+    config::{Limits, RemoteSpec, RemoteTransport, RetryPolicy},
+    message::{Frame, code},
+    peer::{Caller, Envelope, Gone, Peer, Reply},
+    scope::Scope,
+    wire::{http, legacy_sse},
+};
+
+pub(crate) mod backoff;
+pub(crate) mod events;
+pub(crate) mod fault;
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+pub(crate) mod web;
+
+/// Envelopes that are read ahead while `initialize` is under way, to see the partner's end. More wait in the channel.
+const READ_AHEAD: usize = 16;
+
+/// Why a remote server cannot be used. The text is one line: what failed, why, and one next step.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// No connection, or no answer over it: name resolution, refusal, timeout, TLS, a gateway without its server.
+    #[error("{0}")]
+    Unreachable(String),
+    /// 401 or 403.
+    #[error("{0}")]
+    NotAuthorized(String),
+    /// It answers, but not as an MCP server does at this URL.
+    #[error("{0}")]
+    Protocol(String),
+}
+
+/// Works one end of a [`Peer::pair`] with the server at `spec.url`. Connects with the first request, and ends when the
+/// partner has nothing more to say and the calls in flight are answered (within `limits.grace`), or when the server
+/// cannot be used. What is unanswered by then is answered with an error.
+pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
+    match spec.transport {
+        RemoteTransport::Http => http::connect::open(spec, limits, peer, scope),
+        RemoteTransport::Sse => legacy_sse::connect::open(spec, limits, peer, scope),
+        RemoteTransport::Auto => {
+            let way = Way::new(spec, limits, scope);
+            scope.spawn(find_out(way, Desk::new(peer)))
+        }
+    }
+}
+
+/// POST first; 400, 404 or 405 to `initialize` leads to a GET that expects an `endpoint` event (2025-11-25, Transports,
+/// Backwards Compatibility). Nothing else is evidence of the older transport.
+async fn find_out(way: Arc<Way>, mut desk: Desk) -> Result<(), ConnectError> {
+    // Ends with the wire that it finds. Starts over when the server refused this `initialize` only, with an MCP error.
+    loop {
+        let refusal = match http::connect::run(&way, &mut desk).await? {
+            http::connect::End::Done => return Ok(()),
+            http::connect::End::Refused(refusal) => refusal,
+        };
+        debug!("{} refuses a POST with HTTP {}; trying the older SSE transport", way.shown(), refusal.status.as_u16());
+        match legacy_sse::connect::dial(&way).await {
+            Ok(line) => {
+                desk.put_back(refusal.envelope);
+                return legacy_sse::connect::run(&way, &mut desk, Some(line)).await;
+            }
+            Err(other) => refusal.settle(&way, Some(&other.to_string()))?,
+        }
+    }
+}
+
+/// How the server refused `initialize`.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The refused message, whose reply still waits.
+    pub(crate) envelope: Envelope,
+    pub(crate) status: StatusCode,
+    /// The server's own error, where it sent one.
+    pub(crate) error: Option<Frame>,
+}
+
+impl Refusal {
+    /// Answers. An error of the server's own goes to the client, and the wire stays; else the server is of no use.
+    pub(crate) fn settle(self, way: &Way, sse: Option<&str>) -> Result<(), ConnectError> {
+        let Refusal { envelope, status, error } = self;
+        if let Some(error) = error {
+            if let Some(reply) = envelope.reply {
+                reply.answer(with_some_id(error));
+            }
+            return match status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(way.refused(status, None)),
+                _ => Ok(()),
+            };
+        }
+        let failed = way.refused(status, sse);
+        if let Some(reply) = envelope.reply {
+            reply.fail(code::INTERNAL, &failed.to_string(), Some(json!({ "status": status.as_u16() })));
+        }
+        Err(failed)
+    }
+}
+
+/// What the tasks of one remote wire share.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) web: Web,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) limits: Limits,
+    pub(crate) scope: Scope,
+    /// Who speaks at the far end.
+    pub(crate) server: Arc<Caller>,
+    /// Set when the partner has left: then no attempt is worth a wait.
+    pub(crate) hurry: SetOnce<()>,
+}
+
+impl Way {
+    pub(crate) fn new(spec: &RemoteSpec, limits: &Limits, scope: &Scope) -> Arc<Way> {
+        Arc::new(Way {
+            web: Web::new(spec),
+            retry: spec.retry,
+            limits: limits.clone(),
+            scope: scope.child(),
+            server: Caller::legacy(None),
+            hurry: SetOnce::new(),
+        })
+    }
+
+    /// The URL for messages and logs.
+    pub(crate) fn shown(&self) -> String {
+        shown(self.web.url())
+    }
+
+    /// Tries until it works, fails for good, or the attempts are used up. Logs each failed attempt.
+    pub(crate) async fn patiently<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let mut failed = 0;
+        // Ends with a success, with a fault that does not pass, with the last attempt, or when the partner leaves.
+        loop {
+            let fault = match attempt().await {
+                Err(fault) if fault.may_pass() && failed < self.retry.attempts => fault,
+                done => return done,
+            };
+            failed += 1;
+            let wait = backoff::delay(self.retry.delay, failed, backoff::chance());
+            warn!(
+                "cannot reach {}: {}; attempt {} of {} in {:.1} s",
+                self.shown(),
+                fault.why,
+                failed + 1,
+                self.retry.attempts.saturating_add(1),
+                wait.as_secs_f64()
+            );
+            tokio::select! {
+                () = sleep(wait) => {}
+                _ = self.hurry.wait() => return Err(fault),
+            }
+        }
+    }
+
+    /// Opens something as long as the partner is there. When it leaves, no more attempts are made, and the one under way
+    /// has the grace period.
+    pub(crate) async fn while_wanted<T>(
+        &self,
+        desk: &mut Desk,
+        opening: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        tokio::pin!(opening);
+        tokio::select! {
+            opened = &mut opening => return opened,
+            () = desk.ended() => {}
+        }
+        let _ = self.hurry.set(());
+        let left = Fault::new(FaultKind::Silent, true, "it did not answer before the client left");
+        timeout(self.limits.grace, opening).await.unwrap_or(Err(left))
+    }
+
+    /// "cannot reach URL: why".
+    pub(crate) fn unreachable(&self, fault: &Fault) -> ConnectError {
+        let text = format!("cannot reach {}: {}", self.shown(), fault.why);
+        match fault.kind {
+            FaultKind::Redirect => ConnectError::Protocol(text),
+            _ => ConnectError::Unreachable(text),
+        }
+    }
+
+    /// "URL answered HTTP 404 (next step)". `sse`: what came of the attempt with the older transport.
+    pub(crate) fn refused(&self, status: StatusCode, sse: Option<&str>) -> ConnectError {
+        let words = status_in_words(status);
+        let text = match sse {
+            None => format!("{} answered {words}", self.shown()),
+            Some(sse) => format!(
+                "{} speaks neither MCP transport: a POST got HTTP {}, and as for the older SSE transport, {sse}",
+                self.shown(),
+                status_line(status)
+            ),
+        };
+        match status {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ConnectError::NotAuthorized(text),
+            _ => ConnectError::Protocol(text),
+        }
+    }
+
+    /// The wire's name in log lines.
+    pub(crate) fn name(&self) -> Arc<str> {
+        host(self.web.url()).into()
+    }
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or("server").to_owned()
+}
+
+/// An answer of the bridge's own in the place of the server's.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Trouble {
+    pub(crate) code: i32,
+    pub(crate) message: String,
+    pub(crate) data: Option<Value>,
+}
+
+impl Trouble {
+    pub(crate) fn new(message: impl Into<String>) -> Trouble {
+        Trouble { code: code::INTERNAL, message: message.into(), data: None }
+    }
+
+    /// For a call that the server may have carried out: it is not repeated, and the caller must know.
+    pub(crate) fn fate_unknown(what: &str) -> Trouble {
+        let message = format!(
+            "{what}; whether the call was carried out is unknown, so it is not repeated: check, then call again"
+        );
+        Trouble { code: code::INTERNAL, message, data: Some(json!({ "fate": "unknown" })) }
+    }
+
+    pub(crate) fn tell(self, reply: Reply) {
+        reply.fail(self.code, &self.message, self.data);
+    }
+}
+
+/// An error response without an id gets one, so that the caller's can be put there.
+pub(crate) fn with_some_id(frame: Frame) -> Frame {
+    match frame.body() {
+        Some(error) if frame.is_error() && frame.id_text() == "null" => {
+            let text = format!("{{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{error}}}");
+            Frame::parse(text.into()).unwrap_or(frame)
+        }
+        _ => frame,
+    }
+}
+
+/// The wire's end of the pair, with a look ahead.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    pub(crate) tx: Sender<Envelope>,
+    pub(crate) home: WeakSender<Envelope>,
+    rx: Receiver<Envelope>,
+    ahead: VecDeque<Envelope>,
+}
+
+impl Desk {
+    pub(crate) fn new(peer: Peer) -> Desk {
+        Desk { tx: peer.tx, home: peer.home, rx: peer.rx, ahead: VecDeque::new() }
+    }
+
+    /// The next envelope; `None` when the partner has nothing more to say. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Envelope> {
+        match self.ahead.pop_front() {
+            Some(envelope) => Some(envelope),
+            None => self.rx.recv().await,
+        }
+    }
+
+    /// Answers all requests that have come so far.
+    pub(crate) fn refuse_waiting(&mut self, failed: &ConnectError) {
+        // Ends when nothing more has come.
+        while let Some(envelope) = self.ahead.pop_front().or_else(|| self.rx.try_recv().ok()) {
+            if let Some(reply) = envelope.reply {
+                reply.fail(code::INTERNAL, &failed.to_string(), None);
+            }
+        }
+    }
+
+    /// What comes next is this.
+    pub(crate) fn put_back(&mut self, envelope: Envelope) {
+        self.ahead.push_front(envelope);
+    }
+
+    /// Resolves when the partner has left, as far as reading ahead can tell. Cancel-safe.
+    pub(crate) async fn ended(&mut self) {
+        while self.ahead.len() < READ_AHEAD {
+            match self.rx.recv().await {
+                Some(envelope) => self.ahead.push_back(envelope),
+                None => return,
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// Hands a frame of the server's to the partner: along with a call (`reply`), or on its own. A request gets the way home
+/// for its answer, which then arrives at this wire's own desk; `Ok(Some)` gives it back where nobody is there to answer.
+pub(crate) async fn deliver(
+    frame: Frame,
+    along: Option<&Reply>,
+    tx: &Sender<Envelope>,
+    home: &WeakSender<Envelope>,
+    server: &Arc<Caller>,
+) -> Result<Option<Frame>, Gone> {
+    let reply = match (frame.kind(), home.upgrade()) {
+        (crate::message::Kind::Request(_), None) => return Ok(Some(frame)),
+        (crate::message::Kind::Request(_), Some(home)) => Some(Reply::on(home, &frame, server).await?),
+        _ => None,
+    };
+    let envelope = Envelope { from: server.clone(), frame, reply };
+    match along {
+        Some(call) => call.update(envelope).await?,
+        None => tx.send(envelope).await.map_err(|_| Gone)?,
+    }
+    Ok(None)
+}
