@@ -140,15 +140,26 @@ const errorOf = (promise) => promise.then(() => assert.fail('no error came'), (e
 const names = (list) => list.map((entry) => entry.name);
 
 /** What every server is asked. */
-async function common({ name, unknownMethod }) {
+async function common(name) {
   await check('initialize names the server', async () => {
     assert.match(client.getServerVersion().name, name);
     assert.ok(client.getServerCapabilities().tools);
   });
   await check('ping is answered', () => client.ping());
+}
+
+/**
+ * Errors of the protocol. They come last: the SDK takes an error for no answer and resumes the stream that brought it, and
+ * server-everything then replays every event of the session, those of other calls too.
+ */
+async function errors({ unknownMethod, readUnknown }) {
   await check('an unknown method is an error with its code', async () => {
     const error = await errorOf(client.request({ method: 'no/such/method', params: { kept: 1 } }, ResultSchema));
     assert.equal(error.code, unknownMethod);
+  });
+  if (!readUnknown) return;
+  await check('an unknown resource is an error', async () => {
+    assert.notEqual((await errorOf(client.readResource({ uri: readUnknown }))).code, undefined);
   });
 }
 
@@ -163,7 +174,7 @@ async function concurrentEchoes(argument, reply) {
 
 const profiles = {
   async everything() {
-    await common({ name: /everything/, unknownMethod: -32601 });
+    await common(/everything/);
     await check('tools/list has the tools', async () => {
       const { tools } = await client.listTools();
       for (const tool of ['echo', 'get-sum', 'trigger-sampling-request', 'trigger-elicitation-request', 'get-roots-list']) {
@@ -196,9 +207,6 @@ const profiles = {
       assert.match(text.contents[0].text, /^Resource 3/);
       const blob = await client.readResource({ uri: 'demo://resource/dynamic/blob/4' });
       assert.match(Buffer.from(blob.contents[0].blob, 'base64').toString(), /^Resource 4/);
-    });
-    await check('an unknown resource is an error', async () => {
-      assert.ok((await errorOf(client.readResource({ uri: 'demo://no/such' }))).code < 0);
     });
     await check('resources/templates/list has both templates', async () => {
       assert.equal((await client.listResourceTemplates()).resourceTemplates.length, 2);
@@ -262,10 +270,11 @@ const profiles = {
       assert.match(String(error), /enough/);
       assert.equal(await said('echo', { message: 'still here' }), 'Echo: still here');
     });
+    await errors({ unknownMethod: -32601, readUnknown: 'demo://no/such' });
   },
 
   async filesystem() {
-    await common({ name: /filesystem/, unknownMethod: -32601 });
+    await common(/filesystem/);
     const [first, second] = dirs;
     const allowed = (dir) => said('list_allowed_directories').then((text) => text.split('\n').includes(dir));
     const untilAllowed = async (dir) => {
@@ -302,10 +311,11 @@ const profiles = {
       await untilAllowed(second);
       assert.equal(await allowed(first), false);
     });
+    await errors({ unknownMethod: -32601 });
   },
 
   async time() {
-    await common({ name: /time/, unknownMethod: -32601 });
+    await common(/time/);
     await check('tools/list has both tools', async () => {
       assert.deepEqual(names((await client.listTools()).tools).sort(), ['convert_time', 'get_current_time']);
     });
@@ -319,6 +329,7 @@ const profiles = {
     await check('an unknown timezone is an error of the tool', async () => {
       assert.equal((await call('get_current_time', { timezone: 'No/Where' })).isError, true);
     });
+    await errors({ unknownMethod: -32601 });
   },
 
   fastmcp: () => probe({ unknownMethod: -32602 }),
@@ -327,7 +338,7 @@ const profiles = {
 
 /** What both probe servers offer (fixtures/probe_server.mjs, fixtures/fastmcp_server.py). */
 async function probe({ unknownMethod }) {
-  await common({ name: /probe/, unknownMethod });
+  await common(/probe/);
   await check('instructions come', () => assert.equal(client.getInstructions(), 'Probe me.'));
   await check('tools/list has the tools', async () => {
     assert.ok(names((await client.listTools()).tools).includes('progress'));
@@ -351,9 +362,6 @@ async function probe({ unknownMethod }) {
     assert.deepEqual(uris, ['probe://blob', 'probe://counter']);
     assert.equal((await client.readResource({ uri: 'probe://counter' })).contents[0].text, '0');
     assert.equal((await client.readResource({ uri: 'probe://blob' })).contents[0].blob, 'AAH+/w==');
-  });
-  await check('an unknown resource is an error', async () => {
-    assert.notEqual((await errorOf(client.readResource({ uri: 'probe://no/such' }))).code, undefined);
   });
   await check('resources/templates/list and a read through it', async () => {
     const { resourceTemplates } = await client.listResourceTemplates();
@@ -434,6 +442,7 @@ async function probe({ unknownMethod }) {
     assert.ok(names((await client.listTools()).tools).includes('grown'));
     assert.equal(await said('grown'), 'grown');
   });
+  await errors({ unknownMethod, readUnknown: 'probe://no/such' });
 }
 
 const transport = openTransport();

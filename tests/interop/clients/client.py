@@ -230,7 +230,7 @@ def names(entries):
 STRANGE = 'Grüße\u2028 \u0000 \\" 日本 🦀'
 
 
-def common(name, unknown_method):
+def common(name):
     """What every server is asked."""
 
     @checked("initialize names the server")
@@ -242,10 +242,20 @@ def common(name, unknown_method):
     async def _():
         await session.send_ping()
 
+
+def errors(unknown_method, read_unknown=None):
+    """Errors of the protocol, last as in client.mjs."""
+
     @checked("an unknown method is an error with its code")
     async def _():
         request = types.Request(method="no/such/method", params=types.RequestParams(kept=1))
         equal((await error_of(session.send_request(request, types.EmptyResult))).code, unknown_method)
+
+    if read_unknown:
+
+        @checked("an unknown resource is an error")
+        async def _():
+            await error_of(session.read_resource(read_unknown))
 
 
 def concurrent_echoes(argument, reply):
@@ -257,7 +267,7 @@ def concurrent_echoes(argument, reply):
 
 
 def everything():
-    common("everything", -32601)
+    common("everything")
 
     @checked("tools/list has the tools")
     async def _():
@@ -296,10 +306,6 @@ def everything():
         assert text.startswith("Resource 3"), text
         blob = (await session.read_resource("demo://resource/dynamic/blob/4")).contents[0].blob
         assert base64.b64decode(blob).startswith(b"Resource 4"), blob
-
-    @checked("an unknown resource is an error")
-    async def _():
-        assert (await error_of(session.read_resource("demo://no/such"))).code < 0
 
     @checked("resources/templates/list has both templates")
     async def _():
@@ -368,6 +374,8 @@ def everything():
         await cancelled_call("trigger-long-running-operation", {"duration": 2, "steps": 20}, "notifications/progress")
         equal(await said("echo", message="still here"), "Echo: still here")
 
+    errors(-32601, "demo://no/such")
+
 
 async def cancelled_call(name, args, sign):
     """Makes a call, cancels it as soon as the notification `sign` came, and does not wait for its answer."""
@@ -387,7 +395,7 @@ async def cancelled_call(name, args, sign):
 
 
 def filesystem():
-    common("filesystem", -32601)
+    common("filesystem")
     first, second = dirs
     path = f"{first}/note-{os.getpid()}.txt"
     content = "line one\nzwei – \u2028 日本 🦀\n"
@@ -438,9 +446,11 @@ def filesystem():
         await until_allowed(second)
         equal(await allowed(first), False)
 
+    errors(-32601)
+
 
 def time():
-    common("time", -32601)
+    common("time")
 
     @checked("tools/list has both tools")
     async def _():
@@ -459,6 +469,8 @@ def time():
     async def _():
         equal((await call("get_current_time", timezone="No/Where")).isError, True)
 
+    errors(-32601)
+
 
 def fastmcp():
     probe(-32602)
@@ -470,7 +482,7 @@ def typescript():
 
 def probe(unknown_method):
     """What both probe servers offer (fixtures/probe_server.mjs, fixtures/fastmcp_server.py)."""
-    common("probe", unknown_method)
+    common("probe")
 
     @checked("instructions come")
     async def _():
@@ -503,10 +515,6 @@ def probe(unknown_method):
         equal(uris, ["probe://blob", "probe://counter"])
         equal((await session.read_resource("probe://counter")).contents[0].text, "0")
         equal((await session.read_resource("probe://blob")).contents[0].blob, "AAH+/w==")
-
-    @checked("an unknown resource is an error")
-    async def _():
-        await error_of(session.read_resource("probe://no/such"))
 
     @checked("resources/templates/list and a read through it")
     async def _():
@@ -601,6 +609,8 @@ def probe(unknown_method):
             await inbox.next(f"notifications/{which}/list_changed")
         assert "grown" in names((await session.list_tools()).tools)
         equal(await said("grown"), "grown")
+
+    errors(unknown_method, "probe://no/such")
 
 
 async def run_all():
