@@ -1,0 +1,118 @@
+"""What runs with what: servers, clients, and the routes between them. Data and argv only; nothing is started here."""
+
+from dataclasses import dataclass, field
+
+from .install import HERE, VENVS
+
+
+@dataclass(frozen=True)
+class Software:
+    """Where things are: node, the bridge (None when only the direct routes run), and what is built from both."""
+
+    node: str
+    bridge: str | None
+
+    @property
+    def python(self):
+        return str(VENVS / "sdk/bin/python")
+
+    def package(self, path):
+        return [self.node, str(HERE / "node_modules/@modelcontextprotocol" / path)]
+
+    def fixture(self, name, *args):
+        return [self.node, str(HERE / "fixtures" / name), *args]
+
+    @property
+    def inspector(self):
+        return [*self.package("inspector/clients/launcher/build/index.js"), "--cli"]
+
+    @property
+    def conformance(self):
+        return self.package("conformance/dist/index.js")
+
+    @property
+    def clients(self):
+        """The SDKs' clients, by name; each takes `--profile P --dirs A,B KIND TARGET...`."""
+        return {
+            "typescript": [self.node, str(HERE / "clients/client.mjs")],
+            "python": [self.python, str(HERE / "clients/client.py")],
+        }
+
+    @property
+    def stdio_servers(self):
+        """By profile: the name of the checks that fit the server."""
+        return {
+            "everything": self.package("server-everything/dist/index.js"),
+            "filesystem": self.package("server-filesystem/dist/index.js"),
+            "time": [str(VENVS / "time/bin/mcp-server-time")],
+            "fastmcp": [self.python, str(HERE / "fixtures/fastmcp_server.py")],
+            "typescript": self.fixture("probe_server.mjs"),
+        }
+
+    @property
+    def remote_servers(self):
+        """The SDKs' own HTTP servers, by (profile, kind): argv and environment. Each announces where it listens."""
+        everything = [self.node, "--import", str(HERE / "fixtures/announce.mjs"), *self.stdio_servers["everything"][1:]]
+        published = {"sse": "sse", "http": "streamableHttp"}
+        servers = {}
+        for kind, path in PATHS.items():
+            servers["everything", kind] = [*everything, published[kind]], {"PORT": "0", "ANNOUNCE_PATH": path}
+            for profile in ["fastmcp", "typescript"]:
+                servers[profile, kind] = [*self.stdio_servers[profile], "--transport", kind], {}
+        return servers
+
+
+PATHS = {"sse": "/sse", "http": "/mcp"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """A way from a client to a server. `listen` is the bridge's command in front of a stdio server, if any;
+    `reach(bridge, base)` gives the targets that clients use at once, each as KIND TARGET..."""
+
+    name: str
+    reach: callable
+    listen: str | None = None
+    # The client's own command is the bridge: it must end promptly when its stdin closes.
+    prompt_close: bool = field(default=False)
+
+
+def at(kind):
+    return lambda bridge, base: [[kind, base + PATHS[kind]]]
+
+
+def command(subcommand, kind):
+    return lambda bridge, base: [["stdio", bridge, subcommand, base + PATHS[kind]]]
+
+
+# To a stdio server. `direct` is the baseline: what fails there is not the bridge's doing.
+STDIO_ROUTES = [
+    Route("stdio-to-sse", at("sse"), listen="stdio-to-sse"),
+    Route("stdio-to-http", at("http"), listen="stdio-to-http"),
+    Route("serve, both clients at once", lambda b, base: at("sse")(b, base) + at("http")(b, base), listen="serve"),
+    Route("connect to serve over http", command("connect", "http"), listen="serve", prompt_close=True),
+    Route("connect to serve over sse", command("connect", "sse"), listen="serve", prompt_close=True),
+]
+
+# To an SDK's own HTTP server of the kind.
+REMOTE_ROUTES = {
+    kind: [
+        Route(f"{kind}-to-stdio", command(f"{kind}-to-stdio", kind), prompt_close=True),
+        Route(f"connect to {kind}", command("connect", kind), prompt_close=True),
+    ]
+    for kind in PATHS
+}
+
+# Scenarios of the conformance suite per revision, so that a suite that quietly lost some is noticed. To add a revision:
+# its line here, and what its scenarios name in fixtures/conformance_*.mjs.
+CONFORMANCE_SERVER = {"2025-06-18": 27, "2025-11-25": 33}
+CONFORMANCE_CLIENT = {
+    "2025-06-18": ["initialize", "tools_call"],
+    "2025-11-25": [
+        "initialize",
+        "tools_call",
+        "elicitation-sep1034-client-defaults",
+        "sse-retry",
+        "json-schema-2020-12-preservation",
+    ],
+}
