@@ -38,7 +38,9 @@ mod platform {
         /// Starts the guard: this same program, in a process group of its own, so that Ctrl-C does not reach it.
         pub fn start() -> io::Result<Guard> {
             let mark = uuid::Uuid::new_v4().simple().to_string();
-            let process = Command::new("/proc/self/exe")
+            // The link works even where the file was replaced by a newer version; the path gives the process its name.
+            let program = std::env::current_exe().ok().filter(|path| path.exists());
+            let process = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
                 .args([COMMAND, &mark])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
