@@ -122,6 +122,8 @@ struct Link {
     calls: Mutex<HashMap<(CallerId, Id), Arc<Call>>>,
     places: Arc<Semaphore>,
     one_way: Arc<Semaphore>,
+    /// Room for large messages that wait for their reader, in KiB.
+    room: Arc<Semaphore>,
 }
 
 /// One call in flight.
@@ -157,6 +159,7 @@ impl Link {
             calls: Mutex::default(),
             places: Arc::new(Semaphore::new(way.limits.max_in_flight)),
             one_way: Arc::new(Semaphore::new(MAX_ONE_WAY as usize)),
+            room: Arc::new(Semaphore::new(exchange::room_for(&way.limits))),
             way: way.clone(),
         }
     }

@@ -8,11 +8,15 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
-use tokio::{sync::SetOnce, time::sleep};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, SetOnce},
+    time::sleep,
+};
 use tracing::{debug, warn};
 
 use super::{Link, Trip, lock, session::Session};
 use crate::{
+    config::Limits,
     message::{Frame, Id, Kind},
     peer::{Gone, Reply},
     wire::{
@@ -34,6 +38,17 @@ const RESUME_DELAY: Duration = Duration::from_secs(1);
 
 /// An error body is read up to this; a larger one is no JSON-RPC error.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
+
+/// Messages up to this many bytes are not weighed: channels bound their number.
+const SMALL: usize = 16 * 1024;
+
+/// The unit in which room for large messages is counted.
+const KIB: usize = 1024;
+
+/// Room for large messages of one session, in KiB.
+pub(super) fn room_for(limits: &Limits) -> usize {
+    (limits.max_waiting() / KIB).clamp(1, Semaphore::MAX_PERMITS)
+}
 
 /// What a POST came to.
 #[derive(Debug)]
@@ -130,6 +145,9 @@ impl Link {
         if media == "text/html" {
             return Ok(Posted::NotMcp("answered with a web page instead of MCP; check the path of the URL".into()));
         }
+        // Room is taken before the body is read: many large answers to a slow reader must not all come in at once.
+        let room =
+            self.room(response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max))).await;
         let Some(body) = read_body(response, max).await? else {
             return Ok(Posted::NotMcp(format!("sent an answer larger than {max} bytes; raise --max-message")));
         };
@@ -139,13 +157,33 @@ impl Link {
         }
         Ok(match Frame::parse_batch(body).map(Vec::into_iter) {
             Ok(mut frames) => match frames.find(|frame| matches!(frame.kind(), Kind::Response(_))) {
-                Some(answer) => Posted::Answer(answer),
+                Some(answer) => Posted::Answer(match room {
+                    Some(room) => answer.holding(room),
+                    None => answer,
+                }),
                 None => Posted::NotMcp("sent a message that is no answer to the request".into()),
             },
             Err(error) => {
                 Posted::NotMcp(format!("sent something that is no MCP message ({error}); check the path of the URL"))
             }
         })
+    }
+
+    /// Waits for room for a large message, which is given back with the permit.
+    async fn room(&self, length: usize) -> Option<OwnedSemaphorePermit> {
+        if length <= SMALL {
+            return None;
+        }
+        let weight = u32::try_from((length / KIB).min(room_for(&self.way.limits))).unwrap_or(u32::MAX);
+        self.room.clone().acquire_many_owned(weight).await.ok()
+    }
+
+    /// A message that keeps its room until it has been written or dropped.
+    pub(super) async fn weighed(&self, frame: Frame) -> Frame {
+        match self.room(frame.bytes().len()).await {
+            Some(room) => frame.holding(room),
+            None => frame,
+        }
     }
 
     /// Sends a request and brings its answer, in whatever session is open. The server's error answers are answers.
@@ -248,6 +286,7 @@ impl Link {
             };
             cursor.note(&event);
             for frame in frames_of(&event, &self.way.shown()) {
+                let frame = self.weighed(frame).await;
                 if self.is_answer(&frame, id) {
                     return Ok(Some(frame));
                 }

@@ -122,6 +122,7 @@ impl Link {
                 Ok(Some(event)) => {
                     cursor.note(&event);
                     for frame in frames_of(&event, &self.way.shown()) {
+                        let frame = self.weighed(frame).await;
                         self.pass_on(frame, None).await?;
                     }
                 }
