@@ -14,11 +14,11 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Link, Trip, lock, session::Session};
+use super::{Link, calls::Trip, lock, session::Session};
 use crate::{
     config::Limits,
     message::{Frame, Id, Kind},
-    peer::{Gone, Reply},
+    peer::{Caller, Gone, Reply},
     wire::{
         event_stream::{Event, EventName, clamp_retry},
         remote::{
@@ -257,7 +257,7 @@ impl Link {
         let mut cursor = Cursor::default();
         // Ends with the answer, or when the stream cannot be resumed.
         loop {
-            if let Some(answer) = self.read_to_answer(&mut events, id, reply, &mut cursor).await? {
+            if let Some(answer) = self.read_to_answer(&session.server, &mut events, id, reply, &mut cursor).await? {
                 return Ok(answer);
             }
             cursor.note_end(&events);
@@ -268,6 +268,7 @@ impl Link {
     /// `None` when the stream ends or breaks before the answer.
     async fn read_to_answer(
         self: &Arc<Self>,
+        server: &Arc<Caller>,
         events: &mut Events,
         id: &Id,
         reply: Option<&Reply>,
@@ -290,7 +291,7 @@ impl Link {
                 if self.is_answer(&frame, id) {
                     return Ok(Some(frame));
                 }
-                if self.pass_on(frame, reply).await.is_err() {
+                if self.pass_on(server, frame, reply).await.is_err() {
                     return Err(Trouble::new("the caller hung up"));
                 }
             }
@@ -300,12 +301,13 @@ impl Link {
     /// The first answer of a stream that is not resumed: that of `initialize`.
     pub(super) async fn first_answer(
         self: &Arc<Self>,
+        server: &Arc<Caller>,
         events: &mut Events,
         frame: &Frame,
         reply: Option<&Reply>,
     ) -> Result<Option<Frame>, Fault> {
         let Kind::Request(id) = frame.kind() else { return Ok(None) };
-        let read = self.read_to_answer(events, id, reply, &mut Cursor::default()).await;
+        let read = self.read_to_answer(server, events, id, reply, &mut Cursor::default()).await;
         read.map_err(|trouble| Fault::new(FaultKind::Silent, true, trouble.message))
     }
 
@@ -326,15 +328,20 @@ impl Link {
     }
 
     /// Hands on what comes ahead of an answer, or outside of any call. A foreign answer goes no further.
-    pub(super) async fn pass_on(self: &Arc<Self>, frame: Frame, reply: Option<&Reply>) -> Result<(), Gone> {
+    pub(super) async fn pass_on(
+        self: &Arc<Self>,
+        server: &Arc<Caller>,
+        frame: Frame,
+        reply: Option<&Reply>,
+    ) -> Result<(), Gone> {
         if matches!(frame.kind(), Kind::Response(_)) {
             debug!("{} sent an answer that nobody waits for; dropped", self.way.shown());
             return Ok(());
         }
-        let unanswerable = deliver(frame, reply, &self.tx, &self.home, &self.way.server).await?;
+        let unanswerable = deliver(frame, reply, &self.tx, &self.home, server).await?;
         if let Some(request) = unanswerable {
             let answer = Frame::error(request.id_text(), crate::message::code::INTERNAL, "the client has left", None);
-            self.tell(&answer).await;
+            self.tell(&answer, Some(server.id)).await;
         }
         Ok(())
     }
