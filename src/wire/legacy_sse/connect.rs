@@ -176,7 +176,7 @@ pub(crate) async fn run(way: &Arc<Way>, desk: &mut Desk, line: Option<Line>) -> 
 
 async fn serve(way: &Arc<Way>, desk: &mut Desk, mut line: Option<Line>) -> Result<(), ConnectError> {
     let memory = Arc::new(Mutex::new(Handshake::default()));
-    let mut was_open = line.is_some();
+    let mut was_open = false;
     let mut wait_for_work = line.is_none();
     // Ends when the partner leaves, or with the first connection.
     loop {
@@ -190,7 +190,9 @@ async fn serve(way: &Arc<Way>, desk: &mut Desk, mut line: Option<Line>) -> Resul
         };
         match connected {
             Ok(line) => {
-                was_open = true;
+                if !std::mem::replace(&mut was_open, true) {
+                    info!("connected to {} over SSE", way.shown());
+                }
                 wait_for_work = false;
                 if carry(way, desk, line, &memory).await == Over::PartnerLeft {
                     return Ok(());

@@ -153,6 +153,29 @@ async fn a_port_that_does_not_speak_tls_is_named() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_nobody_trusts_is_named_and_not_tried_again() {
+    use tokio_rustls::rustls::{
+        ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    };
+    let pem = include_bytes!("../../../tests/fixtures/self-signed.pem");
+    let certificate = CertificateDer::from_pem_slice(pem).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(pem).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://localhost:{}/mcp?k=s3cret", listener.local_addr().unwrap().port()).parse().unwrap();
+    let mut client = Client::start(&url, Auto);
+    client.request(&initialize(V)).await;
+    let (stream, _) = soon("a connection", listener.accept()).await.unwrap();
+    assert!(acceptor.accept(stream).await.is_err(), "the client hangs up");
+    let (_, _, message) = client.error().await;
+    assert!(message.contains("certificate") && message.contains("nobody that this machine trusts"), "{message}");
+    assert!(!message.contains("s3cret"), "{message}");
+    assert!(matches!(soon("the wire", client.wire).await.unwrap(), Err(ConnectError::Unreachable(_))));
+}
+
+#[tokio::test]
 async fn headers_of_the_user_go_to_the_servers_own_origin() {
     let mut fixture = Fixture::start().await;
     let client = Client::with(&with_secret(&fixture), &Limits::default());

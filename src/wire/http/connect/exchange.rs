@@ -8,13 +8,17 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
-use tokio::{sync::SetOnce, time::sleep};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, SetOnce},
+    time::sleep,
+};
 use tracing::{debug, warn};
 
-use super::{Link, Trip, lock, session::Session};
+use super::{Link, calls::Trip, lock, session::Session};
 use crate::{
+    config::Limits,
     message::{Frame, Id, Kind},
-    peer::{Gone, Reply},
+    peer::{Caller, Gone, Reply},
     wire::{
         event_stream::{Event, EventName, clamp_retry},
         remote::{
@@ -34,6 +38,17 @@ const RESUME_DELAY: Duration = Duration::from_secs(1);
 
 /// An error body is read up to this; a larger one is no JSON-RPC error.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
+
+/// Messages up to this many bytes are not weighed: channels bound their number.
+const SMALL: usize = 16 * 1024;
+
+/// The unit in which room for large messages is counted.
+const KIB: usize = 1024;
+
+/// Room for large messages of one session, in KiB.
+pub(super) fn room_for(limits: &Limits) -> usize {
+    (limits.max_waiting() / KIB).clamp(1, Semaphore::MAX_PERMITS)
+}
 
 /// What a POST came to.
 #[derive(Debug)]
@@ -130,6 +145,9 @@ impl Link {
         if media == "text/html" {
             return Ok(Posted::NotMcp("answered with a web page instead of MCP; check the path of the URL".into()));
         }
+        // Room is taken before the body is read: many large answers to a slow reader must not all come in at once.
+        let room =
+            self.room(response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max))).await;
         let Some(body) = read_body(response, max).await? else {
             return Ok(Posted::NotMcp(format!("sent an answer larger than {max} bytes; raise --max-message")));
         };
@@ -139,13 +157,33 @@ impl Link {
         }
         Ok(match Frame::parse_batch(body).map(Vec::into_iter) {
             Ok(mut frames) => match frames.find(|frame| matches!(frame.kind(), Kind::Response(_))) {
-                Some(answer) => Posted::Answer(answer),
+                Some(answer) => Posted::Answer(match room {
+                    Some(room) => answer.holding(room),
+                    None => answer,
+                }),
                 None => Posted::NotMcp("sent a message that is no answer to the request".into()),
             },
             Err(error) => {
                 Posted::NotMcp(format!("sent something that is no MCP message ({error}); check the path of the URL"))
             }
         })
+    }
+
+    /// Waits for room for a large message, which is given back with the permit.
+    async fn room(&self, length: usize) -> Option<OwnedSemaphorePermit> {
+        if length <= SMALL {
+            return None;
+        }
+        let weight = u32::try_from((length / KIB).min(room_for(&self.way.limits))).unwrap_or(u32::MAX);
+        self.room.clone().acquire_many_owned(weight).await.ok()
+    }
+
+    /// A message that keeps its room until it has been written or dropped.
+    pub(super) async fn weighed(&self, frame: Frame) -> Frame {
+        match self.room(frame.bytes().len()).await {
+            Some(room) => frame.holding(room),
+            None => frame,
+        }
     }
 
     /// Sends a request and brings its answer, in whatever session is open. The server's error answers are answers.
@@ -219,7 +257,7 @@ impl Link {
         let mut cursor = Cursor::default();
         // Ends with the answer, or when the stream cannot be resumed.
         loop {
-            if let Some(answer) = self.read_to_answer(&mut events, id, reply, &mut cursor).await? {
+            if let Some(answer) = self.read_to_answer(&session.server, &mut events, id, reply, &mut cursor).await? {
                 return Ok(answer);
             }
             cursor.note_end(&events);
@@ -230,6 +268,7 @@ impl Link {
     /// `None` when the stream ends or breaks before the answer.
     async fn read_to_answer(
         self: &Arc<Self>,
+        server: &Arc<Caller>,
         events: &mut Events,
         id: &Id,
         reply: Option<&Reply>,
@@ -248,10 +287,11 @@ impl Link {
             };
             cursor.note(&event);
             for frame in frames_of(&event, &self.way.shown()) {
+                let frame = self.weighed(frame).await;
                 if self.is_answer(&frame, id) {
                     return Ok(Some(frame));
                 }
-                if self.pass_on(frame, reply).await.is_err() {
+                if self.pass_on(server, frame, reply).await.is_err() {
                     return Err(Trouble::new("the caller hung up"));
                 }
             }
@@ -261,12 +301,13 @@ impl Link {
     /// The first answer of a stream that is not resumed: that of `initialize`.
     pub(super) async fn first_answer(
         self: &Arc<Self>,
+        server: &Arc<Caller>,
         events: &mut Events,
         frame: &Frame,
         reply: Option<&Reply>,
     ) -> Result<Option<Frame>, Fault> {
         let Kind::Request(id) = frame.kind() else { return Ok(None) };
-        let read = self.read_to_answer(events, id, reply, &mut Cursor::default()).await;
+        let read = self.read_to_answer(server, events, id, reply, &mut Cursor::default()).await;
         read.map_err(|trouble| Fault::new(FaultKind::Silent, true, trouble.message))
     }
 
@@ -287,15 +328,20 @@ impl Link {
     }
 
     /// Hands on what comes ahead of an answer, or outside of any call. A foreign answer goes no further.
-    pub(super) async fn pass_on(self: &Arc<Self>, frame: Frame, reply: Option<&Reply>) -> Result<(), Gone> {
+    pub(super) async fn pass_on(
+        self: &Arc<Self>,
+        server: &Arc<Caller>,
+        frame: Frame,
+        reply: Option<&Reply>,
+    ) -> Result<(), Gone> {
         if matches!(frame.kind(), Kind::Response(_)) {
             debug!("{} sent an answer that nobody waits for; dropped", self.way.shown());
             return Ok(());
         }
-        let unanswerable = deliver(frame, reply, &self.tx, &self.home, &self.way.server).await?;
+        let unanswerable = deliver(frame, reply, &self.tx, &self.home, server).await?;
         if let Some(request) = unanswerable {
             let answer = Frame::error(request.id_text(), crate::message::code::INTERNAL, "the client has left", None);
-            self.tell(&answer).await;
+            self.tell(&answer, Some(server.id)).await;
         }
         Ok(())
     }

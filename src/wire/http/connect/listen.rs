@@ -10,12 +10,12 @@ use tracing::{debug, warn};
 
 use super::{
     Link,
-    exchange::{Cursor, frames_of},
+    exchange::{Cursor, Posted, frames_of},
     lock,
     session::{Phase, Session},
 };
 use crate::{
-    peer::Gone,
+    peer::{Caller, Gone},
     scope::Scope,
     wire::remote::{
         events::{Events, StreamFault},
@@ -69,7 +69,7 @@ impl Link {
                 Got::Later => {}
                 Got::Stream(mut events) => {
                     before = true;
-                    if self.read_unsolicited(&mut events, &mut cursor).await.is_err() {
+                    if self.read_unsolicited(&session.server, &mut events, &mut cursor).await.is_err() {
                         return;
                     }
                     cursor.note_end(&events);
@@ -92,11 +92,11 @@ impl Link {
         if status.is_success() && media_type(incoming.response.headers()) == "text/event-stream" {
             return Got::Stream(Box::new(Events::new(incoming.response, self.way.limits.max_message)));
         }
+        if before && matches!(self.classify(session, incoming, false).await, Ok(Posted::SessionGone(_))) {
+            self.reopen(session.generation);
+            return Got::Never;
+        }
         match status {
-            StatusCode::NOT_FOUND if before && session.id.is_some() => {
-                self.reopen(session.generation);
-                Got::Never
-            }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 warn!(
                     "{} does not let us listen (HTTP {}); only answers will come",
@@ -115,14 +115,20 @@ impl Link {
         }
     }
 
-    async fn read_unsolicited(self: &Arc<Self>, events: &mut Events, cursor: &mut Cursor) -> Result<(), Gone> {
+    async fn read_unsolicited(
+        self: &Arc<Self>,
+        server: &Arc<Caller>,
+        events: &mut Events,
+        cursor: &mut Cursor,
+    ) -> Result<(), Gone> {
         // Ends with the stream, or when the partner left.
         loop {
             match events.next().await {
                 Ok(Some(event)) => {
                     cursor.note(&event);
                     for frame in frames_of(&event, &self.way.shown()) {
-                        self.pass_on(frame, None).await?;
+                        let frame = self.weighed(frame).await;
+                        self.pass_on(server, frame, None).await?;
                     }
                 }
                 Ok(None) => return Ok(()),

@@ -12,10 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use tracing::{info, warn};
 use url::Url;
 
-use super::{Link, Opening, Trip, lock};
+use super::{Link, calls::Trip, lock, opening::Opening};
 use crate::{
     message::Frame,
-    peer::Envelope,
+    peer::{Caller, Envelope},
     wire::{
         handshake::{Opened, Replay},
         remote::{Trouble, web::SESSION_ID},
@@ -39,6 +39,8 @@ pub(super) struct Session {
     pub(super) url: Url,
     pub(super) id: Option<HeaderValue>,
     version: Option<HeaderValue>,
+    /// Who speaks in this session. The client's answers come back in its name, so that a later session does not get them.
+    pub(super) server: Arc<Caller>,
 }
 
 /// Where the session stands.
@@ -54,13 +56,19 @@ pub(super) enum Phase {
 impl Session {
     /// Before `initialize`: no id and no version.
     pub(super) fn none(url: &Url) -> Session {
-        Session { generation: 0, url: url.clone(), id: None, version: None }
+        Session { generation: 0, url: url.clone(), id: None, version: None, server: Caller::legacy(None) }
     }
 
-    pub(super) fn new(url: Url, id: Option<HeaderValue>, version: Option<&str>) -> Session {
+    /// `self` is opened, by an answer from `url`.
+    pub(super) fn opened(self, url: Url, id: Option<HeaderValue>, version: Option<&str>) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let generation = NEXT.fetch_add(1, Ordering::Relaxed);
         let version = version.and_then(|version| HeaderValue::from_str(version).ok());
-        Session { generation: NEXT.fetch_add(1, Ordering::Relaxed), url, id, version }
+        let id = id.map(|mut id| {
+            id.set_sensitive(true); // Whoever has it can speak in the client's name.
+            id
+        });
+        Session { generation, url, id, version, server: self.server }
     }
 
     pub(super) fn headers(&self, method: &Method, last_event: Option<&HeaderValue>) -> HeaderMap {
@@ -149,7 +157,7 @@ impl Link {
             Ok(Opening::Answered { answer, session: Some(session) }) => {
                 let session = Arc::new(session);
                 self.restore(&session, &replay).await;
-                self.compare(known, &answer).await;
+                self.compare(&session.server, known, &answer).await;
                 return Ok(session);
             }
             Ok(Opening::Answered { .. }) => format!("{} does not open the session again", self.way.shown()),
@@ -181,7 +189,7 @@ impl Link {
     }
 
     /// Tells the client that its lists may be stale when another server, or another version, answered.
-    async fn compare(&self, known: Option<Opened>, answer: &Frame) {
+    async fn compare(&self, server: &Arc<Caller>, known: Option<Opened>, answer: &Frame) {
         let (Some(known), Some(now)) = (known, Opened::read(answer)) else { return };
         if known != now {
             warn!("{} came back as another server or with other capabilities", self.way.shown());
@@ -189,7 +197,7 @@ impl Link {
         let changes = known.changes(&now);
         lock(&self.memory).reopened(now);
         for change in changes {
-            let _ = self.tx.send(Envelope::one_way(self.way.server.clone(), change)).await;
+            let _ = self.tx.send(Envelope::one_way(server.clone(), change)).await;
         }
     }
 }

@@ -377,3 +377,42 @@ async fn half_an_answer_is_no_answer() {
     fixture.expect("POST").await.raw(b"SMTP ready\r\n").await;
     assert!(client.error().await.2.contains("unknown"));
 }
+
+#[tokio::test]
+async fn an_answer_to_a_session_that_is_over_goes_nowhere() {
+    let (mut fixture, mut client, mut sse) = open_listening().await;
+    sse.message(r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{}}"#).await;
+    let asked = client.next().await;
+    client.call("1").await;
+    fixture.expect("POST").await.reply(404, &[], "").await;
+    let again = fixture.expect_post("initialize").await;
+    let id = again.frame().id_text().to_owned();
+    again.reply(200, &[("mcp-session-id", "s-2")], &initialize_result(&id, V)).await;
+    fixture.expect_post("notifications/initialized").await.reply(202, &[], "").await;
+    asked.reply.unwrap().answer(Frame::result("0", "{}"));
+    client.send(r#"{"jsonrpc":"2.0","method":"notifications/after"}"#).await;
+    let mut posts =
+        [fixture.expect("POST").await, fixture.expect("POST").await].map(|post| post.frame().method().to_owned());
+    posts.sort();
+    assert_eq!(posts, ["notifications/after", "tools/call"]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_lost_while_idle_is_opened_again_at_once() {
+    for (status, body) in [
+        (404, ""),
+        (400, r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"No valid session ID provided"}}"#),
+    ] {
+        let (mut fixture, mut client, mut sse) = open_listening().await;
+        sse.raw("retry: 1\n\n").await;
+        sse.end().await;
+        fixture.expect("GET").await.reply(status, &[], body).await;
+        let again = fixture.expect_post("initialize").await;
+        let id = again.frame().id_text().to_owned();
+        again.reply(200, &[("mcp-session-id", "s-2")], &initialize_result(&id, V)).await;
+        fixture.expect_post("notifications/initialized").await.reply(202, &[], "").await;
+        let mut sse = fixture.expect("GET").await.sse(&[]).await;
+        sse.message(r#"{"jsonrpc":"2.0","method":"notifications/a"}"#).await;
+        assert_eq!(client.next().await.frame.method(), "notifications/a");
+    }
+}

@@ -10,9 +10,11 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use serde_json::json;
 use tokio::{
     sync::{Semaphore, SetOnce, mpsc},
+    task::JoinHandle,
     time::{Instant, sleep_until, timeout},
 };
 use tracing::warn;
@@ -37,8 +39,8 @@ use crate::{
 /// How long the next message waits for the server to take a notification or an answer: see the HTTP wire.
 const ORDER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// The same after a request. Shorter: some servers hold the POST until the call is done (the Java SDK does), and calls are
-/// not to queue up behind one another.
+/// How long a notification or an answer waits for the server to take the calls before it. Shorter: some servers hold the
+/// POST of a call until it is done (the Java SDK does), and the call may wait for this very answer.
 const REQUEST_PATIENCE: Duration = Duration::from_millis(250);
 
 /// POSTs under way beyond the calls in flight.
@@ -73,6 +75,7 @@ pub(super) fn open(
         refusals,
         posts,
         scope: scope.clone(),
+        calls: Vec::new(),
     };
     let ready = line.early.into_iter().map(Ok).collect();
     let source = EventSource {
@@ -199,32 +202,51 @@ pub(super) struct PostSink {
     refusals: mpsc::Sender<Frame>,
     posts: Arc<Semaphore>,
     scope: Scope,
+    /// POSTs of calls that the server may not have taken yet.
+    calls: Vec<JoinHandle<()>>,
 }
 
 impl FrameSink for PostSink {
+    /// Calls are POSTed side by side. What has no answer is sent in order: after the calls before it, before what follows.
     async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
         for frame in frames {
-            let is_request = matches!(frame.kind(), Kind::Request(_));
-            if let Kind::Request(id) = frame.kind() {
-                lock(&self.shared.open).insert(id.clone());
-            }
-            if let Some(id) = frame.cancelled() {
-                lock(&self.shared.open).remove(id);
-            }
-            lock(&self.shared.memory).sent(frame);
-            let Ok(place) = self.posts.clone().acquire_owned().await else { return Ok(()) };
-            let deliver = deliver(self.way.clone(), self.url.clone(), frame.clone(), self.refusals.clone());
-            let scope = self.scope.clone();
-            let posted = self.scope.spawn(async move {
-                tokio::select! {
-                    () = deliver => {}
-                    () = scope.stopped() => {}
+            self.note(frame);
+            if matches!(frame.kind(), Kind::Request(_)) {
+                self.calls.retain(|call| !call.is_finished());
+                self.calls.extend(self.post(frame).await);
+            } else {
+                let _ = timeout(REQUEST_PATIENCE, join_all(self.calls.drain(..))).await;
+                if let Some(posted) = self.post(frame).await {
+                    let _ = timeout(ORDER_PATIENCE, posted).await;
                 }
-                drop(place);
-            });
-            let _ = timeout(if is_request { REQUEST_PATIENCE } else { ORDER_PATIENCE }, posted).await;
+            }
         }
         Ok(())
+    }
+}
+
+impl PostSink {
+    fn note(&self, frame: &Frame) {
+        if let Kind::Request(id) = frame.kind() {
+            lock(&self.shared.open).insert(id.clone());
+        }
+        if let Some(id) = frame.cancelled() {
+            lock(&self.shared.open).remove(id);
+        }
+        lock(&self.shared.memory).sent(frame);
+    }
+
+    async fn post(&self, frame: &Frame) -> Option<JoinHandle<()>> {
+        let place = self.posts.clone().acquire_owned().await.ok()?;
+        let deliver = deliver(self.way.clone(), self.url.clone(), frame.clone(), self.refusals.clone());
+        let scope = self.scope.clone();
+        Some(self.scope.spawn(async move {
+            tokio::select! {
+                () = deliver => {}
+                () = scope.stopped() => {}
+            }
+            drop(place);
+        }))
     }
 }
 

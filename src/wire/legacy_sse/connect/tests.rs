@@ -170,3 +170,13 @@ async fn an_event_over_the_limit_ends_the_stream_and_says_so() {
     sse.message(&"x".repeat(1001)).await;
     assert!(client.error().await.2.contains("--max-message"));
 }
+
+#[tokio::test]
+async fn calls_do_not_queue_up_behind_one_another() {
+    let (mut fixture, client, _sse) = open().await;
+    client.call("1").await;
+    let held = fixture.expect_post("tools/call").await;
+    client.call("2").await;
+    assert_eq!(accept(&mut fixture, "tools/call").await.id_text(), "2");
+    drop(held);
+}
