@@ -376,7 +376,7 @@ mod tests {
         let asked = [
             ("host", "localhost"),
             ("origin", "https://app.example"),
-            ("access-control-request-headers", "mcp-param-Region, x-evil,mcp-param-b\u{7f}"),
+            ("access-control-request-headers", "mcp-param-Region, x-evil,mcp-param-b c"),
         ];
         let mut head = head(&asked[..]);
         head.method = Method::OPTIONS;

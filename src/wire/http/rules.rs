@@ -93,7 +93,7 @@ fn accepts(headers: &HeaderMap<HeaderValue>, kind: &str, subkind: &str) -> bool 
             let (range_kind, range_subkind) = parts.next().and_then(|range| range.split_once('/')).unwrap_or_default();
             let refused = parts.any(|parameter| {
                 let weight = parameter.strip_prefix("q=").or(parameter.strip_prefix("Q="));
-                weight.is_some_and(|weight| weight.trim_end_matches('0').trim_end_matches('.').is_empty())
+                weight.is_some_and(|weight| weight.bytes().all(|byte| matches!(byte, b'0' | b'.')))
             });
             let matches = |range: &str, name: &str| range == "*" || range.eq_ignore_ascii_case(name);
             !refused && matches(range_kind, kind) && matches(range_subkind, subkind)

@@ -28,6 +28,9 @@ use crate::{
 /// must not hold up its server for ever, so the oldest notifications go first, which is told in the log.
 const MAX_WAITING: usize = 256;
 
+/// The same in bytes. What waits takes its room from the budget of its server, which must not run out.
+const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
 /// The end of a stream that the bridge ends because it is shutting down.
 const GOODBYE: &[u8] = b": the bridge is shutting down\n\n";
 
@@ -134,7 +137,8 @@ impl State {
         else {
             return;
         };
-        if waiting.len() < MAX_WAITING {
+        let bytes: usize = waiting.iter().map(|waiting| waiting.frame.bytes().len()).sum();
+        if waiting.len() < MAX_WAITING && bytes + envelope.frame.bytes().len() <= MAX_WAITING_BYTES {
             waiting.push_back(envelope);
             return;
         }
@@ -142,7 +146,9 @@ impl State {
             reply.fail(code::LIMIT, "the client reads no stream, and too much is waiting for it", None);
             return;
         }
-        if let Some(oldest) = waiting.iter().position(|waiting| waiting.reply.is_none()) {
+        if envelope.frame.bytes().len() <= MAX_WAITING_BYTES / MAX_WAITING
+            && let Some(oldest) = waiting.iter().position(|waiting| waiting.reply.is_none())
+        {
             waiting.remove(oldest);
             waiting.push_back(envelope);
         }

@@ -1,0 +1,10 @@
+//! The network front, served on a free port, before servers that are one end of a pair in memory.
+
+mod calls;
+mod guard;
+mod legacy_sse;
+mod limits;
+mod resume;
+mod sessions;
+mod stateless;
+mod support;
