@@ -69,7 +69,7 @@ impl Fault {
         let (kind, why) = match io {
             Some(io::ErrorKind::ConnectionRefused) => (
                 FaultKind::Refused,
-                "the connection was refused; check that the server runs and that the port is right".into(),
+                "the connection was refused; check that the server runs, the port, and any proxy (HTTPS_PROXY)".into(),
             ),
             Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
                 (FaultKind::Refused, "the host is not reachable from here; check the network and the address".into())
