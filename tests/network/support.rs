@@ -52,7 +52,6 @@ pub struct Front {
     pub address: SocketAddr,
     pub scope: Scope,
     servers: mpsc::Receiver<Peer>,
-    #[allow(dead_code)] // Waited for in one test.
     pub serving: JoinHandle<()>,
 }
 
@@ -79,6 +78,11 @@ impl Front {
     /// The server of the next session.
     pub async fn server(&mut self) -> Server {
         Server { peer: soon("a server", self.servers.recv()).await.unwrap() }
+    }
+
+    /// Whether no request has come as far as to a server.
+    pub fn no_server_was_opened(&self) -> bool {
+        self.servers.is_empty()
     }
 
     pub async fn send(&self, request: &str) -> Answer {
