@@ -226,7 +226,7 @@ pub struct Limits {
     pub max_spawning: usize,
     /// Bytes of events kept for resumption in one session. 1 MiB, but always the newest event.
     pub replay_bytes: usize,
-    /// Events kept for resumption in one stream. 1,024.
+    /// Events kept for resumption in one session, within `replay_bytes`. 1,024.
     pub replay_events: usize,
     /// From a POST to the decision for an event stream when the answer does not come. 2 s: proxies close silent responses.
     pub answer_patience: Duration,

@@ -3,7 +3,8 @@
 //! Owns binding, the accept loop, the connections and their limits, the guard on Host and Origin, and the health
 //! routes. Talks to the HTTP wires, and through them to the registry. It never looks into a message.
 //!
-//! The accept loop is our own, since `axum::serve` sets no timer, so that half a head holds a connection for ever.
+//! Paths are few and fixed, so a router of a framework would only add layers; and the accept loop has to be our own in
+//! any case, for the limits that hold before a request is one.
 
 use std::{
     io,
@@ -139,11 +140,7 @@ pub async fn serve(
     let accepting = async {
         // Ends with the scope: nothing else stops it.
         while let Some((stream, slot)) = accept(&listening.listener, &slots, &scope).await {
-            let serving = connections.clone().serve(stream, watched.clone());
-            scope.spawn(async move {
-                serving.await;
-                drop(slot);
-            });
+            scope.spawn(connections.clone().serve(stream, watched.clone(), slot));
         }
     };
     accepting.await;

@@ -22,7 +22,7 @@ use hyper_util::{
 };
 use tokio::{
     net::TcpStream,
-    sync::watch,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, sleep_until},
 };
 use tracing::debug;
@@ -98,7 +98,13 @@ impl Connections {
     }
 
     /// Serves one connection. Ends when it closes, when it has been idle for too long, or when the bridge ends.
-    pub async fn serve(self: Arc<Self>, stream: TcpStream, mut phase: watch::Receiver<Phase>) {
+    /// `_slot` is given back then.
+    pub async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        mut phase: watch::Receiver<Phase>,
+        _slot: OwnedSemaphorePermit,
+    ) {
         let load = Arc::new(Load::default());
         let service = service_fn(|request| {
             let busy = Busy::new(&load);
@@ -108,8 +114,7 @@ impl Connections {
                 Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy }))
             }
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
+        let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(stream), service));
         let mut idle = std::pin::pin!(load.idle(self.idle));
         while *phase.borrow_and_update() != Phase::Over {
             if *phase.borrow() == Phase::Draining {

@@ -8,7 +8,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
@@ -71,9 +71,9 @@ impl Guard {
     }
 
     /// Checks Host and Origin. Comes before everything else, on every route.
-    pub fn check(&self, head: &Parts) -> Result<Passed, Refusal> {
-        let host = self.check_host(&head.headers, &head.uri)?;
-        self.check_origin(&head.headers, host)
+    pub fn check<B>(&self, request: &Request<B>) -> Result<Passed, Refusal> {
+        let host = self.check_host(request.headers(), request.uri())?;
+        self.check_origin(request.headers(), host)
     }
 
     fn check_host<'a>(&self, headers: &'a HeaderMap<HeaderValue>, uri: &'a Uri) -> Result<&'a str, Refusal> {
@@ -139,14 +139,14 @@ impl Guard {
     }
 
     /// The answer to a preflight, which carries no token; `None` when the request is none that CORS answers.
-    pub fn preflight(&self, passed: &Passed, head: &Parts) -> Option<Response> {
-        passed.cors.as_ref().filter(|_| head.method == Method::OPTIONS)?;
+    pub fn preflight<B>(&self, passed: &Passed, request: &Request<B>) -> Option<Response> {
+        passed.cors.as_ref().filter(|_| *request.method() == Method::OPTIONS)?;
         let mut response = exchange::empty(StatusCode::NO_CONTENT);
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
-        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(&head.headers));
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed_headers(request.headers()));
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_AGE);
-        if only(&head.headers, &PRIVATE_NETWORK_ASKED).is_some_and(|asked| asked == "true") {
+        if only(request.headers(), &PRIVATE_NETWORK_ASKED).is_some_and(|asked| asked == "true") {
             headers.insert(PRIVATE_NETWORK_GIVEN, HeaderValue::from_static("true"));
         }
         Some(response)
@@ -260,12 +260,12 @@ mod tests {
         }
     }
 
-    fn head(lines: &[(&'static str, &'static str)]) -> Parts {
+    fn head(lines: &[(&'static str, &'static str)]) -> Request<()> {
         let mut request = http::Request::builder().uri("/mcp");
         for (name, value) in lines {
             request = request.header(*name, *value);
         }
-        request.body(()).unwrap().into_parts().0
+        request.body(()).unwrap()
     }
 
     fn status(guard: &Guard, lines: &[(&'static str, &'static str)]) -> u16 {
@@ -337,7 +337,7 @@ mod tests {
         ] {
             let mut request = http::Request::builder().uri(uri);
             request = host.into_iter().fold(request, |request, host| request.header("host", host));
-            let head = request.body(()).unwrap().into_parts().0;
+            let head = request.body(()).unwrap();
             assert_eq!(guard.check(&head).is_ok(), want, "{uri} {host:?}");
         }
     }
@@ -379,7 +379,7 @@ mod tests {
             ("access-control-request-headers", "mcp-param-Region, x-evil,mcp-param-b c"),
         ];
         let mut head = head(&asked[..]);
-        head.method = Method::OPTIONS;
+        *head.method_mut() = Method::OPTIONS;
         let passed = guard.check(&head).unwrap();
         let mut response = guard.preflight(&passed, &head).unwrap();
         guard.finish(passed, &mut response);
@@ -417,7 +417,7 @@ mod tests {
             (&[("authorization", "Bearer one"), ("authorization", "Bearer one")], None),
             (&[], None),
         ] {
-            let admitted = guard.admit(&head(lines).headers);
+            let admitted = guard.admit(head(lines).headers());
             match want {
                 Some(name) => assert_eq!(admitted.unwrap(), Some(Principal(name.into())), "{lines:?}"),
                 None => assert_eq!(admitted.unwrap_err().status(), 401, "{lines:?}"),

@@ -6,14 +6,15 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::error;
 
-use super::guard::Guard;
+use super::guard::{Guard, Passed};
 use crate::{
     config::{Limits, NetworkSpec},
     message::code,
+    peer::Principal,
     registry::Registry,
     scope::Scope,
     wire::{
@@ -25,6 +26,8 @@ use crate::{
 
 /// Readiness. Liveness has a path that can be chosen.
 const READY_PATH: &str = "/readyz";
+
+type Request = http::Request<Incoming>;
 
 /// The routes of one listening socket.
 #[derive(Debug)]
@@ -47,6 +50,14 @@ enum Route<'a> {
     SseMessage(&'a Sse),
 }
 
+/// A request that has come past the guard and the door.
+enum Entered<'a> {
+    Answered(Response),
+    Http(&'a Http, Option<Principal>),
+    SseStream(&'a Sse, Option<Principal>),
+    SseMessage(&'a Sse, Option<Principal>),
+}
+
 impl Routes {
     /// The routes that a configuration asks for. The tasks of sessions run in `scope`.
     pub fn new(network: &NetworkSpec, registry: Arc<Registry>, limits: &Arc<Limits>, scope: &Scope) -> Routes {
@@ -67,7 +78,7 @@ impl Routes {
     }
 
     /// Answers a request. A panic on the way is a defect: it costs this request, and no other.
-    pub async fn handle(&self, request: http::Request<Incoming>) -> Response {
+    pub async fn handle(&self, request: Request) -> Response {
         let answer = AssertUnwindSafe(self.guarded(request)).catch_unwind().await;
         answer.unwrap_or_else(|_| {
             error!("a request met a defect in the bridge; the lines above say where");
@@ -83,33 +94,39 @@ impl Routes {
         self.sse.iter().for_each(|(_, _, sse)| sse.end());
     }
 
-    async fn guarded(&self, request: http::Request<Incoming>) -> Response {
-        let (head, body) = request.into_parts();
-        let passed = match self.guard.check(&head) {
+    async fn guarded(&self, request: Request) -> Response {
+        let passed = match self.guard.check(&request) {
             Ok(passed) => passed,
             Err(refusal) => return refusal.into_response(),
         };
-        let mut response = match self.guard.preflight(&passed, &head) {
-            Some(response) => response,
-            None => self.dispatch(head, body).await.unwrap_or_else(Refusal::into_response),
+        let mut response = match self.enter(&passed, &request) {
+            Ok(Entered::Answered(response)) => response,
+            Ok(Entered::Http(http, principal)) => http.handle(request, principal).await,
+            Ok(Entered::SseStream(sse, principal)) => Box::pin(sse.handle_stream(&request, principal)).await,
+            Ok(Entered::SseMessage(sse, principal)) => Box::pin(sse.handle_message(request, principal)).await,
+            Err(refusal) => refusal.into_response(),
         };
         self.guard.finish(passed, &mut response);
         response
     }
 
-    async fn dispatch(&self, head: Parts, body: Incoming) -> Result<Response, Refusal> {
-        let route = self.route(head.uri.path());
+    /// Everything between the guard and a wire. Not async: what is not held across a wait takes no room in each
+    /// connection.
+    fn enter(&self, passed: &Passed, request: &Request) -> Result<Entered<'_>, Refusal> {
+        if let Some(response) = self.guard.preflight(passed, request) {
+            return Ok(Entered::Answered(response));
+        }
+        let route = self.route(request.uri().path());
         match route {
-            Some(Route::Health) => return health(&head, Ok(())),
-            Some(Route::Ready) => return health(&head, self.ready()),
+            Some(Route::Health) => return health(request, Ok(())).map(Entered::Answered),
+            Some(Route::Ready) => return health(request, self.ready()).map(Entered::Answered),
             _ => {}
         }
-        let principal = self.guard.admit(&head.headers)?;
-        let request = http::Request::from_parts(head, body);
+        let principal = self.guard.admit(request.headers())?;
         match route {
-            Some(Route::Http(http)) => Ok(http.handle(request, principal).await),
-            Some(Route::SseStream(sse)) => Ok(sse.handle_stream(request, principal).await),
-            Some(Route::SseMessage(sse)) => Ok(sse.handle_message(request, principal).await),
+            Some(Route::Http(http)) => Ok(Entered::Http(http, principal)),
+            Some(Route::SseStream(sse)) => Ok(Entered::SseStream(sse, principal)),
+            Some(Route::SseMessage(sse)) => Ok(Entered::SseMessage(sse, principal)),
             _ => Err(self.not_found()),
         }
     }
@@ -157,8 +174,8 @@ impl Routes {
     }
 }
 
-fn health(head: &Parts, state: Result<(), String>) -> Result<Response, Refusal> {
-    if !matches!(head.method, Method::GET | Method::HEAD) {
+fn health(request: &Request, state: Result<(), String>) -> Result<Response, Refusal> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes GET");
         return Err(refusal.header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
     }

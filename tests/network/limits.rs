@@ -192,3 +192,99 @@ async fn connections_that_are_reset_at_any_byte_leave_nothing_behind() {
     }
     assert_eq!(call.await.unwrap().status, 200);
 }
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_slows_its_own_server_and_fills_no_memory() {
+    let mut front = Front::start().await;
+    let (session, mut server) = front.session("2025-06-18").await;
+    let call = front.call(&session, &request("1", "tools/call"));
+    let (_, reply) = server.request().await;
+    reply.update(update(note(0))).await.unwrap();
+    let stalled = call.await.unwrap();
+    let big = format!(r#"{{"x":"{}"}}"#, "x".repeat(100_000));
+    let mut taken = 0;
+    let frame = mcp_bridge::message::Frame::notification("notifications/progress", Some(&big));
+    // The only way to see that something waits is to wait for it.
+    while let Ok(result) = tokio::time::timeout(Duration::from_millis(500), reply.update(update(frame.clone()))).await {
+        result.unwrap();
+        taken += 1;
+        assert!(taken < 1_000, "100 MB were taken for a client that reads nothing");
+    }
+    let (_session, other) = front.session("2025-06-18").await;
+    other.say(note(1)).await;
+    drop(stalled);
+    soon("an update after the client hung up", reply.update(update(frame))).await.unwrap();
+    assert!(server.peer.rx.is_empty(), "and nothing was cancelled");
+}
+
+#[tokio::test]
+async fn calls_beyond_the_limit_are_429_and_those_before_are_answered() {
+    let limits = Limits { max_in_flight: 2, ..Limits::default() };
+    let mut front = Front::with(limits, spec(), Sharing::Own).await;
+    let (session, mut server) = front.session("2025-06-18").await;
+    let mut calls = Vec::new();
+    let mut replies = Vec::new();
+    for id in ["1", "2"] {
+        calls.push(front.call(&session, &request(id, "a")));
+        replies.push(server.request().await.1);
+    }
+    let mut answer = front.post(&session, &request("3", "a")).await;
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.error().await, ("3".into(), -32000));
+    for (call, reply) in calls.into_iter().zip(replies) {
+        reply.answer(result("{}"));
+        assert_eq!(call.await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
+async fn sessions_beyond_the_limit_are_503_with_retry_after() {
+    let limits = Limits { max_sessions: 0, ..Limits::default() };
+    let front = Front::with(limits, spec(), Sharing::Own).await;
+    let mut answer = front.post("", &initialize("2025-06-18")).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
+    assert_eq!(answer.error().await, ("0".into(), -32000));
+    let mut answer = front.send(&get("/sse", "")).await;
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().await.contains("--max-sessions"));
+}
+
+#[tokio::test]
+async fn a_defect_costs_one_request_and_tells_nothing() {
+    let scope = mcp_bridge::scope::Scope::new();
+    let limits = Limits::default();
+    let registry = mcp_bridge::registry::Registry::scripted(|_| panic!("secret"), Sharing::Own, &limits, &scope);
+    let listening = mcp_bridge::listen::bind(&spec(), &limits).await.unwrap();
+    let address = listening.local_addr();
+    scope.spawn(mcp_bridge::listen::serve(listening, spec(), registry, limits.into(), scope.clone()));
+    for _ in 0..3 {
+        let mut answer = exchange(address, post("/mcp", POST, &initialize("2025-06-18")).as_bytes()).await;
+        assert_eq!(answer.status, 500);
+        let text = answer.text().await;
+        assert!(text.contains("-32603") && !text.contains("secret"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn http_2_is_served_with_the_same_guard() {
+    let mut front = Front::start().await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let url = format!("http://{}/mcp", front.address);
+    let send = |url: &str, body: String| {
+        let headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
+        let request = client.post(url).body(body);
+        headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    let call = front.scope.spawn(send(&url, initialize("2025-06-18")));
+    let mut server = front.server().await;
+    server.initialize("2025-06-18").await;
+    let answer = soon("the answer", call).await.unwrap().unwrap();
+    assert_eq!((answer.status().as_u16(), answer.version()), (200, reqwest::Version::HTTP_2));
+    assert!(answer.headers().contains_key("mcp-session-id"));
+
+    let evil =
+        reqwest::Client::builder().http2_prior_knowledge().resolve("evil.example", front.address).build().unwrap();
+    let answer = evil.get(format!("http://evil.example:{}/sse", front.address.port())).send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 403);
+}

@@ -227,3 +227,28 @@ async fn what_no_client_reads_is_bounded_and_requests_are_refused_then() {
         assert_eq!(stream.message().await.0.body(), Some(want.as_str()));
     }
 }
+
+#[tokio::test]
+async fn an_initialize_that_becomes_a_stream_carries_the_id_and_fails_as_well() {
+    let mut front = Front::start().await;
+    for fails in [false, true] {
+        let call = front.call("", &initialize("2025-11-25"));
+        let mut server = front.server().await;
+        let (_, reply) = server.request().await;
+        reply.update(update(Frame::notification("notifications/message", None))).await.unwrap();
+        let mut answer = call.await.unwrap();
+        assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+        let session = format!("Mcp-Session-Id: {}\r\n", answer.header("mcp-session-id").unwrap());
+        assert_eq!(answer.event().await.map(|event| event.payload().is_some()), Some(true), "no priming event yet");
+        if fails {
+            reply.fail(-32602, "no", None);
+            assert!(answer.message().await.0.is_error());
+            server.ended().await;
+            assert_eq!(front.post(&session, &request("1", "ping")).await.status, 404);
+        } else {
+            reply.answer(result(r#"{"protocolVersion":"2025-11-25"}"#));
+            assert!(!answer.message().await.0.is_error());
+            assert_eq!(front.post(&session, r#"{"jsonrpc":"2.0","method":"x"}"#).await.status, 202);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -24,16 +24,14 @@ const FIRST_ROOM: usize = 256 * 1024;
 const LINGER: (usize, Duration) = (8, Duration::from_millis(500));
 
 /// Reads the whole body. One that came in one piece is not copied.
-pub async fn read_body(
-    headers: &HeaderMap<HeaderValue>,
-    mut body: Incoming,
-    limits: &Limits,
-) -> Result<Bytes, Refusal> {
+pub async fn read_body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, Refusal> {
+    let asks_first = request.headers().contains_key(header::EXPECT);
+    let mut body = request.into_body();
     let stated = body.size_hint().exact();
     if stated.is_some_and(|stated| stated > limits.max_message as u64) {
         // A client that asked first has not sent anything yet, and is told before it does.
-        if !headers.contains_key(header::EXPECT) {
-            linger(&mut body, limits.max_message).await;
+        if !asks_first {
+            Box::pin(linger(&mut body, limits.max_message)).await;
         }
         return Err(too_large(limits.max_message));
     }
@@ -41,8 +39,12 @@ pub async fn read_body(
     if body.is_end_stream() && first.len() <= limits.max_message {
         return Ok(first);
     }
-    let start = Instant::now();
     let expected = stated.map_or(0, |stated| usize::try_from(stated).unwrap_or(usize::MAX));
+    Box::pin(read_rest(first, body, expected, limits)).await
+}
+
+async fn read_rest(first: Bytes, mut body: Incoming, expected: usize, limits: &Limits) -> Result<Bytes, Refusal> {
+    let start = Instant::now();
     let mut whole = BytesMut::with_capacity(expected.clamp(first.len(), FIRST_ROOM.max(first.len())));
     whole.extend_from_slice(&first);
     drop(first);

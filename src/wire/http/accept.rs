@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::debug;
 
@@ -40,6 +40,9 @@ const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 /// What one request brings along.
 type Request = http::Request<Incoming>;
 
+/// The session of a POST, and whether its revision is one that is known.
+type PostHead = (Option<Arc<Session>>, Result<(), Refusal>);
+
 /// The endpoint.
 #[derive(Debug)]
 pub struct Accept {
@@ -61,7 +64,9 @@ impl Accept {
     pub async fn handle(&self, request: Request, principal: Option<Principal>) -> Response {
         let stateless = self.registry.sharing() == Sharing::Stateless;
         let answer = match *request.method() {
-            Method::POST if stateless => self.post_stateless(request, principal).await,
+            // Boxed, as is what opens a session below: each connection has room for the largest of these, and most only
+            // ever call.
+            Method::POST if stateless => Box::pin(self.post_stateless(request, principal)).await,
             Method::POST => self.post(request, principal).await,
             Method::GET if !stateless => self.get(&request, principal.as_ref()),
             Method::DELETE if !stateless => self.delete(&request, principal.as_ref()),
@@ -76,20 +81,13 @@ impl Accept {
     }
 
     async fn post(&self, request: Request, principal: Option<Principal>) -> Result<Response, Refusal> {
-        let (head, body) = request.into_parts();
-        rules::check_accept_post(&head.headers)?;
-        rules::check_content(&head.headers)?;
-        let session = match rules::claimed_session(&head.headers) {
-            SessionClaim::None => None,
-            claim => Some(self.find(claim, principal.as_ref())?),
-        };
-        let revision = rules::claimed_revision(&head.headers);
-        let raw = read_body(&head.headers, body, &self.limits).await?;
+        let (session, revision) = self.check_post(request.headers(), principal.as_ref())?;
+        let raw = read_body(request, &self.limits).await?;
         let frame = match Frame::parse(raw.clone()) {
             Ok(frame) => frame,
             Err(FrameError::Batch) => {
                 revision?;
-                return self.post_batch(session, raw).await;
+                return Box::pin(self.post_batch(session, raw)).await;
             }
             Err(error) => return Err(error.into()),
         };
@@ -97,7 +95,7 @@ impl Accept {
         if is_initialize(&frame) {
             // Its revision is what the body proposes: whatever the header says, there is nothing negotiated yet.
             return match session {
-                None => self.initialize(frame, principal).await,
+                None => Box::pin(self.initialize(frame, principal)).await,
                 Some(_) => {
                     Err(bad("the session is initialized; leave out Mcp-Session-Id for another").id(frame.id_text()))
                 }
@@ -116,6 +114,17 @@ impl Accept {
                 Ok(exchange::empty(StatusCode::ACCEPTED))
             }
         }
+    }
+
+    /// What a POST's headers say: the session, and the revision, which does not matter to `initialize`.
+    fn check_post(&self, headers: &HeaderMap, principal: Option<&Principal>) -> Result<PostHead, Refusal> {
+        rules::check_accept_post(headers)?;
+        rules::check_content(headers)?;
+        let session = match rules::claimed_session(headers) {
+            SessionClaim::None => None,
+            claim => Some(self.find(claim, principal)?),
+        };
+        Ok((session, rules::claimed_revision(headers).map(drop)))
     }
 
     async fn initialize(&self, frame: Frame, principal: Option<Principal>) -> Result<Response, Refusal> {

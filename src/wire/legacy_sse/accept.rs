@@ -80,7 +80,7 @@ impl Accept {
     }
 
     /// Answers a request for the event stream.
-    pub async fn handle_stream(&self, request: http::Request<Incoming>, principal: Option<Principal>) -> Response {
+    pub async fn handle_stream(&self, request: &http::Request<Incoming>, principal: Option<Principal>) -> Response {
         if *request.method() != Method::GET {
             return not_allowed("the event stream takes GET", "GET");
         }
@@ -134,14 +134,13 @@ impl Accept {
     }
 
     async fn post(&self, request: http::Request<Incoming>, principal: Option<Principal>) -> Result<Response, Refusal> {
-        let (head, body) = request.into_parts();
-        rules::check_content(&head.headers)?;
-        let inbox = match session_in(head.uri.query().unwrap_or_default()) {
+        rules::check_content(request.headers())?;
+        let inbox = match session_in(request.uri().query().unwrap_or_default()) {
             None => return Err(Refusal::new(StatusCode::BAD_REQUEST, NO_SESSION)),
             Some(id) => rules::parse_session(id.as_bytes()).and_then(|id| self.open.lock().get(&id).cloned()),
         };
         let inbox = inbox.filter(|inbox| inbox.principal == principal).ok_or_else(unknown_session)?;
-        let raw = read_body(&head.headers, body, &self.limits).await?;
+        let raw = read_body(request, &self.limits).await?;
         let frame = Frame::parse(raw).map_err(|error| match error {
             FrameError::Batch => FrameError::NotRpc("a batch is not part of this transport".into()),
             other => other,

@@ -56,6 +56,8 @@ pub enum Missed {
 #[derive(Debug)]
 pub struct ReplayLog {
     entries: VecDeque<(Place, Bytes)>,
+    /// How many of the entries were there at the last look; see [`ReplayLog::age`].
+    old: usize,
     bytes: usize,
     max_bytes: usize,
     max_events: usize,
@@ -64,7 +66,7 @@ pub struct ReplayLog {
 impl ReplayLog {
     /// An empty log, which takes no memory.
     pub fn new(max_bytes: usize, max_events: usize) -> ReplayLog {
-        ReplayLog { entries: VecDeque::new(), bytes: 0, max_bytes, max_events }
+        ReplayLog { entries: VecDeque::new(), old: 0, bytes: 0, max_bytes, max_events }
     }
 
     /// Remembers an event; empty data stands for a priming event. The oldest ones go when there are too many, the
@@ -74,8 +76,25 @@ impl ReplayLog {
         self.bytes += data.len() + ENTRY;
         self.entries.push_back((place, data));
         while self.entries.len() > 1 && (self.bytes > self.max_bytes || self.entries.len() > self.max_events) {
-            self.bytes -= self.entries.pop_front().map_or(0, |(_, data)| data.len() + ENTRY);
+            self.pop();
         }
+    }
+
+    /// Forgets what was there at the last look already, up to the first event of a stream that goes on. A client that
+    /// comes back does so within seconds, and memory that sessions keep adds up.
+    pub fn age(&mut self, goes_on: impl Fn(u32) -> bool) {
+        while self.old > 0 && self.entries.front().is_some_and(|(place, _)| !goes_on(place.stream)) {
+            self.pop();
+        }
+        self.old = self.entries.len();
+        if self.old == 0 {
+            self.entries = VecDeque::new();
+        }
+    }
+
+    fn pop(&mut self) {
+        self.bytes -= self.entries.pop_front().map_or(0, |(_, data)| data.len() + ENTRY);
+        self.old = self.old.saturating_sub(1);
     }
 
     /// What came after `seen` in its stream. `next` is the number of the stream's next event if the stream goes on.
@@ -153,6 +172,20 @@ mod tests {
         assert_eq!(numbers(log.after(at(1, 2), None)), [3]);
         log.push(at(1, 4), &Bytes::from_static(b"y"));
         assert_eq!((log.entries.len(), log.bytes), (1, 1 + ENTRY));
+    }
+
+    #[test]
+    fn finished_streams_are_forgotten_at_the_second_look() {
+        let mut log = log(10_000, 100, &[(1, 1), (2, 1), (1, 2), (3, 1)]);
+        let goes_on = |stream| stream == 3;
+        log.age(goes_on);
+        assert_eq!(numbers(log.after(at(1, 1), None)), [2]);
+        log.push(at(1, 3), &Bytes::from_static(b"x"));
+        log.age(goes_on);
+        assert_eq!(log.after(at(2, 1), None).unwrap_err(), Missed::Unknown);
+        assert_eq!(log.entries.len(), 2, "a stream that goes on, and what came after it");
+        log.age(|_| false);
+        assert_eq!((log.entries.len(), log.bytes, log.entries.capacity()), (0, 0, 0));
     }
 
     #[test]

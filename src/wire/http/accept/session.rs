@@ -252,6 +252,13 @@ impl Session {
         gone.into_values().for_each(|mut stream| stream.wake());
     }
 
+    /// Forgets events that no client came back for; see [`ReplayLog::age`].
+    pub fn age(&self) {
+        let mut state = self.lock();
+        let State { log, streams, .. } = &mut *state;
+        log.age(|stream| streams.contains_key(&stream));
+    }
+
     /// Reads the streams that have no client. Ready when the session is over.
     pub fn collect(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.lock().poll_unread(cx)

@@ -26,6 +26,9 @@ use crate::{
     wire::exchange::{Chunks, Events, KeepAlive, Next},
 };
 
+/// Events of finished streams are kept for this long at least, and twice as long at most.
+const REPLAY_AGE: Duration = Duration::from_secs(5 * 60);
+
 /// The table.
 #[derive(Debug)]
 pub struct Sessions {
@@ -89,15 +92,23 @@ impl Sessions {
     /// Ends when the scope stops. One timer for all sessions.
     async fn sweep(self: Arc<Sessions>) {
         let timeout = self.limits.session_timeout;
+        let mut aged = Instant::now();
         let mut tick = tokio::time::interval((timeout / 8).clamp(Duration::from_millis(20), Duration::from_secs(30)));
         loop {
             tokio::select! {
                 () = self.scope.stopped() => return,
                 _ = tick.tick() => {}
             }
+            let ageing = aged.elapsed() >= REPLAY_AGE;
+            if ageing {
+                aged = Instant::now();
+            }
             let now = self.clock.now();
             let idle_since = now.saturating_sub(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
             for session in self.all() {
+                if ageing {
+                    session.age();
+                }
                 // Without keep-alives nothing shows that a client still reads; TCP will tell when it is gone.
                 if self.keep_alive.every.is_zero() && session.is_read() {
                     session.touch(now);

@@ -27,11 +27,10 @@ impl Accept {
         request: Request,
         principal: Option<Principal>,
     ) -> Result<Response, Refusal> {
-        let (head, body) = request.into_parts();
-        rules::check_accept_post(&head.headers)?;
-        rules::check_content(&head.headers)?;
-        let revision = rules::claimed_revision(&head.headers);
-        let raw = read_body(&head.headers, body, &self.limits).await?;
+        rules::check_accept_post(request.headers())?;
+        rules::check_content(request.headers())?;
+        let revision = rules::claimed_revision(request.headers());
+        let raw = read_body(request, &self.limits).await?;
         let frames = match Frame::parse(raw.clone()) {
             Ok(frame) => vec![frame],
             // Without a header the revision is 2025-03-26 (2025-06-18, Transports, Protocol Version Header).
