@@ -33,6 +33,7 @@ use crate::{
 
 mod connection;
 mod guard;
+mod load;
 mod route;
 
 /// Connections that the system holds until they are accepted. A thousand clients may come at once; the system lowers

@@ -5,10 +5,7 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,11 +20,14 @@ use hyper_util::{
 use tokio::{
     net::TcpStream,
     sync::{OwnedSemaphorePermit, watch},
-    time::{Instant, sleep_until},
+    time::timeout,
 };
 use tracing::debug;
 
-use super::route::Routes;
+use super::{
+    load::{Busy, Load, Watched},
+    route::Routes,
+};
 use crate::{config::Limits, scope::Scope, wire::exchange::Body};
 
 /// Most bytes that one connection buffers of what it reads; also the most that a request's head may have. A megabyte
@@ -45,6 +45,9 @@ const H2_SEND_BUFFER: usize = 64 * 1024;
 
 /// After so long without any frame an HTTP/2 peer is asked whether it lives, and how long it has to answer.
 const H2_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+
+/// For the last bytes of a connection that is being closed.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 /// How far the bridge is from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,15 +79,14 @@ where
 pub struct Connections {
     builder: auto::Builder<Tasks>,
     routes: Arc<Routes>,
-    idle: Duration,
+    header_timeout: Duration,
 }
 
 impl Connections {
     /// Connections that lead to `routes`.
     pub fn new(routes: Arc<Routes>, limits: &Limits, scope: Scope) -> Connections {
         let mut builder = auto::Builder::new(Tasks(scope));
-        // `Load::idle` bounds the wait for a head, also before the protocol is known, where hyper has no limit, at the
-        // cost of one timer a connection; hyper's own would be made anew for each request.
+        // See `load` for what bounds the wait for a head.
         builder.http1().header_read_timeout(None).max_buf_size(READ_BUFFER);
         builder
             .http2()
@@ -94,7 +96,7 @@ impl Connections {
             .max_send_buf_size(H2_SEND_BUFFER)
             .keep_alive_interval(H2_PING.0)
             .keep_alive_timeout(H2_PING.1);
-        Connections { builder, routes, idle: limits.header_timeout }
+        Connections { builder, routes, header_timeout: limits.header_timeout }
     }
 
     /// Serves one connection. Ends when it closes, when it has been idle for too long, or when the bridge ends.
@@ -105,17 +107,18 @@ impl Connections {
         mut phase: watch::Receiver<Phase>,
         _slot: OwnedSemaphorePermit,
     ) {
-        let load = Arc::new(Load::default());
-        let service = service_fn(|request| {
-            let busy = Busy::new(&load);
+        let load = Load::new();
+        let stream = TokioIo::new(Watched::new(stream, load.clone()));
+        let service = service_fn(|request: http::Request<_>| {
+            let busy = Busy::new(&load, request.version());
             let routes = self.routes.clone();
             async move {
                 let response = routes.handle(request).await;
                 Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy }))
             }
         });
-        let mut connection = std::pin::pin!(self.builder.serve_connection(TokioIo::new(stream), service));
-        let mut idle = std::pin::pin!(load.idle(self.idle));
+        let mut connection = std::pin::pin!(self.builder.serve_connection(stream, service));
+        let mut idle = std::pin::pin!(load.idle(self.header_timeout));
         while *phase.borrow_and_update() != Phase::Over {
             if *phase.borrow() == Phase::Draining {
                 connection.as_mut().graceful_shutdown();
@@ -125,59 +128,13 @@ impl Connections {
                 done = connection.as_mut() => {
                     return done.unwrap_or_else(|error| debug!("connection ended: {error}"));
                 }
-                () = &mut idle => return debug!("connection closed: no request within the time for one"),
+                () = &mut idle => break,
                 changed = phase.changed() => if changed.is_err() { return },
             }
         }
-    }
-}
-
-/// What a connection is busy with.
-#[derive(Debug)]
-struct Load {
-    exchanges: AtomicUsize,
-    idle_since: Mutex<Instant>,
-}
-
-impl Default for Load {
-    fn default() -> Load {
-        Load { exchanges: AtomicUsize::new(0), idle_since: Mutex::new(Instant::now()) }
-    }
-}
-
-impl Load {
-    /// Resolves when nothing was asked for so long: a head that does not come or does not end, and a connection that is
-    /// kept open for no use.
-    async fn idle(&self, at_most: Duration) {
-        let mut due = Instant::now() + at_most;
-        loop {
-            sleep_until(due).await;
-            due = match self.exchanges.load(Ordering::Acquire) {
-                0 => *self.idle_since.lock().unwrap_or_else(PoisonError::into_inner) + at_most,
-                _ => Instant::now() + at_most,
-            };
-            if due <= Instant::now() {
-                return;
-            }
-        }
-    }
-}
-
-/// One exchange that a connection is busy with.
-#[derive(Debug)]
-struct Busy(Arc<Load>);
-
-impl Busy {
-    fn new(load: &Arc<Load>) -> Busy {
-        load.exchanges.fetch_add(1, Ordering::AcqRel);
-        Busy(load.clone())
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        *self.0.idle_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        self.0.exchanges.fetch_sub(1, Ordering::AcqRel);
+        // HTTP/2 peers are told; a peer that does not care is not waited for.
+        connection.as_mut().graceful_shutdown();
+        drop(timeout(GOODBYE, connection).await);
     }
 }
 
