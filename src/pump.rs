@@ -9,11 +9,13 @@
 
 use std::{
     collections::HashSet,
+    io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::{
@@ -48,7 +50,8 @@ pub struct Rules {
     pub max_waiting: usize,
     /// How long a request may stay unanswered by the far end.
     pub request_timeout: Option<Duration>,
-    /// How long answers are awaited after the far end closed its sending side.
+    /// Of a client, how long answers are awaited after it closed its sending side. Of a server, how long it may take to
+    /// read what was said to it before the partner left.
     pub linger: Duration,
 }
 
@@ -83,6 +86,7 @@ impl Role {
 /// heard. Says why the far end closed.
 pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, rules: Rules) -> Ended {
     let Peer { tx, rx, home } = peer;
+    let partner = tx.clone();
     let shared = Shared {
         own: Caller::legacy(None),
         table: Mutex::new(Table {
@@ -91,6 +95,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
             ended: None,
         }),
         settled: Notify::new(),
+        unheard: CancellationToken::new(),
         budget: Arc::new(Semaphore::new(rules.budget())),
         home,
         rules,
@@ -104,6 +109,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
         // A server's end is worth hearing out after we have stopped writing; a client's is not.
         tokio::select! {
             ended = &mut read => {
+                shared.unheard.cancel();
                 write.await;
                 ended
             }
@@ -111,6 +117,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
                 Role::Accept => Ended { message: "the client's side was closed".into(), data: None },
                 Role::Connect | Role::ConnectShared { .. } => read.await,
             },
+            never = shared.abandon(partner) => never,
         }
     };
     tokio::select! {
@@ -127,6 +134,9 @@ struct Shared {
     table: Mutex<Table>,
     /// Told when the last request that came in was answered.
     settled: Notify,
+    /// Set when what is being written to a server concerns nobody any more. A server that does not read would else
+    /// hold up its own end for ever.
+    unheard: CancellationToken,
     /// What is left of [`Rules::max_waiting`].
     budget: Arc<Semaphore>,
     /// Into what is written to the far end; weak, so that holding it keeps nothing open.
@@ -167,6 +177,14 @@ impl Shared {
                 self.say(Frame::notification("notifications/cancelled", Some(&params))).await;
             }
         }
+    }
+
+    /// Gives up what a server does not read once the partner has left. Never ends; `partner` is dropped with it.
+    async fn abandon(&self, partner: mpsc::Sender<Envelope>) -> Ended {
+        partner.closed().await;
+        tokio::time::sleep(self.rules.linger).await;
+        self.unheard.cancel();
+        std::future::pending().await
     }
 
     /// Says something to the far end on the bridge's own account. False when the partner is gone.
@@ -375,15 +393,27 @@ impl<W: FrameSink> Writing<'_, W> {
         let mut frames = Vec::new();
         while self.rx.recv_many(&mut envelopes, WRITE_BATCH).await > 0 {
             frames.extend(envelopes.drain(..).filter_map(|envelope| self.prepare(envelope)));
-            if let Err(error) = self.sink.write(&frames).await {
+            if let Err(error) = self.write(&frames).await {
                 return self.broken(error).await;
             }
             frames.clear();
         }
     }
 
+    /// Writes, unless it is a server that does not read and nobody waits for that any more.
+    async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
+        if self.shared.rules.role == Role::Accept {
+            return self.sink.write(frames).await;
+        }
+        tokio::select! {
+            biased;
+            written = self.sink.write(frames) => written,
+            () = self.shared.unheard.cancelled() => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not read")),
+        }
+    }
+
     /// The far end reads no more. A client that is gone ends the pipe; what is still asked of a server is answered.
-    async fn broken(mut self, error: std::io::Error) {
+    async fn broken(mut self, error: io::Error) {
         debug!(name = %self.shared.rules.name, "cannot write: {error}");
         if self.shared.rules.role == Role::Accept {
             return;

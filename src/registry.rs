@@ -249,7 +249,7 @@ impl Children {
             max_in_flight: self.limits.max_in_flight,
             max_waiting: self.limits.max_waiting(),
             request_timeout: self.limits.request_timeout,
-            linger: self.limits.grace,
+            linger: self.spec.stop.after_close,
         };
         let max_line = self.limits.max_message;
         let opened = child::open(&self.spec, self.mark.as_deref(), max_line, peer, rules, Some(starting), &self.scope);

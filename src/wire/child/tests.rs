@@ -98,6 +98,25 @@ async fn a_child_that_ignores_eof_and_sigterm_is_killed_with_its_descendants() {
     assert!(!group_left(grandchild).await, "the grandchild was in the group");
 }
 
+#[tokio::test]
+async fn a_child_that_does_not_read_is_ended_all_the_same_and_every_call_answered() {
+    let running = start(&shell("trap '' PIPE; while :; do sleep 1; done"));
+    let (tx, mut answers) = mpsc::channel(16);
+    // More than a pipe holds.
+    let params = format!("\"{}\"", "x".repeat(400_000));
+    for id in 0..3 {
+        let frame = Frame::request(&crate::message::Id::Number(id), "tools/call", Some(&params));
+        let reply = Reply::on(tx.clone(), &frame, &running.caller).await.unwrap();
+        running.peer.tx.send(Envelope { from: running.caller.clone(), frame, reply: Some(reply) }).await.unwrap();
+    }
+    drop((tx, running.peer));
+    assert!(running.exit.await.unwrap().asked);
+    for _ in 0..3 {
+        assert!(answers.recv().await.unwrap().frame.is_error());
+    }
+    assert!(answers.recv().await.is_none());
+}
+
 /// Whether a process stays alive; its reaping by init is awaited, since a zombie still answers to its number.
 async fn group_left(pid: i32) -> bool {
     for _ in 0..200 {
