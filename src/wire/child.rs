@@ -25,7 +25,11 @@ use std::{
 use tokio::{
     io::AsyncReadExt,
     process::{ChildStderr, ChildStdin, ChildStdout, Command},
-    sync::{OwnedSemaphorePermit, oneshot, watch},
+    sync::{
+        OwnedSemaphorePermit,
+        oneshot::{self, error::TryRecvError},
+        watch,
+    },
     task::JoinHandle,
 };
 use tracing::{info, warn};
@@ -205,15 +209,17 @@ fn passes(rule: &PassEnv, name: &OsStr) -> bool {
 /// Waits for the end, or brings it about when stdin was closed; then clears what is left of the group.
 async fn supervise(
     mut group: Group,
-    closed: oneshot::Receiver<()>,
+    mut closed: oneshot::Receiver<()>,
     ladder: StopLadder,
     name: &str,
     tell: watch::Sender<Option<Exit>>,
 ) -> Exit {
     let started = Instant::now();
     let (status, asked) = tokio::select! {
-        status = group.wait() => (status, false),
-        _ = closed => (climb(&mut group, ladder, name).await, true),
+        // Both may be ready: a child that ends at once when its stdin closes has not crashed.
+        biased;
+        _ = &mut closed => (climb(&mut group, ladder, name).await, true),
+        status = group.wait() => (status, closed.try_recv() == Err(TryRecvError::Closed)),
     };
     let exit = Exit::read(status, started.elapsed(), asked);
     if asked {
@@ -386,9 +392,9 @@ impl FrameSource for ChildSource {
 }
 
 struct ChildSink {
-    lines: LineSink<ChildStdin>,
-    /// Dropped together with stdin: tells the supervisor that the child has been asked to end.
+    /// Tells the supervisor that the child has been asked to end. Dropped before stdin: the child may end at once.
     _closed: oneshot::Sender<()>,
+    lines: LineSink<ChildStdin>,
 }
 
 impl FrameSink for ChildSink {

@@ -180,3 +180,17 @@ fn the_bridges_own_variables_are_no_childs_business() {
     assert!(pass(&some, "PATH") && pass(&some, "NODE_OPTIONS"));
     assert!(!pass(&some, "HOME") && !pass(&some, "PATHS"));
 }
+
+#[tokio::test]
+async fn a_child_that_ends_at_once_when_its_stdin_closes_has_not_crashed() {
+    for _ in 0..16 {
+        let spec = shell("exit 0");
+        let mut group = Group::spawn(command(&spec, std::path::Path::new("/bin/sh"), None)).unwrap();
+        group.wait().await.unwrap();
+        let (closed, told) = oneshot::channel();
+        drop(closed);
+        // Both are known by now: the end, and that it was asked for.
+        let exit = supervise(group, told, spec.stop, "test", watch::channel(None).0).await;
+        assert!(exit.asked);
+    }
+}

@@ -1,0 +1,124 @@
+//! How good the bridge is: measured side by side, in one run, with the least that a bridge can do ([`floor`]).
+//!
+//! ```text
+//! cargo bench                      everything, about a quarter of an hour
+//! cargo bench -- calls flood       some parts: start memory calls sizes flood crowd churn
+//! cargo bench -- --quick           less of each part, within a minute
+//! cargo bench -- --control         the floor against itself: how far from 1 is noise here
+//! ```
+//!
+//! The bridge is the release binary, driven as a user runs it, in front of `mcp-bridge demo-server`. The floor is this
+//! program, started again, in front of the same server. Rounds alternate between the two, so that what else the machine
+//! does hits both; what counts are the ratios, each the median over its rounds. Times are never asserted. Lost,
+//! misplaced and wrong messages, failed sessions and leaks are: they are listed, and the exit code is 1.
+//!
+//! Client, bridge and server share the processors, so a ratio of whole calls is nearer to 1 than that of the bridge's
+//! own share; the processor time of the bridge, which is measured without its children, shows that one.
+
+mod calls;
+mod client;
+mod crowd;
+mod flood;
+mod floor;
+mod process;
+mod report;
+mod session;
+mod start;
+
+use std::process::ExitCode;
+
+use report::Report;
+
+/// Why something could not be measured, or was done wrongly.
+pub type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// An error made of words.
+pub fn fail<T>(why: impl Into<String>) -> Outcome<T> {
+    Err(why.into().into())
+}
+
+/// What there is to measure.
+const PARTS: [&str; 7] = ["start", "memory", "calls", "sizes", "flood", "crowd", "churn"];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["--floor-serve", "--", command @ ..] => {
+            floor_program(2, floor::serve::run(command.iter().map(ToString::to_string).collect()))
+        }
+        ["--floor-http", url] => floor_program(2, floor::connect::http(url)),
+        ["--floor-sse", url] => floor_program(2, floor::connect::sse(url)),
+        words => bench(words),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => {
+            eprintln!("bench: {why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs one of the floor's programs, on as many threads as the bridge has.
+fn floor_program(at_least: usize, program: impl Future<Output = Outcome<()>>) -> Outcome<bool> {
+    raise_descriptor_limit();
+    let threads = std::thread::available_parallelism().map_or(at_least, usize::from).max(at_least);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    runtime.block_on(program)?;
+    runtime.shutdown_background();
+    Ok(true)
+}
+
+fn bench(words: &[&str]) -> Outcome<bool> {
+    let quick = words.contains(&"--quick");
+    // Cargo itself adds `--bench`.
+    let mut parts: Vec<&str> =
+        words.iter().copied().filter(|word| !["--quick", "--control", "--bench"].contains(word)).collect();
+    if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
+        return fail(format!(
+            "there is no part {unknown:?}; the parts are {}, and the flags --quick and --control",
+            PARTS.join(", ")
+        ));
+    }
+    if parts.is_empty() {
+        parts = PARTS.to_vec();
+    }
+    raise_descriptor_limit();
+    process::CONTROL.store(words.contains(&"--control"), std::sync::atomic::Ordering::Relaxed);
+    let mut report = Report::new(quick, words);
+    // One thread: the cheapest client there is, and it leaves the other processors to those who are measured.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    for part in parts {
+        let began = std::time::Instant::now();
+        let done = runtime.block_on(async {
+            match part {
+                "start" => start::measure(&mut report).await,
+                "memory" => crowd::memory_use(&mut report).await,
+                "calls" => calls::measure(&mut report).await,
+                "sizes" => calls::sizes(&mut report).await,
+                "flood" => flood::measure(&mut report).await,
+                "crowd" => crowd::at_once(&mut report).await,
+                _ => crowd::churn(&mut report).await,
+            }
+        });
+        if let Err(why) = done {
+            report.wrong(format!("{part}: {why}"));
+        }
+        eprintln!("{part}: {:.0} s", began.elapsed().as_secs_f64());
+    }
+    print!("{report}");
+    Ok(report.is_right())
+}
+
+/// A thousand sessions take thousands of descriptors here, too.
+fn raise_descriptor_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
