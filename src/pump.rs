@@ -50,8 +50,8 @@ pub struct Rules {
     pub max_waiting: usize,
     /// How long a request may stay unanswered by the far end.
     pub request_timeout: Option<Duration>,
-    /// Of a client, how long answers are awaited after it closed its sending side. Of a server, how long it may take to
-    /// read what was said to it before the partner left.
+    /// Of a client that closed its sending side, how long answers are awaited, and how long it may take to read what is
+    /// written at once. Of a server, how long it may take to read what was said to it before the partner left.
     pub linger: Duration,
 }
 
@@ -134,8 +134,8 @@ struct Shared {
     table: Mutex<Table>,
     /// Told when the last request that came in was answered.
     settled: Notify,
-    /// Set when what is being written to a server concerns nobody any more. A server that does not read would else
-    /// hold up its own end for ever.
+    /// Set when the far end has closed its sending side, or a server's partner has left. Who does not read then would
+    /// else hold up the end for ever.
     unheard: CancellationToken,
     /// What is left of [`Rules::max_waiting`].
     budget: Arc<Semaphore>,
@@ -181,10 +181,20 @@ impl Shared {
 
     /// Gives up what a server does not read once the partner has left. Never ends; `partner` is dropped with it.
     async fn abandon(&self, partner: mpsc::Sender<Envelope>) -> Ended {
-        partner.closed().await;
-        tokio::time::sleep(self.rules.linger).await;
-        self.unheard.cancel();
+        if self.rules.role != Role::Accept {
+            partner.closed().await;
+            tokio::time::sleep(self.rules.linger).await;
+            self.unheard.cancel();
+        }
         std::future::pending().await
+    }
+
+    /// Resolves when a write that still goes on is to be given up. A client that has nothing more to say may read on.
+    async fn given_up(&self) {
+        self.unheard.cancelled().await;
+        if self.rules.role == Role::Accept {
+            tokio::time::sleep(self.rules.linger).await;
+        }
     }
 
     /// Says something to the far end on the bridge's own account. False when the partner is gone.
@@ -400,15 +410,12 @@ impl<W: FrameSink> Writing<'_, W> {
         }
     }
 
-    /// Writes, unless it is a server that does not read and nobody waits for that any more.
+    /// Writes, unless the far end does not read and nobody waits for that any more.
     async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
-        if self.shared.rules.role == Role::Accept {
-            return self.sink.write(frames).await;
-        }
         tokio::select! {
             biased;
             written = self.sink.write(frames) => written,
-            () = self.shared.unheard.cancelled() => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not read")),
+            () = self.shared.given_up() => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not read")),
         }
     }
 
@@ -685,6 +692,19 @@ mod tests {
         far.read().await;
         assert!(call.recv().await.unwrap().frame.body().unwrap().contains("--request-timeout"));
         assert_eq!(far.read().await.cancelled(), Some(&Id::Number(1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_closes_and_does_not_read_is_let_go() {
+        let (mut far, mut partner, task) = start(Role::Accept);
+        far.write(r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#).await;
+        let asked = partner.rx.recv().await.unwrap();
+        let Far { lines: _unread, sink } = far;
+        sink.into_inner().shutdown().await.unwrap();
+        asked.reply.unwrap().answer(Frame::result("1", &format!("\"{}\"", "x".repeat(100_000))));
+        assert!(partner.rx.recv().await.is_none());
+        drop(partner);
+        task.await.unwrap();
     }
 
     #[tokio::test]

@@ -32,6 +32,7 @@ use tokio::{
     },
     task::JoinHandle,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::group::{Group, ended_by};
@@ -151,7 +152,8 @@ pub fn open(
     let tail = Arc::new(Tail::default());
     let (closed_tx, closed_rx) = oneshot::channel();
     let (exit_tx, exit_rx) = watch::channel(None);
-    scope.spawn(read_stderr(stderr, rules.name.clone(), tail.clone()));
+    let over = CancellationToken::new();
+    scope.spawn(read_stderr(stderr, rules.name.clone(), tail.clone(), over.clone()));
     let source = ChildSource {
         lines: Lines::new(stdout, max_line),
         name: rules.name.clone(),
@@ -166,6 +168,7 @@ pub fn open(
     let ladder = spec.stop;
     Ok(scope.spawn(async move {
         let exit = supervise(group, closed_rx, ladder, &name, exit_tx).await;
+        over.cancel();
         // The partner may still hold the dead child's peer; that is its affair.
         drop(pumping);
         exit
@@ -302,13 +305,18 @@ impl Tail {
     }
 }
 
-/// Logs stderr line by line until it closes. A line that is too long is cut, the rest of it skipped.
-async fn read_stderr(mut stderr: ChildStderr, name: Arc<str>, tail: Arc<Tail>) {
+/// Logs stderr line by line until it closes, or until the child and its group are gone and all is read: a descendant
+/// that left the group may hold it open for ever. A line that is too long is cut, the rest of it skipped.
+async fn read_stderr(mut stderr: ChildStderr, name: Arc<str>, tail: Arc<Tail>, over: CancellationToken) {
     let mut line: Vec<u8> = Vec::new();
     let mut chunk = [0; 1024];
     loop {
         // Ends when the last holder of the pipe closes it; an error is an end, too.
-        let read = stderr.read(&mut chunk).await.unwrap_or(0);
+        let read = tokio::select! {
+            biased;
+            read = stderr.read(&mut chunk) => read.unwrap_or(0),
+            () = over.cancelled() => 0,
+        };
         for byte in chunk.get(..read).unwrap_or_default() {
             match byte {
                 b'\n' => log_line(&mut line, &name, &tail),

@@ -26,6 +26,10 @@ struct Running {
 }
 
 fn start(spec: &ChildSpec) -> Running {
+    start_in(&Scope::new(), spec)
+}
+
+fn start_in(scope: &Scope, spec: &ChildSpec) -> Running {
     let (ours, peer) = Peer::pair(PEER_CAPACITY);
     let caller = Caller::legacy(None);
     let rules = Rules {
@@ -37,7 +41,7 @@ fn start(spec: &ChildSpec) -> Running {
         request_timeout: None,
         linger: Duration::ZERO,
     };
-    let exit = open(spec, None, 1 << 20, ours, rules, None, &Scope::new()).unwrap();
+    let exit = open(spec, None, 1 << 20, ours, rules, None, scope).unwrap();
     Running { peer, exit, caller }
 }
 
@@ -139,6 +143,21 @@ async fn a_descendant_that_outlives_the_child_is_ended_and_does_not_hold_the_ans
     assert!(call.recv().await.unwrap().frame.body().unwrap().contains("exited with code 4"));
     running.exit.await.unwrap();
     assert!(!group_left(sleeper).await);
+}
+
+#[cfg(target_os = "linux")] // setsid is a command of its own.
+#[tokio::test]
+async fn a_descendant_that_left_the_group_does_not_hold_the_end_back() {
+    let scope = Scope::new();
+    let mut running =
+        start_in(&scope, &shell(r#"setsid sleep 600 & printf '{"jsonrpc":"2.0","method":"%s"}\n' $!; read a; exit 4"#));
+    let sleeper = told_pid(&mut running).await;
+    let mut call = running.ask(1).await;
+    assert!(call.recv().await.unwrap().frame.body().unwrap().contains("exited with code 4"));
+    drop(running.peer);
+    assert!(scope.wait(Duration::from_secs(20)).await, "the sleeper holds stderr");
+    let pid = rustix::process::Pid::from_raw(sleeper).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
 #[tokio::test]
