@@ -132,7 +132,7 @@ fn compare(rounds: &[(Round, Round)], figure: Figure) -> (f64, f64, f64) {
     (bridge, floor, ratio)
 }
 
-pub async fn measure(report: &mut Report) -> Outcome<()> {
+pub async fn measure(report: &mut Report, only: &str) -> Outcome<()> {
     let (all, count, span): (&[usize], _, _) = if report.quick {
         (&[1, 16], 3, Duration::from_millis(150))
     } else {
@@ -140,7 +140,7 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
     };
     let text = "x".repeat(SMALL);
     for (name, route) in ROUTES {
-        for callers in all.iter().copied() {
+        for callers in all.iter().copied().filter(|callers| format!("{name}, {callers} ").contains(only)) {
             if let Err(why) = shape(report, name, route, callers, count, span, &text).await {
                 report.wrong(format!("calls, {name}, {callers} callers: {why}"));
             }
@@ -178,9 +178,9 @@ async fn shape(
 }
 
 /// Echoes of 1 MiB and 16 MiB.
-pub async fn sizes(report: &mut Report) -> Outcome<()> {
+pub async fn sizes(report: &mut Report, only: &str) -> Outcome<()> {
     let (count, span) = if report.quick { (1, Duration::from_millis(100)) } else { (5, Duration::from_secs(1)) };
-    for (name, route) in ROUTES {
+    for (name, route) in ROUTES.into_iter().filter(|(name, _)| name.contains(only)) {
         let mut floor = Setup::new(Side::Floor, route, 1, 1).await.map_err(|why| format!("floor: {why}"))?;
         let mut bridge = Setup::new(Side::Bridge, route, 1, 1).await?;
         for mebibytes in [1, 16] {

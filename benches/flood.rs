@@ -12,9 +12,9 @@ use crate::{Outcome, fail};
 
 const COUNT: u64 = 10_000;
 
-pub async fn measure(report: &mut Report) -> Outcome<()> {
+pub async fn measure(report: &mut Report, only: &str) -> Outcome<()> {
     let rounds = if report.quick { 2 } else { 9 };
-    for (name, route) in ROUTES {
+    for (name, route) in ROUTES.into_iter().filter(|(name, _)| name.contains(only)) {
         for kind in ["log", "progress"] {
             if let Err(why) = burst(report, name, route, kind, rounds).await {
                 report.wrong(format!("flood, {name}, {kind}: {why}"));

@@ -4,6 +4,7 @@
 //! cargo bench                      everything, about a quarter of an hour
 //! cargo bench -- calls flood       some parts: start memory calls sizes flood crowd churn
 //! cargo bench -- --quick           less of each part, within a minute
+//! cargo bench -- calls --only='HTTP → stdio, 16'     one way across, or one way with so many callers
 //! cargo bench -- --control         the floor against itself: how far from 1 is noise here
 //! ```
 //!
@@ -45,10 +46,10 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["--floor-serve", "--", command @ ..] => {
-            floor_program(2, floor::serve::run(command.iter().map(ToString::to_string).collect()))
+            floor_program(Threads::Many, floor::serve::run(command.iter().map(ToString::to_string).collect()))
         }
-        ["--floor-http", url] => floor_program(2, floor::connect::http(url)),
-        ["--floor-sse", url] => floor_program(2, floor::connect::sse(url)),
+        ["--floor-http", url] => floor_program(Threads::One, floor::connect::http(url)),
+        ["--floor-sse", url] => floor_program(Threads::One, floor::connect::sse(url)),
         words => bench(words),
     };
     match done {
@@ -61,11 +62,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs one of the floor's programs, on as many threads as the bridge has.
-fn floor_program(at_least: usize, program: impl Future<Output = Outcome<()>>) -> Outcome<bool> {
+/// How many threads one of the floor's programs has: as many as the bridge in its place.
+enum Threads {
+    One,
+    Many,
+}
+
+fn floor_program(threads: Threads, program: impl Future<Output = Outcome<()>>) -> Outcome<bool> {
     raise_descriptor_limit();
-    let threads = std::thread::available_parallelism().map_or(at_least, usize::from).max(at_least);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
+    let mut runtime = match threads {
+        Threads::One => tokio::runtime::Builder::new_current_thread(),
+        Threads::Many => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
     runtime.block_on(program)?;
     runtime.shutdown_background();
     Ok(true)
@@ -74,11 +83,13 @@ fn floor_program(at_least: usize, program: impl Future<Output = Outcome<()>>) ->
 fn bench(words: &[&str]) -> Outcome<bool> {
     let quick = words.contains(&"--quick");
     // Cargo itself adds `--bench`.
-    let mut parts: Vec<&str> =
-        words.iter().copied().filter(|word| !["--quick", "--control", "--bench"].contains(word)).collect();
+    let flags = ["--quick", "--control", "--bench"];
+    let only = words.iter().find_map(|word| word.strip_prefix("--only=")).unwrap_or_default();
+    let is_part = |word: &&str| !flags.contains(word) && !word.starts_with("--only=");
+    let mut parts: Vec<&str> = words.iter().copied().filter(is_part).collect();
     if let Some(unknown) = parts.iter().find(|part| !PARTS.contains(part)) {
         return fail(format!(
-            "there is no part {unknown:?}; the parts are {}, and the flags --quick and --control",
+            "there is no part {unknown:?}; the parts are {}, and the flags --quick, --control and --only=TEXT",
             PARTS.join(", ")
         ));
     }
@@ -96,9 +107,9 @@ fn bench(words: &[&str]) -> Outcome<bool> {
             match part {
                 "start" => start::measure(&mut report).await,
                 "memory" => crowd::memory_use(&mut report).await,
-                "calls" => calls::measure(&mut report).await,
-                "sizes" => calls::sizes(&mut report).await,
-                "flood" => flood::measure(&mut report).await,
+                "calls" => calls::measure(&mut report, only).await,
+                "sizes" => calls::sizes(&mut report, only).await,
+                "flood" => flood::measure(&mut report, only).await,
                 "crowd" => crowd::at_once(&mut report).await,
                 _ => crowd::churn(&mut report).await,
             }

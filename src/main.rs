@@ -25,10 +25,12 @@ fn main() -> ExitCode {
 
 fn carry(config: Config, logging: Logging) -> Exit {
     logging.start();
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if matches!(config.front, Front::Stdio) {
-        runtime.worker_threads(2); // One client, two directions; many of these run side by side on a desktop.
-    }
+    let mut runtime = match config.front {
+        // One client, and many of these run side by side on a desktop. A second thread would cost more than the work:
+        // each message would be handed from one thread to the other, at twice the processor time and latency.
+        Front::Stdio => tokio::runtime::Builder::new_current_thread(),
+        Front::Network(_) => tokio::runtime::Builder::new_multi_thread(),
+    };
     let ended = match runtime.enable_all().build() {
         Ok(runtime) => {
             let ended = runtime.block_on(bridge::run(config, Scope::new()));
