@@ -48,7 +48,7 @@ over_every_pair! {
     /// reaches the client in that order. Requests are not waited for on Streamable HTTP, where each is an exchange of
     /// its own: there, notifications keep their order, and no request overtakes what was said before it.
     async fn invariant_2_order_is_kept_both_ways(route: Route) {
-        let way = route.start().await;
+        let way = route.start_recorded().await;
         let mut client = way.client().await;
         for n in 0..60 {
             if n % 3 == 0 {
@@ -73,7 +73,7 @@ over_every_pair! {
 
     /// Unknown fields and methods, number formats, escapes and spaces cross as the bytes that came.
     async fn invariant_3_what_is_said_crosses_as_the_bytes_that_came(route: Route) {
-        let way = route.start().await;
+        let way = route.start_recorded().await;
         let mut client = way.client().await;
         let odd = r#""n":1.50e+02, "big":123456789012345678901234567890, "text":"\u00e9 \/ é 😀", "deep":[[ ],{ }]"#;
         let said = [

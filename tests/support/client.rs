@@ -345,6 +345,17 @@ impl Client {
         message
     }
 
+    /// The same without a bound, for a test that has one of its own.
+    pub async fn wait_for_ever(&mut self, fits: impl Fn(&Message) -> bool) -> Message {
+        loop {
+            match self.arrive().await.unwrap() {
+                Item::Message(message) if fits(&message) => return message,
+                Item::Message(message) => self.kept.push_back(message),
+                Item::End(on) => assert!(self.open > 0, "{on:?} ended; came: {:?}", self.kept),
+            }
+        }
+    }
+
     /// The next message, whatever it is.
     pub async fn next(&mut self) -> Message {
         self.wait_for("a message", |_| true).await

@@ -5,6 +5,14 @@ use std::fs;
 /// The variable that marks a program under test and, by inheritance, all its descendants.
 pub const MARK: &str = "BRIDGE_UNDER_TEST";
 
+/// A stdio server with helpers that have helpers of their own, for `--shell`: all ignore SIGTERM, and one of them has
+/// left its process group and session.
+pub const TREE: &str =
+    r#"trap '' TERM INT HUP; sh -c "sh -c 'sleep 600 & setsid sleep 600 & wait' & wait" & exec "$DEMO" demo-server"#;
+
+/// Processes of [`TREE`], the server included.
+pub const TREE_SIZE: usize = 5;
+
 /// Live processes with this mark, as pid and command line. A zombie's environment reads as empty.
 pub fn marked(mark: &str) -> Vec<(i32, String)> {
     let wanted = format!("{MARK}={mark}");

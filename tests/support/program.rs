@@ -23,6 +23,9 @@ use super::{
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_mcp-bridge");
 
+/// The flags for a demo server that also has the tools that only tests want.
+pub const TEST_TOOLS: [&str; 3] = ["--demo", "--env", "MCP_BRIDGE_DEMO_TEST=1"];
+
 /// What a stream of a program has said so far.
 #[derive(Debug, Clone)]
 pub struct Log(watch::Receiver<String>);
@@ -144,6 +147,22 @@ impl Bridge {
         Bridge::start_with(words, &[]).await
     }
 
+    /// Starts it with [`TEST_TOOLS`].
+    pub async fn demo(words: &[&str]) -> Bridge {
+        Bridge::start(&[words, &TEST_TOOLS].concat()).await
+    }
+
+    /// Starts it with a server that is a whole tree of processes, and waits until all of them are there.
+    pub async fn with_tree(words: &[&str]) -> (Bridge, Client) {
+        let demo = format!("DEMO={BINARY}");
+        let bridge = Bridge::start(&[words, &["--env", &demo, "--shell", processes::TREE]].concat()).await;
+        let mut client = bridge.http().await;
+        client.check("up").await;
+        let all = || (bridge.program.servers().len() >= processes::TREE_SIZE).then_some(());
+        super::eventually("all processes of the tree", all).await;
+        (bridge, client)
+    }
+
     pub async fn start_with(words: &[&str], env: &[(&str, &str)]) -> Bridge {
         let (command, rest) = words.split_first().unwrap();
         let mut all = vec![*command, "--port", "0"];
@@ -180,7 +199,7 @@ impl Bridge {
     /// A client of the older transport, initialized.
     pub async fn sse(&self) -> Client {
         let mut client = Client::sse(self.addr, "/sse").await;
-        client.initialize("2024-11-05").await;
+        client.initialize("2025-06-18").await;
         client
     }
 

@@ -30,12 +30,14 @@ pub enum Route {
 pub struct Way {
     route: Route,
     end: End,
+    /// Where the record is kept.
+    dir: Option<TempDir>,
     /// Of the commands that clients start.
     words: Vec<String>,
 }
 
 enum End {
-    Bridge(Box<Bridge>, TempDir),
+    Bridge(Box<Bridge>),
     Remote(Remote),
 }
 
@@ -64,31 +66,46 @@ impl Route {
         !matches!(self, Route::SseToStdio | Route::HttpToStdio)
     }
 
+    /// Starts it. The server is the demo server with its test tools.
     pub async fn start(self) -> Way {
         self.start_with(&[]).await
     }
 
-    /// With these flags on every bridge of the route. The server is the demo server with its test tools.
+    /// With these flags on every bridge of the route.
     pub async fn start_with(self, flags: &[&str]) -> Way {
+        self.open(&["--demo"], flags).await
+    }
+
+    /// With a record of what a server process was told and said, kept by `tee` on either side of it.
+    pub async fn start_recorded(self) -> Way {
+        self.start_recorded_with(&[]).await
+    }
+
+    pub async fn start_recorded_with(self, flags: &[&str]) -> Way {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().to_str().unwrap();
+        let line = format!("tee -a {at}/heard | '{BINARY}' demo-server | tee -a {at}/said");
+        let mut way = self.open(&["--shell", &line], flags).await;
+        way.dir = Some(dir);
+        way
+    }
+
+    async fn open(self, server: &[&str], flags: &[&str]) -> Way {
         let command = match self.kind() {
             Kind::Sse => "sse-to-stdio",
             Kind::Http => "http-to-stdio",
         };
         let words = [command].iter().chain(flags).map(|word| word.to_string()).collect();
         if !self.has_child() {
-            return Way { route: self, end: End::Remote(Remote::start(self.kind()).await), words };
+            return Way { route: self, end: End::Remote(Remote::start(self.kind()).await), dir: None, words };
         }
-        let dir = tempfile::tempdir().unwrap();
-        let at = dir.path().to_str().unwrap();
-        let line = format!("tee -a {at}/heard | '{BINARY}' demo-server | tee -a {at}/said");
         let command = match self.kind() {
             Kind::Sse => "stdio-to-sse",
             Kind::Http => "stdio-to-http",
         };
-        let mut all = vec![command, "--env", "MCP_BRIDGE_DEMO_TEST=1", "--shell", &line];
-        all.extend(flags);
+        let all = [&[command, "--env", "MCP_BRIDGE_DEMO_TEST=1"], server, flags].concat();
         let bridge = Bridge::start(&all).await;
-        Way { route: self, end: End::Bridge(Box::new(bridge), dir), words }
+        Way { route: self, end: End::Bridge(Box::new(bridge)), dir: None, words }
     }
 }
 
@@ -99,7 +116,7 @@ impl Way {
             Kind::Http => "/mcp",
         };
         match &self.end {
-            End::Bridge(bridge, _) => bridge.url(path),
+            End::Bridge(bridge) => bridge.url(path),
             End::Remote(remote) => remote.url(path),
         }
     }
@@ -111,8 +128,8 @@ impl Way {
 
     pub async fn client_of(&self, version: &str) -> Client {
         let mut client = match (&self.end, self.route) {
-            (End::Bridge(bridge, _), Route::ChildToSse) => Client::sse(bridge.addr, "/sse").await,
-            (End::Bridge(bridge, _), Route::ChildToHttp) => Client::http(bridge.addr, "/mcp"),
+            (End::Bridge(bridge), Route::ChildToSse) => Client::sse(bridge.addr, "/sse").await,
+            (End::Bridge(bridge), Route::ChildToHttp) => Client::http(bridge.addr, "/mcp"),
             _ => {
                 let mut words: Vec<_> = self.words.iter().map(String::as_str).collect();
                 let url = self.url();
@@ -130,7 +147,7 @@ impl Way {
     /// The bridge in front of the stdio server, where there is one.
     pub fn bridge(&self) -> Option<&Bridge> {
         match &self.end {
-            End::Bridge(bridge, _) => Some(bridge),
+            End::Bridge(bridge) => Some(bridge),
             End::Remote(_) => None,
         }
     }
@@ -142,10 +159,11 @@ impl Way {
     /// Ends the server's side; every client must have ended before.
     pub async fn stop(self) -> Record {
         match self.end {
-            End::Bridge(bridge, dir) => {
+            End::Bridge(bridge) => {
                 bridge.stop().await;
                 let lines = |name: &str| {
-                    let text = std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+                    let file = self.dir.as_ref().map(|dir| dir.path().join(name));
+                    let text = file.map(|file| std::fs::read_to_string(file).unwrap()).unwrap_or_default();
                     text.split_terminator('\n').map(str::to_owned).collect()
                 };
                 Record { heard: lines("heard"), said: lines("said") }
