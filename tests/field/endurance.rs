@@ -42,7 +42,7 @@ async fn relay(near: TcpStream, far: TcpStream, patience: Duration) {
     let (near, far) = (near.into_split(), far.into_split());
     let (busy, mut watched) = watch::channel(Instant::now());
     let copy = async |mut from: tokio::net::tcp::OwnedReadHalf, mut to: tokio::net::tcp::OwnedWriteHalf| {
-        let mut piece = [0; 16 * 1024];
+        let mut piece = vec![0; 16 * 1024];
         while let Ok(n @ 1..) = from.read(&mut piece).await {
             busy.send_replace(Instant::now());
             if to.write_all(&piece[..n]).await.is_err() {

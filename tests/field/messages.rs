@@ -34,7 +34,7 @@ over_every_pair! {
         let way = route.start().await;
         let (mut one, mut two) = (way.client().await, way.client().await);
         // At the same time: each server has the same ids for its questions.
-        tokio::join!(ask_all(&mut one, "one"), ask_all(&mut two, "two"));
+        tokio::join!(Box::pin(ask_all(&mut one, "one")), Box::pin(ask_all(&mut two, "two")));
         // An error is an answer, too.
         one.send(&tool("1", "sample", json!({"prompt": "?"}))).await;
         let question = one.message("sampling/createMessage").await;

@@ -138,10 +138,8 @@ impl Conn {
 
     /// Reads more; false at the end. A reset is an end, too.
     async fn more(&mut self) -> bool {
-        let mut piece = [0; 16 * 1024];
-        let read = self.stream.read(&mut piece).await.unwrap_or(0);
-        self.unread.extend_from_slice(&piece[..read]);
-        read > 0
+        self.unread.reserve(16 * 1024);
+        self.stream.read_buf(&mut self.unread).await.unwrap_or(0) > 0
     }
 
     /// Waits until the far end has closed; gives what it still said.

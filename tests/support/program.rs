@@ -34,7 +34,7 @@ impl Log {
     fn follow(mut read: impl tokio::io::AsyncRead + Unpin + Send + 'static) -> Log {
         let (tx, rx) = watch::channel(String::new());
         background(async move {
-            let mut piece = [0; 4096];
+            let mut piece = vec![0; 4096];
             while let Ok(n @ 1..) = read.read(&mut piece).await {
                 tx.send_modify(|text| text.push_str(&String::from_utf8_lossy(&piece[..n])));
             }

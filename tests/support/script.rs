@@ -139,10 +139,8 @@ async fn read_request(mut stream: TcpStream) -> Option<Exchange> {
 }
 
 async fn read_more(stream: &mut TcpStream, seen: &mut Vec<u8>) -> Option<()> {
-    let mut piece = [0; 16 * 1024];
-    let read = stream.read(&mut piece).await.unwrap_or(0);
-    seen.extend_from_slice(&piece[..read]);
-    (read > 0).then_some(())
+    seen.reserve(16 * 1024);
+    (stream.read_buf(seen).await.unwrap_or(0) > 0).then_some(())
 }
 
 impl Exchange {
