@@ -205,7 +205,7 @@ async fn field_23_what_cannot_work_is_one_line_and_a_non_zero_exit_before_listen
         (vec!["serve"], 64, "needs a server to start"),
         (vec!["serve", "--port", &port, "--demo"], 1, "in use"),
         (vec!["serve", "--port", "0", "--", "no-such-program-anywhere"], 1, "not found in PATH"),
-        (vec!["serve", "--port", "0", "--cwd", "/no/such/dir", "--demo"], 1, "--cwd"),
+        (vec!["serve", "--port", "0", "--cwd", "/no/such/dir", "--demo"], 64, "--cwd"),
         (vec!["serve", "--port", "0", "--env-file", "/no/such/file", "--demo"], 64, "--env-file"),
         (vec!["serve", "--port", "0", "--bearer-token-file", "/no/such/file", "--demo"], 64, "--bearer-token-file"),
         (vec!["connect", "not a url"], 64, "http"),
