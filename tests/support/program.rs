@@ -223,8 +223,13 @@ impl Bridge {
     }
 
     /// Asks it to end, and checks that it does well: exit code 0, no descendant, nothing on stdout.
-    pub async fn stop(mut self) -> String {
+    pub async fn stop(self) -> String {
         self.program.signal(Signal::TERM);
+        self.stop_again().await
+    }
+
+    /// The same where it was asked before.
+    pub async fn stop_again(mut self) -> String {
         assert_eq!(self.program.code().await, 0, "the exit code after SIGTERM");
         assert_eq!(self.program.family(), []);
         assert_eq!(self.stdout.whole().await, "", "stdout of a bridge that listens");
