@@ -9,7 +9,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde::Deserialize;
@@ -43,6 +46,8 @@ struct Shared {
     members: Mutex<HashMap<CallerId, Member>>,
     handshake: watch::Sender<Handshake>,
     stateless: bool,
+    /// The server has nothing more to say. Its peer stays open for as long as this hub holds it, so that tells nothing.
+    gone: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -107,6 +112,7 @@ impl Hub {
             members: Mutex::new(HashMap::new()),
             handshake: watch::Sender::new(Handshake::Open),
             stateless,
+            gone: AtomicBool::new(false),
         });
         scope.spawn(hand_out(shared.clone(), rx));
         Hub { shared, scope: scope.clone(), lone: None }
@@ -114,7 +120,7 @@ impl Hub {
 
     /// Whether the server has ended.
     pub fn is_gone(&self) -> bool {
-        self.shared.back.is_closed()
+        self.shared.gone.load(Ordering::Acquire) || self.shared.back.is_closed()
     }
 
     /// Lets a session in. It leaves when its partner drops the other end of `peer`.
@@ -122,6 +128,10 @@ impl Hub {
         let Peer { tx, rx, home: _ } = peer;
         let member = Member { tx, caller: caller.clone(), subscriptions: HashSet::new() };
         self.shared.members().insert(caller.id, member);
+        if self.is_gone() {
+            // It came after the others were let go.
+            self.shared.members().remove(&caller.id);
+        }
         let shared = self.shared.clone();
         self.scope.spawn(async move {
             serve_member(&shared, &caller, rx).await;
@@ -332,6 +342,7 @@ async fn hand_out(shared: Arc<Shared>, mut rx: mpsc::Receiver<Envelope>) {
             None => notify(&shared, &envelope.from, &envelope.frame),
         }
     }
+    shared.gone.store(true, Ordering::Release);
     shared.members().clear();
 }
 

@@ -163,6 +163,21 @@ async fn a_request_that_no_call_accounts_for_is_refused_while_several_share() {
 }
 
 #[tokio::test]
+async fn a_shared_server_that_ended_is_replaced_for_the_next_session() {
+    let (registry, mut servers) = shared(Sharing::Shared);
+    let mut first = Client::join(&registry).await;
+    // A wire keeps taking what is asked of a server that has ended, to answer it.
+    let Peer { tx, rx: _taking, home: _ } = servers.recv().await.unwrap();
+    drop(tx);
+    assert!(first.peer.rx.recv().await.is_none(), "its sessions end");
+    let second = Client::join(&registry).await;
+    let mut server = servers.recv().await.unwrap();
+    let mut answers = second.ask(1, "tools/list", None).await;
+    answer(&mut server, "{}").await;
+    assert_eq!(body(&mut answers).await, "{}");
+}
+
+#[tokio::test]
 async fn a_stateless_server_is_initialized_by_the_bridge() {
     let (registry, mut servers) = shared(Sharing::Stateless);
     let caller = Caller::legacy(None);
