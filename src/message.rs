@@ -6,6 +6,10 @@
 
 use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
 
+mod outline;
+
+pub use outline::Outline;
+
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -286,6 +290,12 @@ impl Frame {
             object.insert("data".into(), data);
         }
         Frame::build(Kind::Response(Id::parse(id)), "", Some(id), Some(("error", &error.to_string())))
+    }
+
+    /// An error in the place of a server's answer that cannot be passed on.
+    pub fn unusable(id: &Id, why: &FrameError) -> Frame {
+        let text = format!("the server's answer cannot be passed on: {why}");
+        Frame::error(&id.to_json(), code::INTERNAL, &text, None)
     }
 
     /// A request of the bridge itself. `params` is JSON text.

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, future::Future, io};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::message::{Frame, FrameError};
+use crate::message::{Frame, FrameError, Id, Outline};
 
 /// The reading half of a pipe.
 pub trait FrameSource: Send + 'static {
@@ -44,8 +44,16 @@ const READ_LARGE: usize = 64 * 1024;
 /// A frame up to this size is copied next to its neighbours to make one write of several frames.
 const COALESCE: usize = 8 * 1024;
 
-/// One line: what it holds, or why it holds no message.
-type Line = Result<Bytes, FrameError>;
+/// One line.
+#[derive(Debug)]
+enum Line {
+    /// What it holds.
+    Text(Bytes),
+    /// Why it holds no message.
+    Bad(FrameError),
+    /// It was thrown away, and was the answer to this.
+    Answer(Id),
+}
 
 /// Reads messages from lines. Splits at LF alone: U+2028 stands raw in what some servers write.
 #[derive(Debug)]
@@ -55,8 +63,10 @@ pub struct Lines<R> {
     /// Bytes at the start of the buffer that hold no line end.
     scanned: usize,
     max: usize,
-    /// The rest of a line over the limit is being thrown away.
-    skipping: bool,
+    /// A line over the limit is being thrown away.
+    skipping: Option<Outline>,
+    /// The lines are a server's: what cannot be passed on is answered in its place.
+    from_server: bool,
     /// Messages of a batch that are still to be given.
     batch: VecDeque<Result<Frame, FrameError>>,
 }
@@ -64,7 +74,14 @@ pub struct Lines<R> {
 impl<R: AsyncRead + Unpin + Send> Lines<R> {
     /// Reads lines of at most `max` bytes.
     pub fn new(read: R, max: usize) -> Lines<R> {
-        Lines { read, buffer: BytesMut::new(), scanned: 0, max, skipping: false, batch: VecDeque::new() }
+        let (buffer, batch) = (BytesMut::new(), VecDeque::new());
+        Lines { read, buffer, scanned: 0, max, skipping: None, from_server: false, batch }
+    }
+
+    /// The same for the lines of a server: where one is an answer that cannot be passed on, an error with its id is
+    /// given in its place, so that nobody waits for it in vain.
+    pub fn from_server(read: R, max: usize) -> Lines<R> {
+        Lines { from_server: true, ..Lines::new(read, max) }
     }
 
     /// The next message, `None` at the end of the stream. A last line without its LF still counts. Cancel-safe: what
@@ -74,17 +91,25 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             if let Some(frame) = self.batch.pop_front() {
                 return Ok(Some(frame));
             }
-            match self.next_line().await? {
+            let line = match self.next_line().await? {
                 None => return Ok(None),
-                Some(Err(error)) => return Ok(Some(Err(error))),
-                Some(Ok(line)) if line.is_empty() => {}
-                Some(Ok(line)) if line.first() == Some(&b'[') => match Frame::parse_batch(line) {
-                    Ok(frames) => self.batch.extend(frames.into_iter().map(Ok)),
-                    Err(error) => return Ok(Some(Err(error))),
-                },
-                Some(Ok(line)) => return Ok(Some(Frame::parse(line))),
+                Some(Line::Bad(error)) => return Ok(Some(Err(error))),
+                Some(Line::Answer(id)) => return Ok(Some(Ok(Frame::unusable(&id, &FrameError::TooLarge(self.max))))),
+                Some(Line::Text(line)) if line.is_empty() => continue,
+                Some(Line::Text(line)) => line,
+            };
+            if line.first() != Some(&b'[') {
+                return Ok(Some(Frame::parse(line.clone()).or_else(|error| self.in_its_place(&line, error))));
+            }
+            match Frame::parse_batch(line) {
+                Ok(frames) => self.batch.extend(frames.into_iter().map(Ok)),
+                Err(error) => return Ok(Some(Err(error))),
             }
         }
+    }
+
+    fn in_its_place(&self, line: &[u8], error: FrameError) -> Result<Frame, FrameError> {
+        self.answered_by(line).map(|id| Frame::unusable(&id, &error)).ok_or(error)
     }
 
     async fn next_line(&mut self) -> io::Result<Option<Line>> {
@@ -99,8 +124,10 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             if self.read.read_buf(&mut self.buffer).await? == 0 {
                 let rest = std::mem::take(&mut self.buffer).freeze();
                 self.scanned = 0;
-                let ends_here = rest.trim_ascii().is_empty() || std::mem::take(&mut self.skipping);
-                return Ok((!ends_here).then(|| Ok(trimmed(&rest))));
+                if let Some(line) = self.skipped(&rest) {
+                    return Ok(line);
+                }
+                return Ok((!rest.trim_ascii().is_empty()).then(|| Line::Text(trimmed(&rest))));
             }
         }
     }
@@ -109,23 +136,51 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         loop {
             let Some(at) = memchr::memchr(b'\n', self.buffer.get(self.scanned..)?) else {
                 self.scanned = self.buffer.len();
-                let (over, told) = (self.buffer.len() > self.max, self.skipping);
-                self.skipping |= over;
-                if self.skipping {
-                    self.buffer.clear();
-                    self.scanned = 0;
-                }
-                // Told once, when the limit is met; the rest of the line is silence.
-                return (over && !told).then_some(Err(FrameError::TooLarge(self.max)));
+                return self.over_long();
             };
             let line = self.buffer.split_to(self.scanned + at + 1).freeze();
             self.scanned = 0;
-            if std::mem::take(&mut self.skipping) {
-                continue;
+            match self.skipped(&line) {
+                Some(None) => continue,
+                Some(answer) => return answer,
+                None => {}
             }
             let line = trimmed(&line);
-            return Some(if line.len() > self.max { Err(FrameError::TooLarge(self.max)) } else { Ok(line) });
+            return Some(if line.len() > self.max { self.too_large(&line) } else { Line::Text(line) });
         }
+    }
+
+    /// Throws away what is in the buffer if the line is over the limit. Told once, when the limit is met.
+    fn over_long(&mut self) -> Option<Line> {
+        let (over, told) = (self.buffer.len() > self.max, self.skipping.is_some());
+        if over || told {
+            self.skipping.get_or_insert_default().read(&self.buffer);
+            self.buffer.clear();
+            self.scanned = 0;
+        }
+        (over && !told).then_some(Line::Bad(FrameError::TooLarge(self.max)))
+    }
+
+    /// Takes the end of a line that was thrown away: `None` when this is no such line, `Some(None)` when it is and was
+    /// no answer to anything.
+    fn skipped(&mut self, rest: &[u8]) -> Option<Option<Line>> {
+        let mut outline = self.skipping.take()?;
+        outline.read(rest);
+        Some(outline.answers().filter(|_| self.from_server).map(Line::Answer))
+    }
+
+    /// A line that is whole and over the limit.
+    fn too_large(&self, line: &[u8]) -> Line {
+        self.answered_by(line).map_or(Line::Bad(FrameError::TooLarge(self.max)), Line::Answer)
+    }
+
+    /// The request that a server's line was to answer.
+    fn answered_by(&self, line: &[u8]) -> Option<Id> {
+        let mut outline = Outline::default();
+        if self.from_server {
+            outline.read(line);
+        }
+        outline.answers()
     }
 }
 
@@ -228,6 +283,28 @@ mod tests {
             }
         }
         assert_eq!(read_all("x".repeat(500).as_bytes(), 100, 64).await, [Err(FrameError::TooLarge(100))]);
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_a_server_that_cannot_be_passed_on_is_answered_in_its_place() {
+        let over = format!("{{\"result\":\"{}\",\"id\":\"a\"}}", "x".repeat(100_000));
+        let broken = "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":1,\"error\":{}}";
+        let input = format!("{over}\n{broken}\nstarting on port 7\n{}\n{over}", line("next"));
+        for (max, chunk) in [(1_000, 64), (1_000, 4_096), (99_999, 1 << 20)] {
+            let (mut write, read) = tokio::io::duplex(chunk);
+            let (input, mut lines) = (input.clone(), Lines::from_server(read, max));
+            let writer = async move { write.write_all(input.as_bytes()).await };
+            let reader = async {
+                let mut ids = Vec::new();
+                while let Some(frame) = lines.next().await.unwrap() {
+                    ids.extend(frame.ok().map(|frame| (frame.id_text().to_string(), frame.is_error())));
+                }
+                ids
+            };
+            let ids = tokio::join!(writer, reader).1;
+            let want = [("\"a\"", true), ("2", true), ("null", false), ("\"a\"", true)];
+            assert_eq!(ids, want.map(|(id, error)| (id.to_string(), error)), "max {max} chunk {chunk}");
+        }
     }
 
     #[tokio::test]

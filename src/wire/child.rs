@@ -155,7 +155,7 @@ pub fn open(
     let over = CancellationToken::new();
     scope.spawn(read_stderr(stderr, rules.name.clone(), tail.clone(), over.clone()));
     let source = ChildSource {
-        lines: Lines::new(stdout, max_line),
+        lines: Lines::from_server(stdout, max_line),
         name: rules.name.clone(),
         exit: exit_rx,
         drain_until: None,
