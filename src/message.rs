@@ -331,9 +331,9 @@ impl Frame {
         Frame { raw: text.into(), head: Box::new(head), hold: None }
     }
 
-    /// The same frame, which keeps `held` until its last copy is dropped.
-    pub fn holding(mut self, held: impl Any + Send + Sync) -> Frame {
-        self.hold = Some(Hold(Arc::new(held)));
+    /// The same frame, which keeps `held`, if anything, until its last copy is dropped.
+    pub fn holding<T: Any + Send + Sync>(mut self, held: Option<T>) -> Frame {
+        self.hold = held.map(|held| Hold(Arc::new(held))).or(self.hold);
         self
     }
 

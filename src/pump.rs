@@ -282,7 +282,7 @@ impl<R: FrameSource> Reading<'_, R> {
         let weight = (frame.bytes().len() / WEIGHT).min(self.shared.rules.budget());
         let permits = u32::try_from(weight).unwrap_or(u32::MAX);
         match self.shared.budget.clone().acquire_many_owned(permits).await {
-            Ok(room) => frame.holding(room),
+            Ok(room) => frame.holding(Some(room)),
             Err(_) => frame, // The semaphore is never closed.
         }
     }

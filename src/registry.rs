@@ -8,12 +8,21 @@ mod shared;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
 };
+
+use tracing::warn;
 
 use self::{backoff::Backoff, shared::Hub};
 use crate::{
@@ -26,6 +35,10 @@ use crate::{
 
 /// How long a refused client is told to wait when all sessions are in use.
 const FULL_RETRY: Duration = Duration::from_secs(5);
+
+/// How long a start that came to nothing makes the bridge unready. Not for ever: where traffic goes only to what is
+/// ready, nobody would try again.
+const UNREADY: Duration = Duration::from_secs(10);
 
 /// Hands out servers.
 #[derive(Debug)]
@@ -76,7 +89,7 @@ pub enum OpenError {
         last: String,
     },
     /// The server cannot be started.
-    #[error(transparent)]
+    #[error("{}", .0.brief())]
     Start(#[from] SpawnError),
     /// A shared server gave no usable answer to the bridge's own `initialize`.
     #[error("the server cannot be initialized: {0}")]
@@ -252,19 +265,34 @@ impl Children {
             linger: self.spec.stop.after_close,
         };
         let max_line = self.limits.max_message;
-        let opened = child::open(&self.spec, self.mark.as_deref(), max_line, peer, rules, Some(starting), &self.scope);
-        self.readiness.started(opened.as_ref().err());
-        let ended = opened?;
-        let readiness = self.readiness.clone();
+        let spoke = Arc::new(AtomicBool::new(false));
+        let first_frame = {
+            let (spoke, readiness) = (spoke.clone(), self.readiness.clone());
+            Box::new(move || {
+                spoke.store(true, Ordering::Release);
+                readiness.set(None);
+                drop(starting);
+            })
+        };
+        let mark = self.mark.as_deref();
+        let opened = child::open(&self.spec, mark, max_line, peer, rules, Some(first_frame), &self.scope);
+        let ended = opened.inspect_err(|error| {
+            warn!("{error}");
+            self.readiness.set(Some(error.brief()));
+        })?;
+        let (readiness, name) = (self.readiness.clone(), self.spec.name.clone());
         Ok(self.scope.spawn(async move {
             let exit = ended.await.unwrap_or_else(|_| Exit::lost());
             readiness.backoff.ended(&exit, now());
+            if !exit.asked && !spoke.load(Ordering::Acquire) {
+                readiness.set(Some(format!("the server {name} {} before its first message", exit.how)));
+            }
             exit
         }))
     }
 }
 
-fn now() -> std::time::Instant {
+fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
@@ -272,20 +300,22 @@ fn now() -> std::time::Instant {
 #[derive(Debug, Default)]
 struct Readiness {
     backoff: Backoff,
-    /// Why the last start failed; empty when it did not.
-    failed: std::sync::Mutex<String>,
+    /// Why the last start came to nothing, and when.
+    failed: Mutex<Option<(String, Instant)>>,
 }
 
 impl Readiness {
-    fn started(&self, error: Option<&SpawnError>) {
-        let mut failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *failed = error.map(ToString::to_string).unwrap_or_default();
+    /// Takes note of a start: why it failed, or that it did not.
+    fn set(&self, failure: Option<String>) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failure.map(|why| (why, now()));
     }
 
     fn check(&self) -> Result<(), String> {
-        let failed = self.failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-        if !failed.is_empty() {
-            return Err(failed);
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some((why, at)) = failed
+            && now().saturating_duration_since(at) < UNREADY
+        {
+            return Err(why);
         }
         self.backoff.check(now()).map_err(|(retry_after, last)| OpenError::BackingOff { retry_after, last }.to_string())
     }

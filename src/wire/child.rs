@@ -26,7 +26,6 @@ use tokio::{
     io::AsyncReadExt,
     process::{ChildStderr, ChildStdin, ChildStdout, Command},
     sync::{
-        OwnedSemaphorePermit,
         oneshot::{self, error::TryRecvError},
         watch,
     },
@@ -91,6 +90,19 @@ pub enum SpawnError {
     },
 }
 
+impl SpawnError {
+    /// The same for callers, who are not told about this machine: its paths are for the log.
+    pub fn brief(&self) -> String {
+        let (program, why) = match self {
+            SpawnError::NotFound { program, .. } => (program, "it is not found in PATH"),
+            SpawnError::Cwd { program, .. } => (program, "its working directory cannot be entered"),
+            SpawnError::Refused { program, .. } => (program, "the system refused"),
+        };
+        let program = std::path::Path::new(program).file_name().unwrap_or_default();
+        format!("the server {program:?} cannot be started: {why}; the bridge's log says more")
+    }
+}
+
 /// How a child ended.
 #[derive(Debug, Clone)]
 pub struct Exit {
@@ -133,15 +145,18 @@ fn is_path(name: &str) -> bool {
     if cfg!(windows) { name.eq_ignore_ascii_case("PATH") } else { name == "PATH" }
 }
 
+/// Told once, with a child's first frame; dropped untold when there is none.
+pub type FirstFrame = Box<dyn FnOnce() + Send + Sync>;
+
 /// Starts the server and pumps until its partner drops the peer or it ends by itself. The handle gives its end, after
-/// no process of its group is left. `starting` is held until the child's first frame: it bounds concurrent starts.
+/// no process of its group is left.
 pub fn open(
     spec: &ChildSpec,
     mark: Option<&str>,
     max_line: usize,
     peer: Peer,
     rules: Rules,
-    starting: Option<OwnedSemaphorePermit>,
+    first_frame: Option<FirstFrame>,
     scope: &Scope,
 ) -> Result<JoinHandle<Exit>, SpawnError> {
     let program = resolve(spec)?;
@@ -160,7 +175,7 @@ pub fn open(
         exit: exit_rx,
         drain_until: None,
         tail,
-        starting,
+        first_frame,
     };
     let sink = ChildSink { lines: LineSink::new(stdin), _closed: closed_tx };
     let name = rules.name.clone();
@@ -350,7 +365,7 @@ struct ChildSource {
     /// Set when the child has exited.
     drain_until: Option<tokio::time::Instant>,
     tail: Arc<Tail>,
-    starting: Option<OwnedSemaphorePermit>,
+    first_frame: Option<FirstFrame>,
 }
 
 impl ChildSource {
@@ -373,7 +388,11 @@ impl FrameSource for ChildSource {
             }
             self.drain_until = Some(tokio::time::Instant::now() + DRAIN);
         };
-        self.starting = None;
+        if frame.as_ref().is_some_and(Result::is_ok)
+            && let Some(tell) = self.first_frame.take()
+        {
+            tell();
+        }
         frame
     }
 

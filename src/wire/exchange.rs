@@ -21,9 +21,11 @@ use crate::{
 
 mod events;
 mod read;
+mod room;
 
 pub use events::{Chunks, EventStream, Events, KeepAlive, Next, OWN_CHUNK};
 pub use read::read_body;
+pub use room::Room;
 
 /// An answer.
 pub type Response = http::Response<Body>;

@@ -82,9 +82,13 @@ impl Accept {
 
     async fn post(&self, request: Request, principal: Option<Principal>) -> Result<Response, Refusal> {
         let (session, revision) = self.check_post(request.headers(), principal.as_ref())?;
+        let room = match &session {
+            Some(session) => session.room.take(&request, &self.limits).await?,
+            None => None,
+        };
         let raw = read_body(request, &self.limits).await?;
         let frame = match Frame::parse(raw.clone()) {
-            Ok(frame) => frame,
+            Ok(frame) => frame.holding(room),
             Err(FrameError::Batch) => {
                 revision?;
                 return Box::pin(self.post_batch(session, raw)).await;

@@ -27,7 +27,7 @@ use crate::{
     scope::Scope,
     wire::{
         event_stream::{EventName, encode},
-        exchange::{self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, read_body},
+        exchange::{self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, Room, read_body},
         http::rules,
     },
 };
@@ -58,6 +58,8 @@ struct Table(Mutex<HashMap<u128, Inbox>>);
 struct Inbox {
     tx: mpsc::Sender<Frame>,
     principal: Option<Principal>,
+    /// For large messages to its server.
+    room: Room,
 }
 
 impl Table {
@@ -110,7 +112,7 @@ impl Accept {
         let id = Uuid::new_v4().as_u128();
         let (inbox, from_client) = mpsc::channel(INBOX);
         let (to_client, outbox) = mpsc::channel(OUTBOX);
-        self.open.lock().insert(id, Inbox { tx: inbox, principal });
+        self.open.lock().insert(id, Inbox { tx: inbox, principal, room: Room::new(&self.limits) });
         let leave = Leave { id, open: self.open.clone() };
         let rules = Rules {
             name: "sse".into(),
@@ -140,12 +142,13 @@ impl Accept {
             Some(id) => rules::parse_session(id.as_bytes()).and_then(|id| self.open.lock().get(&id).cloned()),
         };
         let inbox = inbox.filter(|inbox| inbox.principal == principal).ok_or_else(unknown_session)?;
+        let room = inbox.room.take(&request, &self.limits).await?;
         let raw = read_body(request, &self.limits).await?;
         let frame = Frame::parse(raw).map_err(|error| match error {
             FrameError::Batch => FrameError::NotRpc("a batch is not part of this transport".into()),
             other => other,
         })?;
-        inbox.tx.send(frame).await.map_err(|_| unknown_session())?;
+        inbox.tx.send(frame.holding(room)).await.map_err(|_| unknown_session())?;
         Ok(exchange::text(StatusCode::ACCEPTED, "Accepted"))
     }
 }

@@ -27,7 +27,10 @@ use crate::{
     config::Limits,
     message::Frame,
     peer::{Caller, Envelope, Peer},
-    wire::{exchange::Chunks, http::rules::Revision},
+    wire::{
+        exchange::{Chunks, Room},
+        http::rules::Revision,
+    },
 };
 
 mod stream;
@@ -42,6 +45,8 @@ pub struct Session {
     pub id: u128,
     /// Who speaks in it.
     pub caller: Arc<Caller>,
+    /// For large messages to its server.
+    pub room: Room,
     /// When the client was last heard of or read something, in milliseconds of the owner's clock.
     seen: AtomicU64,
     state: Mutex<State>,
@@ -91,6 +96,7 @@ impl Session {
         Session {
             id,
             caller,
+            room: Room::new(limits),
             seen: AtomicU64::new(0),
             state: Mutex::new(State {
                 tables: Tables::new(limits.max_in_flight),

@@ -158,7 +158,7 @@ impl Link {
         Ok(match Frame::parse_batch(body).map(Vec::into_iter) {
             Ok(mut frames) => match frames.find(|frame| matches!(frame.kind(), Kind::Response(_))) {
                 Some(answer) => Posted::Answer(match room {
-                    Some(room) => answer.holding(room),
+                    Some(room) => answer.holding(Some(room)),
                     None => answer,
                 }),
                 None => Posted::NotMcp("sent a message that is no answer to the request".into()),
@@ -181,7 +181,7 @@ impl Link {
     /// A message that keeps its room until it has been written or dropped.
     pub(super) async fn weighed(&self, frame: Frame) -> Frame {
         match self.room(frame.bytes().len()).await {
-            Some(room) => frame.holding(room),
+            Some(room) => frame.holding(Some(room)),
             None => frame,
         }
     }
