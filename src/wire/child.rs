@@ -200,11 +200,13 @@ fn passes(rule: &PassEnv, name: &OsStr) -> bool {
     if name.starts_with("MCP_BRIDGE_") {
         return false;
     }
+    // Windows compares names without case, and spells the search path `Path`.
+    let comparable = |name: &str| if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_string() };
     match rule {
         PassEnv::All => true,
         PassEnv::Only(list) => list.iter().any(|entry| match entry.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == *entry,
+            Some(prefix) => comparable(&name).starts_with(&comparable(prefix)),
+            None => comparable(&name) == comparable(entry),
         }),
     }
 }
