@@ -58,6 +58,10 @@ const DRAIN: Duration = Duration::from_millis(250);
 /// After stdout closed, how long the exit code is awaited before calls are told without it.
 const EXIT_CODE: Duration = Duration::from_millis(500);
 
+/// How long a child that says nothing counts as starting. A server need not say anything before it is asked, and a client
+/// need not ask: it must not keep others from starting.
+const STARTING: Duration = Duration::from_secs(10);
+
 /// How often an emptying process group is looked at.
 const GROUP_POLL: Duration = Duration::from_millis(20);
 
@@ -147,7 +151,8 @@ fn is_path(name: &str) -> bool {
 }
 
 /// Starts the server and pumps until its partner drops the peer or it ends by itself. The handle gives its end, after
-/// no process of its group is left. `starting` is held until the child's first frame: it bounds concurrent starts.
+/// no process of its group is left. `starting` is held until the child's first frame, or for a while if none comes: it
+/// bounds concurrent starts.
 pub fn open(
     spec: &ChildSpec,
     mark: Option<&str>,
@@ -173,7 +178,7 @@ pub fn open(
         exit: exit_rx,
         drain_until: None,
         tail,
-        starting,
+        silent: starting.map(|place| hold_place(place, scope)),
     };
     let sink = ChildSink { lines: LineSink::new(stdin), _closed: closed_tx };
     let name = rules.name.clone();
@@ -358,6 +363,16 @@ fn log_line(line: &mut Vec<u8>, name: &str, tail: &Tail) {
     *line = Vec::new();
 }
 
+/// Holds a place until what is returned is dropped, or until it has been held for long enough.
+fn hold_place(place: OwnedSemaphorePermit, scope: &Scope) -> oneshot::Sender<()> {
+    let (silent, spoke) = oneshot::channel();
+    scope.spawn(async move {
+        let _ = tokio::time::timeout(STARTING, spoke).await;
+        drop(place);
+    });
+    silent
+}
+
 struct ChildSource {
     lines: Lines<ChildStdout>,
     name: Arc<str>,
@@ -365,7 +380,8 @@ struct ChildSource {
     /// Set when the child has exited.
     drain_until: Option<tokio::time::Instant>,
     tail: Arc<Tail>,
-    starting: Option<OwnedSemaphorePermit>,
+    /// Dropped with the first frame.
+    silent: Option<oneshot::Sender<()>>,
 }
 
 impl ChildSource {
@@ -388,7 +404,7 @@ impl FrameSource for ChildSource {
             }
             self.drain_until = Some(tokio::time::Instant::now() + DRAIN);
         };
-        self.starting = None;
+        self.silent = None;
         frame
     }
 

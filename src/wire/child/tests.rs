@@ -65,6 +65,28 @@ fn is_alive(pid: i32) -> bool {
     rustix::process::test_kill_process(pid).is_ok()
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_silent_child_does_not_keep_others_from_starting() {
+    let places = Arc::new(tokio::sync::Semaphore::new(1));
+    let _silent = hold_place(places.clone().acquire_owned().await.unwrap(), &Scope::new());
+    let start = tokio::time::Instant::now();
+    places.acquire().await.unwrap().forget();
+    assert_eq!(start.elapsed(), STARTING);
+}
+
+#[tokio::test]
+async fn a_program_is_found_from_the_directory_that_it_starts_in() {
+    // Below the directory that tests run in, so that it has a relative path.
+    let dir = tempfile::tempdir_in("target").unwrap();
+    let cwd = std::path::Path::new("target").join(dir.path().file_name().unwrap());
+    std::fs::write(cwd.join("text"), "no program").unwrap();
+    std::os::unix::fs::symlink("/bin/sh", cwd.join("server")).unwrap();
+    let spec = |program: &str| ChildSpec { program: program.into(), cwd: Some(cwd.clone()), ..shell("exit 7") };
+    assert_eq!(start(&spec("./server")).exit.await.unwrap().code, Some(7));
+    let refused = resolve(&spec("./text")).unwrap_err().to_string();
+    assert!(refused.contains("permission denied; check its path, and that the file is executable"), "{refused}");
+}
+
 #[tokio::test]
 async fn a_crash_answers_every_call_with_exit_code_and_last_words() {
     let running = start(&shell("read a; read b; echo reason one >&2; echo 'reason two' >&2; exit 3"));
