@@ -3,7 +3,13 @@
 //! Owns the order of start and stop and what the user is told about it. Talks to the registry, the wires and the
 //! operating system's signals. It never moves a message.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
@@ -79,11 +85,12 @@ async fn work(config: Config, scope: Scope) -> Result<(), Error> {
             raise_descriptor_limit();
             let guard = start_guard();
             let mark = guard.as_ref().map(Guard::mark);
-            let name = spec.name.clone();
+            let (name, stop) = (spec.name.clone(), spec.stop);
             let registry = Registry::children(spec, config.sharing, &config.limits, mark, &scope);
             let result = serve(&network, &name, registry, &config.limits, &scope).await;
             scope.stop();
-            scope.wait(config.limits.grace).await;
+            // The calls had the grace period; the servers have their own times to end.
+            scope.wait(stop.after_close + stop.after_term + LAST_WAIT).await;
             // The guard ends what is still there.
             drop(guard);
             result
@@ -101,9 +108,10 @@ async fn work(config: Config, scope: Scope) -> Result<(), Error> {
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        warn!("cannot raise the limit on open files from {:?}: {error}", limit.current);
+    // macOS names no maximum, and takes no more than its OPEN_MAX all the same.
+    let raise = |current| setrlimit(Resource::Nofile, Rlimit { current, maximum: limit.maximum });
+    if let Err(error) = raise(limit.maximum).or_else(|_| raise(Some(10_240))) {
+        warn!("cannot raise the limit on open files from {:?}: {error}; raise it with ulimit -n", limit.current);
     }
 }
 
@@ -173,13 +181,14 @@ async fn end_of_stdin() {
 /// Tells on stderr where to connect, and what to paste into a client. Not a log line: it is meant for a person, and
 /// for scripts that asked for port 0.
 fn announce(listening: &Listening, network: &NetworkSpec, name: &str) {
-    eprint!("{}", announcement(listening.local_addr(), network, name));
+    // Not `eprint!`, which panics where stderr is closed.
+    let _ = io::stderr().write_all(announcement(listening.local_addr(), network, name).as_bytes());
 }
 
-fn announcement(address: std::net::SocketAddr, network: &NetworkSpec, name: &str) -> String {
-    let local = format!("http://{address}");
-    let base = network.base_url.as_ref().map_or(local.clone(), |url| url.as_str().trim_end_matches('/').to_string());
-    let mut text = format!("mcp-bridge: {name} listening on {local}\n");
+fn announcement(address: SocketAddr, network: &NetworkSpec, name: &str) -> String {
+    let local = || format!("http://{}", reachable(address));
+    let base = network.base_url.as_ref().map_or_else(local, |url| url.as_str().trim_end_matches('/').to_string());
+    let mut text = format!("mcp-bridge: {name} listening on http://{address}\n");
     let mut entry = None;
     if let Some(sse) = &network.sse {
         let _ = writeln!(text, "  HTTP+SSE         {base}{}", sse.sse_path);
@@ -209,6 +218,17 @@ fn announcement(address: std::net::SocketAddr, network: &NetworkSpec, name: &str
         );
     }
     text
+}
+
+/// Where a client on this machine finds the socket: `0.0.0.0` and `[::]` are no addresses to connect to, and the guard
+/// on Host refuses them.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// A name that every client takes as a key.
@@ -241,6 +261,9 @@ impl Signals {
     }
 
     async fn next(&mut self) {
+        if self.0.is_empty() {
+            return std::future::pending().await; // None to choose from would be a panic.
+        }
         let waits = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures::future::select_all(waits).await;
     }
@@ -259,6 +282,43 @@ impl Signals {
         if let Err(error) = tokio::signal::ctrl_c().await {
             warn!("cannot watch for Ctrl-C: {error}");
             std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Cors, HttpRoutes};
+
+    #[test]
+    fn what_is_printed_to_paste_is_served() {
+        let network = NetworkSpec {
+            host: Ipv4Addr::UNSPECIFIED.into(),
+            port: 0,
+            http: Some(HttpRoutes { path: "/mcp".into() }),
+            sse: None,
+            base_url: None,
+            cors: Cors::Off,
+            allow_origin: Vec::new(),
+            allow_host: Vec::new(),
+            health_path: "/healthz".into(),
+            door: Door::Open,
+            keepalive: Duration::ZERO,
+            keepalive_event: false,
+            exit_with_stdin: false,
+        };
+        for (bound, entry) in [
+            ("0.0.0.0:8000", "http://127.0.0.1:8000/mcp"),
+            ("[::]:8000", "http://[::1]:8000/mcp"),
+            ("192.168.1.5:8000", "http://192.168.1.5:8000/mcp"),
+        ] {
+            let text = announcement(bound.parse().unwrap(), &network, "x y");
+            assert!(text.starts_with(&format!("mcp-bridge: x y listening on http://{bound}\n")), "{text}");
+            assert!(
+                text.contains(&format!(r#"{{"mcpServers":{{"x-y":{{"type":"http","url":"{entry}"}}}}}}"#)),
+                "{text}"
+            );
         }
     }
 }

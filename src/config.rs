@@ -212,7 +212,7 @@ pub struct Limits {
     pub session_timeout: Duration,
     /// An unanswered request is answered with an error after this. `--request-timeout`, none: tool calls may take hours.
     pub request_timeout: Option<Duration>,
-    /// From SIGTERM to the end of the process. `--grace`, 10 s.
+    /// From SIGTERM until calls in flight are cut off. `--grace`, 10 s. Servers then have their [`StopLadder`].
     pub grace: Duration,
     /// Time for a client to send a request's head. Stops slow-loris. 30 s.
     pub header_timeout: Duration,

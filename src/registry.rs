@@ -18,11 +18,11 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
     task::JoinHandle,
 };
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use self::{backoff::Backoff, shared::Hub};
 use crate::{
@@ -35,6 +35,10 @@ use crate::{
 
 /// How long a refused client is told to wait when all sessions are in use.
 const FULL_RETRY: Duration = Duration::from_secs(5);
+
+/// How long a child that says nothing counts as starting. A server need not say anything before it is asked, and a client
+/// need not ask: it must not keep others from starting.
+const STARTING: Duration = Duration::from_secs(10);
 
 /// How long a start that came to nothing makes the bridge unready. Not for ever: where traffic goes only to what is
 /// ready, nobody would try again.
@@ -266,12 +270,14 @@ impl Children {
         };
         let max_line = self.limits.max_message;
         let spoke = Arc::new(AtomicBool::new(false));
+        let (told, first) = oneshot::channel();
+        self.scope.spawn(hold_place(starting, first));
         let first_frame = {
             let (spoke, readiness) = (spoke.clone(), self.readiness.clone());
             Box::new(move || {
                 spoke.store(true, Ordering::Release);
                 readiness.set(None);
-                drop(starting);
+                drop(told);
             })
         };
         let mark = self.mark.as_deref();
@@ -290,6 +296,14 @@ impl Children {
             exit
         }))
     }
+}
+
+/// Holds the place of a start until the child's first frame or its end, or until it has been silent for long enough.
+async fn hold_place(place: OwnedSemaphorePermit, first: oneshot::Receiver<()>) {
+    if tokio::time::timeout(STARTING, first).await.is_err() {
+        debug!("a server has said nothing yet; the next one may start");
+    }
+    drop(place);
 }
 
 fn now() -> Instant {

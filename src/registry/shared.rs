@@ -10,13 +10,17 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, watch},
+    time::timeout,
+};
 use tracing::{debug, warn};
 
 use crate::{
@@ -27,6 +31,14 @@ use crate::{
 
 /// The newest legacy revision; what the bridge offers when it initializes a server itself.
 const NEWEST: &str = "2025-11-25";
+
+/// How long the bridge's own `initialize` may stay unanswered. Servers that are fetched first take tens of seconds; the
+/// official SDKs' clients give up after 60 s.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Subscriptions of one member, and the longest URI of one, in bytes. The hub remembers them; more would be an attack on
+/// its memory.
+const MAX_SUBSCRIPTIONS: (usize, usize) = (1024, 8 * 1024);
 
 /// The legacy revisions, as an answer to `initialize` may name them.
 const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST];
@@ -90,7 +102,9 @@ impl Hub {
             "clientInfo": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
         });
         let request = Frame::request(&crate::message::Id::Number(0), "initialize", Some(&params.to_string()));
-        let answer = hub.shared.ask(&caller, request).await;
+        let Ok(answer) = timeout(PATIENCE, hub.shared.ask(&caller, request)).await else {
+            return Err(format!("it did not answer within {} s", PATIENCE.as_secs()));
+        };
         let result = answer.as_ref().filter(|frame| !frame.is_error()).and_then(Frame::body);
         let Some(result) = result else {
             return Err(answer.as_ref().and_then(Frame::body).unwrap_or("it gave no answer").to_string());
@@ -114,7 +128,7 @@ impl Hub {
             stateless,
             gone: AtomicBool::new(false),
         });
-        scope.spawn(hand_out(shared.clone(), rx));
+        scope.spawn(hand_out(Arc::downgrade(&shared), rx));
         Hub { shared, scope: scope.clone(), lone: None }
     }
 
@@ -235,6 +249,14 @@ impl Shared {
         })
     }
 
+    /// Whether a member has as many subscriptions as may be remembered, or wants one that is too long for that.
+    fn is_full(&self, caller: &Caller, uri: &str) -> bool {
+        let (most, longest) = MAX_SUBSCRIPTIONS;
+        let members = self.members();
+        let known = members.get(&caller.id).map(|member| &member.subscriptions);
+        uri.len() > longest || known.is_some_and(|known| known.len() >= most && !known.contains(uri))
+    }
+
     /// Notes a subscription, or its end. Says whether the server has to know: for the first and the last of a URI.
     fn subscribe(&self, caller: &Caller, uri: &str, on: bool) -> bool {
         let mut members = self.members();
@@ -256,7 +278,11 @@ impl Shared {
         for uri in alone.collect::<Vec<_>>() {
             let params = serde_json::json!({ "uri": uri }).to_string();
             let request = Frame::request(&crate::message::Id::Number(0), "resources/unsubscribe", Some(&params));
-            self.ask(caller, request).await;
+            let (tx, answers) = mpsc::channel(1);
+            let Ok(reply) = Reply::on(tx, &request, caller).await else { continue };
+            // Nobody waits for the answer: one that never comes would keep the session's place.
+            drop(answers);
+            self.forward(Envelope { from: caller.clone(), frame: request, reply: Some(reply) }).await;
         }
     }
 
@@ -307,6 +333,13 @@ async fn serve_member(shared: &Shared, caller: &Arc<Caller>, mut rx: mpsc::Recei
             (method @ ("resources/subscribe" | "resources/unsubscribe"), Some(reply)) => {
                 let uri = frame.body().and_then(|body| serde_json::from_str::<Uri>(body).ok());
                 let on = method == "resources/subscribe";
+                if on && uri.as_ref().is_some_and(|Uri { uri }| shared.is_full(caller, uri)) {
+                    let (most, longest) = MAX_SUBSCRIPTIONS;
+                    let text =
+                        format!("a client may have {most} subscriptions of {longest} bytes each; end others first");
+                    reply.fail(code::LIMIT, &text, None);
+                    continue;
+                }
                 // A subscription goes to the server each time: only the server can say that there is no such resource.
                 if uri.is_none_or(|Uri { uri }| shared.subscribe(caller, &uri, on) || on) {
                     shared.forward(Envelope { from, frame, reply: Some(reply) }).await;
@@ -335,13 +368,16 @@ async fn serve_lone(shared: Arc<Shared>, mut rx: mpsc::Receiver<Envelope>) {
 }
 
 /// Hands out what the server says outside of any call. Ends when the server is gone; then every session ends with it.
-async fn hand_out(shared: Arc<Shared>, mut rx: mpsc::Receiver<Envelope>) {
+/// Keeps nothing alive: a server that nobody can reach any more is to see its stdin close.
+async fn hand_out(shared: Weak<Shared>, mut rx: mpsc::Receiver<Envelope>) {
     while let Some(envelope) = rx.recv().await {
+        let Some(shared) = shared.upgrade() else { return };
         match envelope.reply {
             Some(reply) => ask_back(&shared, envelope.from, envelope.frame, reply),
             None => notify(&shared, &envelope.from, &envelope.frame),
         }
     }
+    let Some(shared) = shared.upgrade() else { return };
     shared.gone.store(true, Ordering::Release);
     shared.members().clear();
 }

@@ -200,6 +200,48 @@ async fn a_stateless_server_is_initialized_by_the_bridge() {
 }
 
 #[tokio::test]
+async fn a_server_whose_first_caller_left_before_it_was_initialized_is_let_go() {
+    let (registry, mut servers) = shared(Sharing::Stateless);
+    let caller = Caller::legacy(None);
+    let mut server = {
+        let opening = registry.outbox(&caller);
+        tokio::pin!(opening);
+        tokio::select! {
+            _ = &mut opening => unreachable!("the server has not answered"),
+            server = servers.recv() => server.unwrap(),
+        }
+    };
+    while server.rx.recv().await.is_some() {}
+}
+
+#[tokio::test]
+async fn a_shared_server_is_let_go_with_its_registry() {
+    let (registry, mut servers) = shared(Sharing::Shared);
+    let client = Client::join(&registry).await;
+    let mut server = servers.recv().await.unwrap();
+    drop((client, registry));
+    assert!(server.rx.recv().await.is_none());
+}
+
+#[tokio::test]
+async fn subscriptions_of_one_client_are_bounded() {
+    let (registry, mut servers) = shared(Sharing::Shared);
+    let client = Client::join(&registry).await;
+    let mut server = servers.recv().await.unwrap();
+    let uri = |n: usize| format!(r#"{{"uri":"demo://{n}"}}"#);
+    for n in 0..1024 {
+        let mut done = client.ask(1, "resources/subscribe", Some(&uri(n))).await;
+        answer(&mut server, "{}").await;
+        body(&mut done).await;
+    }
+    let mut refused = client.ask(1, "resources/subscribe", Some(&uri(1024))).await;
+    assert!(body(&mut refused).await.contains("1024 subscriptions"));
+    let long = format!(r#"{{"uri":"{}"}}"#, "x".repeat(10_000));
+    let mut refused = client.ask(1, "resources/subscribe", Some(&long)).await;
+    assert!(body(&mut refused).await.contains("8192 bytes"));
+}
+
+#[tokio::test]
 async fn a_session_over_the_limit_is_refused_until_one_ends() {
     let limits = Limits { max_sessions: 1, ..Limits::default() };
     let (tx, _servers) = mpsc::channel(4);
@@ -216,4 +258,27 @@ async fn a_session_over_the_limit_is_refused_until_one_ends() {
     while registry.open(&Caller::legacy(None)).await.is_err() {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_does_not_keep_others_from_starting() {
+    let places = Arc::new(Semaphore::new(1));
+    let (_told, first) = oneshot::channel();
+    let start = tokio::time::Instant::now();
+    hold_place(places.clone().try_acquire_owned().unwrap(), first).await;
+    assert_eq!(start.elapsed(), STARTING);
+    assert_eq!(places.available_permits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_came_to_nothing_is_told_for_a_while() {
+    let readiness = Readiness::default();
+    assert_eq!(readiness.check(), Ok(()));
+    readiness.set(Some("no such program".into()));
+    assert_eq!(readiness.check(), Err("no such program".into()));
+    tokio::time::advance(UNREADY).await;
+    assert_eq!(readiness.check(), Ok(()), "somebody has to try again");
+    readiness.set(Some("no such program".into()));
+    readiness.set(None);
+    assert_eq!(readiness.check(), Ok(()));
 }

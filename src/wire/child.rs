@@ -17,6 +17,7 @@ use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
     io,
+    path::Path,
     process::{ExitStatus, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -81,7 +82,7 @@ pub enum SpawnError {
         source: io::Error,
     },
     /// The system refused.
-    #[error("cannot start {program:?}: {source}; check that the file is executable")]
+    #[error("cannot start {program:?}: {source}; check its path, and that the file is executable")]
     Refused {
         /// As typed.
         program: OsString,
@@ -136,9 +137,21 @@ pub fn resolve(spec: &ChildSpec) -> Result<std::path::PathBuf, SpawnError> {
         .map(|(_, value)| OsString::from(value.expose()))
         .or_else(|| std::env::var_os("PATH"))
         .unwrap_or_default();
-    let cwd = spec.cwd.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
-    which::which_in(&spec.program, Some(&path), cwd)
-        .map_err(|_| SpawnError::NotFound { program, path: path.to_string_lossy().into_owned() })
+    // Absolute, since the child enters it before the program is looked for.
+    let cwd = spec.cwd.as_ref().map_or_else(std::env::current_dir, std::path::absolute).unwrap_or_default();
+    which::which_in(&spec.program, Some(&path), &cwd).map_err(|_| match is_bare(&program) {
+        true => SpawnError::NotFound { program, path: path.to_string_lossy().into_owned() },
+        false => {
+            let missing = std::fs::metadata(cwd.join(&program)).err();
+            let source = missing.unwrap_or_else(|| io::ErrorKind::PermissionDenied.into());
+            SpawnError::Refused { program, source }
+        }
+    })
+}
+
+/// Whether a program is looked up in the `PATH`: its name alone.
+fn is_bare(program: &OsStr) -> bool {
+    Path::new(program).components().count() == 1
 }
 
 fn is_path(name: &str) -> bool {
@@ -215,11 +228,13 @@ fn passes(rule: &PassEnv, name: &OsStr) -> bool {
     if name.starts_with("MCP_BRIDGE_") {
         return false;
     }
+    // Windows compares names without case, and spells the search path `Path`.
+    let comparable = |name: &str| if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_string() };
     match rule {
         PassEnv::All => true,
         PassEnv::Only(list) => list.iter().any(|entry| match entry.strip_suffix('*') {
-            Some(prefix) => name.starts_with(prefix),
-            None => name == *entry,
+            Some(prefix) => comparable(&name).starts_with(&comparable(prefix)),
+            None => comparable(&name) == comparable(entry),
         }),
     }
 }

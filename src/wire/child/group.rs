@@ -1,7 +1,8 @@
 //! A child process with all its descendants, as the platform groups them.
 //!
 //! Owns the process handle; the rest of the crate never names a signal. Unix: a process group of its own, signalled as
-//! a whole. Windows: a job object, which ends with its last handle. Dropped, it kills the group: also in a panic.
+//! a whole. Windows: a job object, which the system ends together with the bridge. Dropped, it kills the group: also in a
+//! panic.
 
 use std::{io, process::ExitStatus};
 
@@ -90,7 +91,7 @@ mod platform {
 #[cfg(windows)]
 mod platform {
     use super::*;
-    use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject};
+    use process_wrap::tokio::{ChildWrapper, CommandWrap, JobObject, KillOnDrop};
 
     /// A child in a job object of its own.
     #[derive(Debug)]
@@ -103,7 +104,8 @@ mod platform {
         /// Starts the command in a new job object.
         pub fn spawn(command: Command) -> io::Result<Group> {
             let mut command = CommandWrap::from(command);
-            let child = command.wrap(JobObject).spawn()?;
+            // Without the first, the processes of a job live on when its last handle closes.
+            let child = command.wrap(KillOnDrop).wrap(JobObject).spawn()?;
             Ok(Group { child, ended: false })
         }
 
@@ -114,15 +116,20 @@ mod platform {
             Ok((stdin.ok_or_else(no_pipe)?, stdout.ok_or_else(no_pipe)?, stderr.ok_or_else(no_pipe)?))
         }
 
-        /// Waits for the job. Cancel-safe.
+        /// Waits for the leader. Cancel-safe. Not for the whole job: a descendant that lives on would hide a crash.
         pub async fn wait(&mut self) -> io::Result<ExitStatus> {
-            let status = self.child.wait().await;
+            let status = self.child.inner_mut().wait().await;
             self.ended = true;
             status
         }
 
-        /// Windows has no request to end for a program without a window: closing stdin was that.
-        pub fn terminate(&mut self) {}
+        /// Windows has no request to end for a program without a window: closing stdin was that. Descendants that
+        /// outlived the leader are ended.
+        pub fn terminate(&mut self) {
+            if self.ended {
+                self.kill();
+            }
+        }
 
         /// Ends every process of the job.
         pub fn kill(&mut self) {
@@ -130,7 +137,7 @@ mod platform {
             let _ = self.child.start_kill();
         }
 
-        /// Whether a process of the job may be left.
+        /// Whether the leader is left.
         pub fn is_alive(&self) -> bool {
             !self.ended
         }
@@ -143,9 +150,7 @@ mod platform {
 
     impl Drop for Group {
         fn drop(&mut self) {
-            if !self.ended {
-                self.kill();
-            }
+            self.kill();
         }
     }
 

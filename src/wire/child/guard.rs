@@ -3,8 +3,8 @@
 //! Owns the mark that each child carries in its environment and, in the guard process, the search for it. A process
 //! that is killed with SIGKILL cannot clean up after itself, so somebody else has to. The guard holds one end of a pipe
 //! whose other end only the bridge has; when that closes, the guard kills every process that carries the mark, also
-//! those that left their process group. Linux only: it reads `/proc`. Windows needs no guard: the job object closes
-//! with the bridge's handle.
+//! those that left their process group. Linux only: it reads `/proc`. Windows needs no guard: it ends a job object's
+//! processes when the bridge's handle closes. Elsewhere a SIGKILL of the bridge leaves its servers to see their stdin close.
 //!
 //! It never talks to a child and never outlives its sweep.
 
@@ -105,7 +105,7 @@ mod platform {
 
 #[cfg(not(target_os = "linux"))]
 mod platform {
-    /// No guard is needed or possible here.
+    /// No guard is needed on Windows, and none is built for other systems.
     #[derive(Debug)]
     pub struct Guard;
 

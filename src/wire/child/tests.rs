@@ -66,6 +66,19 @@ fn is_alive(pid: i32) -> bool {
 }
 
 #[tokio::test]
+async fn a_program_is_found_from_the_directory_that_it_starts_in() {
+    // Below the directory that tests run in, so that it has a relative path.
+    let dir = tempfile::tempdir_in("target").unwrap();
+    let cwd = std::path::Path::new("target").join(dir.path().file_name().unwrap());
+    std::fs::write(cwd.join("text"), "no program").unwrap();
+    std::os::unix::fs::symlink("/bin/sh", cwd.join("server")).unwrap();
+    let spec = |program: &str| ChildSpec { program: program.into(), cwd: Some(cwd.clone()), ..shell("exit 7") };
+    assert_eq!(start(&spec("./server")).exit.await.unwrap().code, Some(7));
+    let refused = resolve(&spec("./text")).unwrap_err().to_string();
+    assert!(refused.contains("permission denied; check its path, and that the file is executable"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_crash_answers_every_call_with_exit_code_and_last_words() {
     let running = start(&shell("read a; read b; echo reason one >&2; echo 'reason two' >&2; exit 3"));
     let mut calls = [running.ask(1).await, running.ask(2).await];

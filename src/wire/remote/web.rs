@@ -213,7 +213,9 @@ pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Op
     }
     let broken = |error: reqwest::Error| Fault::read(&error, true);
     let Some(mut whole) = response.chunk().await.map_err(broken)? else { return Ok(Some(Bytes::new())) };
-    let Some(next) = response.chunk().await.map_err(broken)? else { return Ok(Some(whole)) };
+    let Some(next) = response.chunk().await.map_err(broken)? else {
+        return Ok(Some(whole).filter(|whole| whole.len() <= limit));
+    };
     let mut all = Vec::with_capacity(response.content_length().unwrap_or(0).min(limit as u64) as usize);
     all.extend_from_slice(&std::mem::take(&mut whole));
     let mut piece = Some(next);
