@@ -8,7 +8,10 @@ use std::{collections::VecDeque, future::Future, io};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use self::salvage::Ends;
 use crate::message::{Frame, FrameError};
+
+mod salvage;
 
 /// The reading half of a pipe.
 pub trait FrameSource: Send + 'static {
@@ -55,8 +58,8 @@ pub struct Lines<R> {
     /// Bytes at the start of the buffer that hold no line end.
     scanned: usize,
     max: usize,
-    /// The rest of a line over the limit is being thrown away.
-    skipping: bool,
+    /// The rest of a line over the limit is being thrown away, but for its ends.
+    skipping: Option<Box<Ends>>,
     /// Messages of a batch that are still to be given.
     batch: VecDeque<Result<Frame, FrameError>>,
 }
@@ -64,7 +67,7 @@ pub struct Lines<R> {
 impl<R: AsyncRead + Unpin + Send> Lines<R> {
     /// Reads lines of at most `max` bytes.
     pub fn new(read: R, max: usize) -> Lines<R> {
-        Lines { read, buffer: BytesMut::new(), scanned: 0, max, skipping: false, batch: VecDeque::new() }
+        Lines { read, buffer: BytesMut::new(), scanned: 0, max, skipping: None, batch: VecDeque::new() }
     }
 
     /// The next message, `None` at the end of the stream. A last line without its LF still counts. Cancel-safe: what
@@ -82,7 +85,11 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
                     Ok(frames) => self.batch.extend(frames.into_iter().map(Ok)),
                     Err(error) => return Ok(Some(Err(error))),
                 },
-                Some(Ok(line)) => return Ok(Some(Frame::parse(line))),
+                Some(Ok(line)) => {
+                    let frame = Frame::parse(line.clone());
+                    // An answer that cannot be passed on is still an answer: somebody waits for it.
+                    return Ok(Some(frame.or_else(|error| salvage::instead_of(&line, &error).ok_or(error))));
+                }
             }
         }
     }
@@ -99,8 +106,10 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             if self.read.read_buf(&mut self.buffer).await? == 0 {
                 let rest = std::mem::take(&mut self.buffer).freeze();
                 self.scanned = 0;
-                let ends_here = rest.trim_ascii().is_empty() || std::mem::take(&mut self.skipping);
-                return Ok((!ends_here).then(|| Ok(trimmed(&rest))));
+                if let Some(ends) = self.skipping.take() {
+                    return Ok(self.saved(ends, &rest));
+                }
+                return Ok((!rest.trim_ascii().is_empty()).then(|| Ok(trimmed(&rest))));
             }
         }
     }
@@ -109,9 +118,9 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
         loop {
             let Some(at) = memchr::memchr(b'\n', self.buffer.get(self.scanned..)?) else {
                 self.scanned = self.buffer.len();
-                let (over, told) = (self.buffer.len() > self.max, self.skipping);
-                self.skipping |= over;
-                if self.skipping {
+                let (over, told) = (self.buffer.len() > self.max, self.skipping.is_some());
+                if over || told {
+                    self.skipping.get_or_insert_default().add(&self.buffer);
                     self.buffer.clear();
                     self.scanned = 0;
                 }
@@ -120,12 +129,25 @@ impl<R: AsyncRead + Unpin + Send> Lines<R> {
             };
             let line = self.buffer.split_to(self.scanned + at + 1).freeze();
             self.scanned = 0;
-            if std::mem::take(&mut self.skipping) {
-                continue;
+            if let Some(ends) = self.skipping.take() {
+                match self.saved(ends, &line) {
+                    Some(saved) => return Some(saved),
+                    None => continue,
+                }
             }
             let line = trimmed(&line);
-            return Some(if line.len() > self.max { Err(FrameError::TooLarge(self.max)) } else { Ok(line) });
+            if line.len() <= self.max {
+                return Some(Ok(line));
+            }
+            let error = FrameError::TooLarge(self.max);
+            return Some(salvage::instead_of(&line, &error).map(|frame| frame.bytes().clone()).ok_or(error));
         }
+    }
+
+    /// The line to read in the place of one over the limit whose end has come.
+    fn saved(&self, mut ends: Box<Ends>, rest: &[u8]) -> Option<Line> {
+        ends.add(rest);
+        ends.finish(&FrameError::TooLarge(self.max)).map(|frame| Ok(frame.bytes().clone()))
     }
 }
 
@@ -228,6 +250,33 @@ mod tests {
             }
         }
         assert_eq!(read_all("x".repeat(500).as_bytes(), 100, 64).await, [Err(FrameError::TooLarge(100))]);
+    }
+
+    #[tokio::test]
+    async fn the_caller_of_an_answer_over_the_limit_is_told() {
+        let long = "x".repeat(5_000);
+        for (answer, chunk) in [
+            (format!(r#"{{"jsonrpc":"2.0","id":7,"result":"{long}"}}"#), 64),
+            (format!(r#"{{"result":"{long}","jsonrpc":"2.0","id":7}}"#), 64),
+            (format!(r#"{{"result":"{long}","jsonrpc":"2.0","id":7}}"#), 100_000),
+        ] {
+            for end in ["\n", ""] {
+                let (mut write, read) = tokio::io::duplex(chunk);
+                let input = format!("{answer}{end}");
+                let mut lines = Lines::new(read, 1_000);
+                let writer = async move { write.write_all(input.as_bytes()).await };
+                let reader = async {
+                    let mut frames = Vec::new();
+                    while let Some(frame) = lines.next().await.unwrap() {
+                        frames.extend(frame);
+                    }
+                    frames
+                };
+                let frames = tokio::join!(writer, reader).1;
+                assert_eq!(frames.iter().map(Frame::id_text).collect::<Vec<_>>(), ["7"], "{end:?} {chunk}");
+                assert!(frames[0].is_error() && frames[0].body().unwrap().contains("larger than 1000 bytes"));
+            }
+        }
     }
 
     #[tokio::test]
