@@ -2,16 +2,22 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `bad_input` | bad input on the command line, from clients and from servers, and the exact answer to each |
 //! | `cli` | help, error texts, exit codes, generated files |
 //! | `network` | the listening side against servers in memory: every status code, streams, resumption, the guard |
 //! | `field` | what users of bridges suffer, as numbered statements that hold here |
 //! | `health` | liveness, readiness, and the end on a signal or with stdin |
 //! | `invariants` | the seven invariants of the crate's documentation, over every pair of wires |
 //! | `kill` | what dies, stalls, floods or ignores: the child, the client, the bridge |
+//! | `readme` | the README's commands and flags exist |
+//! | `rmcp` | the Rust SDK as client and as server |
+//! | `stateless_shared` | who gets which server, and the limits on sessions |
 //! | `support` | the harness: the binary as a process, clients of every wire, servers that the test scripts |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(target_os = "linux")]
+mod bad_input;
 mod cli;
 #[cfg(target_os = "linux")]
 mod field;
@@ -22,5 +28,10 @@ mod invariants;
 #[cfg(target_os = "linux")]
 mod kill;
 mod network;
+mod readme;
+#[cfg(target_os = "linux")]
+mod rmcp;
+#[cfg(target_os = "linux")]
+mod stateless_shared;
 #[cfg(target_os = "linux")]
 mod support;

@@ -40,7 +40,6 @@ pub struct Message {
     pub on: On,
     /// Of the response that it came with; 200 on pipes.
     pub status: u16,
-    pub event_id: Option<String>,
     pub text: String,
     pub json: Value,
 }
@@ -72,9 +71,9 @@ pub struct Client {
 }
 
 impl Message {
-    fn new(on: On, status: u16, event_id: Option<String>, text: String) -> Message {
+    fn new(on: On, status: u16, text: String) -> Message {
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Message { on, status, event_id, text, json }
+        Message { on, status, text, json }
     }
 
     pub fn method(&self) -> &str {
@@ -83,10 +82,6 @@ impl Message {
 
     pub fn is_answer(&self) -> bool {
         self.method().is_empty()
-    }
-
-    pub fn is_notification(&self) -> bool {
-        !self.is_answer() && self.json.get("id").is_none()
     }
 
     /// The text of a tool's result.
@@ -174,7 +169,7 @@ impl Client {
         let tx = client.tx.clone();
         client.tasks.spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                if tx.send(Item::Message(Message::new(On::Pipe, 200, None, line))).await.is_err() {
+                if tx.send(Item::Message(Message::new(On::Pipe, 200, line))).await.is_err() {
                     return;
                 }
             }
@@ -200,7 +195,7 @@ impl Client {
                 let Some(data) = event.data.filter(|data| event.name == "message" && !data.is_empty()) else {
                     continue;
                 };
-                if tx.send(Item::Message(Message::new(on.clone(), head.status, event.id, data))).await.is_err() {
+                if tx.send(Item::Message(Message::new(on.clone(), head.status, data))).await.is_err() {
                     return;
                 }
             }
@@ -241,6 +236,12 @@ impl Client {
             Wire::Http { addr, path, .. } => (*addr, path.clone()),
             Wire::Stdio(_) => panic!("nothing is POSTed on stdio"),
         }
+    }
+
+    /// Where a message is POSTed, and with which headers.
+    pub fn door_and_headers(&self) -> (SocketAddr, String, Vec<(String, String)>) {
+        let (addr, path) = self.door();
+        (addr, path, self.headers(&POST))
     }
 
     /// POSTs text, whatever it is, and gives the whole response.
@@ -478,7 +479,7 @@ async fn read_response(on: On, head: Head, conn: Conn, tx: mpsc::Sender<Item>) {
         let mut events = head.body(conn).events();
         while let Some(event) = events.next().await {
             let Some(data) = event.data.filter(|data| !data.is_empty()) else { continue };
-            if tx.send(Item::Message(Message::new(on.clone(), status, event.id, data))).await.is_err() {
+            if tx.send(Item::Message(Message::new(on.clone(), status, data))).await.is_err() {
                 return;
             }
         }
@@ -489,7 +490,7 @@ async fn read_response(on: On, head: Head, conn: Conn, tx: mpsc::Sender<Item>) {
             text.extend(piece);
         }
         let text = String::from_utf8_lossy(&text).into_owned();
-        if tx.send(Item::Message(Message::new(on.clone(), status, None, text))).await.is_err() {
+        if tx.send(Item::Message(Message::new(on.clone(), status, text))).await.is_err() {
             return;
         }
     }

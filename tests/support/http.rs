@@ -163,12 +163,14 @@ impl Conn {
     /// The head of the next response; `None` when the connection ends instead.
     pub async fn try_head(&mut self) -> Option<Head> {
         let status = self.line().await?;
-        let status = status.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        // A client of HTTP/1.0 is answered in kind.
+        let rest = status.strip_prefix("HTTP/1.1 ").or(status.strip_prefix("HTTP/1.0 "));
+        let status = rest.and_then(|rest| rest.get(..3)?.parse().ok());
         let mut headers = Vec::new();
         loop {
             let line = self.line().await?;
             if line.is_empty() {
-                let status = status.unwrap_or_else(|| panic!("no HTTP/1.1 status line"));
+                let status = status.unwrap_or_else(|| panic!("no status line of HTTP/1"));
                 return Some(Head { status, headers });
             }
             let (name, value) = line.split_once(':').unwrap();

@@ -63,15 +63,7 @@ impl Script {
         format!("http://{}{path}", self.addr)
     }
 
-    /// The next request, whatever it is.
-    pub async fn next(&mut self) -> Exchange {
-        match self.kept.pop_front() {
-            Some(kept) => kept,
-            None => soon("a request", self.rx.recv()).await.unwrap(),
-        }
-    }
-
-    /// The same for a server that waits as long as it takes.
+    /// The next request, whatever it is, for a server that waits as long as it takes.
     pub async fn next_or_end(&mut self) -> Option<Exchange> {
         self.rx.recv().await
     }
@@ -95,13 +87,6 @@ impl Script {
         let exchange = self.expect("POST").await;
         assert_eq!(exchange.json()["method"], method, "{}", exchange.body);
         exchange
-    }
-
-    /// Answers `initialize` and what belongs to it; there is no GET stream.
-    pub async fn open_session(&mut self, session: &str, version: &str) {
-        self.post("initialize").await.initialized(session, version).await;
-        self.post("notifications/initialized").await.reply(202, &[], "").await;
-        self.expect("GET").await.reply(405, &[], "").await;
     }
 
     /// The requests that have come and were not taken.
