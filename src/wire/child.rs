@@ -95,12 +95,12 @@ impl SpawnError {
     /// The same for callers, who are not told about this machine: its paths are for the log.
     pub fn brief(&self) -> String {
         let (program, why) = match self {
-            SpawnError::NotFound { program, .. } => (program, "it is not found in PATH"),
-            SpawnError::Cwd { program, .. } => (program, "its working directory cannot be entered"),
-            SpawnError::Refused { program, .. } => (program, "the system refused"),
+            SpawnError::NotFound { program, .. } => (program, "it is not found in PATH".to_string()),
+            SpawnError::Cwd { program, source, .. } => (program, format!("its directory cannot be entered ({source})")),
+            SpawnError::Refused { program, source } => (program, source.to_string()),
         };
         let program = std::path::Path::new(program).file_name().unwrap_or_default();
-        format!("the server {program:?} cannot be started: {why}; the bridge's log says more")
+        format!("cannot start {program:?}: {why}; the bridge's log says more")
     }
 }
 
