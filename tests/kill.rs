@@ -42,7 +42,8 @@ async fn a_child_that_is_killed_is_reported_with_its_signal() {
 /// Its last words are in the answer: what a missing module or a bad key looks like.
 #[tokio::test]
 async fn a_child_that_ends_at_once_answers_initialize_with_its_last_words() {
-    let line = "echo starting >&2; for n in $(seq 20); do echo \"line $n\" >&2; done; echo 'no such module' >&2; exit 4";
+    let line =
+        "echo starting >&2; for n in $(seq 20); do echo \"line $n\" >&2; done; echo 'no such module' >&2; exit 4";
     let bridge = shell(&["serve"], line).await;
     let (status, code, id, text) = {
         let response = bridge.post(&initialize("0", "2025-06-18")).await;
@@ -73,7 +74,10 @@ async fn a_child_that_stalls_is_waited_for_as_long_as_the_user_said() {
     let bridge = shell(&["stdio-to-http", "--request-timeout", "500ms"], "exec sleep 600").await;
     let response = bridge.post(&initialize("0", "2025-06-18")).await;
     let expected = "the server did not answer within 0.5 s; raise --request-timeout if the call may take longer";
-    assert_eq!((response.json()["error"]["code"].clone(), response.json()["error"]["message"].clone()), (json!(-32000), json!(expected)));
+    assert_eq!(
+        (response.json()["error"]["code"].clone(), response.json()["error"]["message"].clone()),
+        (json!(-32000), json!(expected))
+    );
     eventually("the end of the refused session's server", || bridge.program.servers().is_empty().then_some(())).await;
     bridge.stop().await;
 }
@@ -168,7 +172,11 @@ async fn a_client_that_hangs_up_frees_its_server() {
         conn.send(&request("GET", "/sse", &STREAM, "")).await;
         assert_eq!(conn.head().await.status, 200);
         assert_eq!(bridge.program.servers().len(), 1);
-        if reset { conn.reset() } else { drop(conn) }
+        if reset {
+            conn.reset()
+        } else {
+            drop(conn)
+        }
         eventually("the end of its server", || bridge.program.servers().is_empty().then_some(())).await;
     }
     // On Streamable HTTP a disconnect ends nothing: the session goes on until DELETE.

@@ -106,7 +106,8 @@ async fn field_19_keep_alives_keep_idle_streams_open() {
 
 #[tokio::test]
 async fn field_19_a_keep_alive_is_a_comment_or_an_event_as_asked() {
-    for (flags, name) in [(vec!["--keepalive", "20ms"], None), (vec!["--keepalive", "20ms", "--keepalive-event"], Some("ping"))]
+    for (flags, name) in
+        [(vec!["--keepalive", "20ms"], None), (vec!["--keepalive", "20ms", "--keepalive-event"], Some("ping"))]
     {
         let bridge = Bridge::start(&[&["stdio-to-sse", "--demo"], &flags[..]].concat()).await;
         let mut conn = Conn::open(bridge.addr).await;

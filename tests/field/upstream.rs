@@ -45,7 +45,10 @@ async fn field_17_a_forgotten_session_is_opened_again_and_the_call_succeeds() {
     call.reply(404, &[], "").await;
     let again = script.post("initialize").await;
     assert_eq!(again.header("mcp-session-id"), None);
-    assert_eq!(again.json()["params"], serde_json::from_str::<serde_json::Value>(&initialize("0", V)).unwrap()["params"]);
+    assert_eq!(
+        again.json()["params"],
+        serde_json::from_str::<serde_json::Value>(&initialize("0", V)).unwrap()["params"]
+    );
     again.initialized("two", V).await;
     // The new session is brought to where the old one was, and only then is the call sent again.
     script.post("notifications/initialized").await.reply(202, &[], "").await;
@@ -103,7 +106,11 @@ async fn field_17_a_server_that_is_not_up_yet_is_tried_again() {
 async fn field_17_a_call_of_unknown_fate_is_never_repeated() {
     let mut script = Script::start().await;
     let mut client = connected(&mut script, V).await;
-    for (id, breaks_off) in [("1", &b""[..]), ("2", b"HTTP/1.1 200 OK\r\nContent-Length: 9"), ("3", b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"json")] {
+    for (id, breaks_off) in [
+        ("1", &b""[..]),
+        ("2", b"HTTP/1.1 200 OK\r\nContent-Length: 9"),
+        ("3", b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"json"),
+    ] {
         client.send(&tool(id, "pay", json!({}))).await;
         script.post("tools/call").await.raw(breaks_off).await;
         let answer = client.answer(id).await;

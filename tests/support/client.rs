@@ -130,7 +130,17 @@ pub fn initialize(id: &str, version: &str) -> String {
 impl Client {
     fn new(wire: Wire) -> Client {
         let (tx, rx) = mpsc::channel(256);
-        Client { wire, tx, rx, kept: VecDeque::new(), ended: Vec::new(), open: 0, listening: false, last_id: 0, tasks: JoinSet::new() }
+        Client {
+            wire,
+            tx,
+            rx,
+            kept: VecDeque::new(),
+            ended: Vec::new(),
+            open: 0,
+            listening: false,
+            last_id: 0,
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Opens an event stream of the older transport and waits for its endpoint.
@@ -389,8 +399,11 @@ impl Client {
     /// Sends a request and waits for the answer.
     pub async fn request(&mut self, method: &str, params: Value) -> Message {
         let id = self.fresh_id();
-        self.send(&json!({"jsonrpc": "2.0", "id": id.parse::<u64>().unwrap(), "method": method, "params": params}).to_string())
-            .await;
+        self.send(
+            &json!({"jsonrpc": "2.0", "id": id.parse::<u64>().unwrap(), "method": method, "params": params})
+                .to_string(),
+        )
+        .await;
         self.answer(&id).await
     }
 
