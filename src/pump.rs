@@ -10,6 +10,7 @@
 use std::{
     collections::HashSet,
     io,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -100,12 +101,11 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
         home,
         rules,
     };
-    let reading = Reading { shared: &shared, source, tx };
-    let writing = Writing { shared: &shared, sink, rx };
+    // Pinned where they are made: each move of a future through a variable takes room for it in every idle session.
+    let mut read = pin!(Reading { shared: &shared, source, tx }.run());
+    let mut write = pin!(Writing { shared: &shared, sink, rx }.run());
     let clock = shared.clock();
     let both = async {
-        let (read, write) = (reading.run(), writing.run());
-        tokio::pin!(read, write);
         // A server's end is worth hearing out after we have stopped writing; a client's is not.
         tokio::select! {
             ended = &mut read => {

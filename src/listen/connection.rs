@@ -4,6 +4,7 @@
 
 use std::{
     convert::Infallible,
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -33,6 +34,9 @@ use crate::{config::Limits, scope::Scope, wire::exchange::Body};
 /// Most bytes that one connection buffers of what it reads; also the most that a request's head may have. A megabyte
 /// body goes through in a few reads, and thousands of idle connections cost little.
 const READ_BUFFER: usize = 128 * 1024;
+
+/// What an HTTP/2 client sends first (RFC 9113, HTTP/2 Connection Preface). No method of HTTP/1 begins with `PRI`.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Requests at once on one HTTP/2 connection.
 const H2_STREAMS: u32 = 128;
@@ -77,7 +81,8 @@ where
 /// What every connection of one socket is served with.
 #[derive(Debug)]
 pub struct Connections {
-    builder: auto::Builder<Tasks>,
+    http1: auto::Builder<Tasks>,
+    http2: auto::Builder<Tasks>,
     routes: Arc<Routes>,
     header_timeout: Duration,
 }
@@ -85,10 +90,11 @@ pub struct Connections {
 impl Connections {
     /// Connections that lead to `routes`.
     pub fn new(routes: Arc<Routes>, limits: &Limits, scope: Scope) -> Connections {
-        let mut builder = auto::Builder::new(Tasks(scope));
+        let mut http1 = auto::Builder::new(Tasks(scope.clone())).http1_only();
         // See `load` for what bounds the wait for a head.
-        builder.http1().header_read_timeout(None).max_buf_size(READ_BUFFER);
-        builder
+        http1.http1().header_read_timeout(None).max_buf_size(READ_BUFFER);
+        let mut http2 = auto::Builder::new(Tasks(scope)).http2_only();
+        http2
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(H2_STREAMS)
@@ -96,7 +102,7 @@ impl Connections {
             .max_send_buf_size(H2_SEND_BUFFER)
             .keep_alive_interval(H2_PING.0)
             .keep_alive_timeout(H2_PING.1);
-        Connections { builder, routes, header_timeout: limits.header_timeout }
+        Connections { http1, http2, routes, header_timeout: limits.header_timeout }
     }
 
     /// Serves one connection. Ends when it closes, when it has been idle for too long, or when the bridge ends.
@@ -108,6 +114,17 @@ impl Connections {
         _slot: OwnedSemaphorePermit,
     ) {
         let load = Load::new();
+        let mut idle = std::pin::pin!(load.idle(self.header_timeout));
+        let builder = tokio::select! {
+            biased;
+            begun = begins_with_preface(&stream) => match begun {
+                Ok(true) => &self.http2,
+                Ok(false) => &self.http1,
+                Err(error) => return debug!("connection ended before a request: {error}"),
+            },
+            () = &mut idle => return,
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        };
         let stream = TokioIo::new(Watched::new(stream, load.clone()));
         let service = service_fn(|request: http::Request<_>| {
             let busy = Busy::new(&load, request.version());
@@ -117,8 +134,7 @@ impl Connections {
                 Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy }))
             }
         });
-        let mut connection = std::pin::pin!(self.builder.serve_connection(stream, service));
-        let mut idle = std::pin::pin!(load.idle(self.header_timeout));
+        let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
         while *phase.borrow_and_update() != Phase::Over {
             if *phase.borrow() == Phase::Draining {
                 connection.as_mut().graceful_shutdown();
@@ -136,6 +152,14 @@ impl Connections {
         connection.as_mut().graceful_shutdown();
         drop(timeout(GOODBYE, connection).await);
     }
+}
+
+/// Whether the client speaks HTTP/2. The bytes are left for hyper: where it looks for the preface itself, it reads it
+/// apart, and then keeps a buffer of twice the size for as long as the connection lives.
+async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0; H2_PREFACE.len()];
+    let seen = stream.peek(&mut first).await?;
+    Ok(seen >= b"PRI".len() && first.get(..seen).is_some_and(|first| H2_PREFACE.starts_with(first)))
 }
 
 /// A body that keeps its connection busy.

@@ -192,7 +192,7 @@ pub fn open(
     };
     let sink = ChildSink { lines: LineSink::new(stdin), _closed: closed_tx };
     let name = rules.name.clone();
-    let pumping = scope.spawn(async move { pump(source, sink, peer, rules).await });
+    let pumping = scope.spawn(pump(source, sink, peer, rules));
     let ladder = spec.stop;
     Ok(scope.spawn(async move {
         let exit = supervise(group, closed_rx, ladder, &name, exit_tx).await;

@@ -125,8 +125,7 @@ impl Accept {
         };
         let source = Source { from_client, scope: self.scope.clone() };
         let span = debug_span!("session", caller = ?caller.id);
-        let task = pump(source, Sink { to_client }, peer, rules);
-        self.scope.spawn(async move { drop(task.await) }.instrument(span));
+        self.scope.spawn(pump(source, Sink { to_client }, peer, rules).instrument(span));
 
         let mut chunks = Chunks::default();
         let endpoint = format!("{}?sessionId={}", self.message_path, rules::session_text(id));
