@@ -8,19 +8,20 @@ use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tracing::{Instrument as _, debug_span};
 use uuid::Uuid;
 
 use crate::{
     config::{Limits, Sharing},
     message::{Frame, FrameError},
-    peer::{Caller, Principal},
+    peer::{Caller, Envelope, Principal},
     pipe::{Ended, FrameSink, FrameSource},
     pump::{Role, Rules, pump},
     registry::Registry,
@@ -37,6 +38,10 @@ const INBOX: usize = 64;
 
 /// Encoded pieces that wait for the client to read. Beyond this its server is slowed down.
 const OUTBOX: usize = 64;
+
+/// From the GET to the client's first message. A stream whose server dies meanwhile stays open for that long: the message
+/// under way is answered with the reason, where an ended stream would tell nothing.
+const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// The routes.
 #[derive(Debug)]
@@ -123,7 +128,13 @@ impl Accept {
             request_timeout: None,
             linger: self.limits.grace,
         };
-        let source = Source { from_client, scope: self.scope.clone() };
+        let source = Source {
+            from_client,
+            scope: self.scope.clone(),
+            keep: peer.home.upgrade(),
+            keep_until: Instant::now() + FIRST_MESSAGE,
+            heard: false,
+        };
         let span = debug_span!("session", caller = ?caller.id);
         self.scope.spawn(pump(source, Sink { to_client }, peer, rules).instrument(span));
 
@@ -174,13 +185,28 @@ fn session_in(query: &str) -> Option<&str> {
 struct Source {
     from_client: mpsc::Receiver<Frame>,
     scope: Scope,
+    /// Keeps the stream open until the client's first message waits for its own answer.
+    keep: Option<mpsc::Sender<Envelope>>,
+    keep_until: Instant,
+    heard: bool,
 }
 
 impl FrameSource for Source {
     async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
-        tokio::select! {
-            frame = self.from_client.recv() => frame.map(Ok),
-            () = self.scope.stopped() => None,
+        // Asked again after the first message: its answer has its place, and keeps the stream open by itself.
+        if self.heard {
+            self.keep = None;
+        }
+        // Ends with a message, with the client, or with the bridge. Goes round once, when the first message is late.
+        loop {
+            tokio::select! {
+                frame = self.from_client.recv() => {
+                    self.heard = true;
+                    return frame.map(Ok);
+                }
+                () = self.scope.stopped() => return None,
+                () = tokio::time::sleep_until(self.keep_until), if self.keep.is_some() => self.keep = None,
+            }
         }
     }
 
@@ -254,7 +280,55 @@ impl Events for Outbox {
 
 #[cfg(test)]
 mod tests {
-    use super::session_in;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+    use crate::{
+        message::Id,
+        peer::{PEER_CAPACITY, Peer},
+    };
+
+    /// A server that is gone before the client says anything: its pump answers what comes all the same.
+    fn dead(scope: &Scope) -> Peer {
+        let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+        let Peer { tx, mut rx, .. } = ours;
+        scope.spawn(async move {
+            drop(tx);
+            while let Some(envelope) = rx.recv().await {
+                if let Some(reply) = envelope.reply {
+                    reply.fail(crate::message::code::INTERNAL, "the server false exited with code 1", None);
+                }
+            }
+        });
+        theirs
+    }
+
+    fn accept() -> Accept {
+        let (scope, servers) = (Scope::new(), Scope::new());
+        let limits = Limits::default();
+        let registry = Registry::scripted(move |_| dead(&servers), Sharing::Own, &limits, &scope);
+        let keep_alive = KeepAlive { every: Duration::ZERO, as_event: false };
+        Accept::new(registry, Arc::new(limits), keep_alive, "/messages".into(), scope)
+    }
+
+    #[tokio::test]
+    async fn a_server_that_died_at_its_start_is_named_before_the_stream_ends() {
+        let accept = accept();
+        let stream = accept.open(None).await.unwrap();
+        // The server's end has reached the stream before the client's first message.
+        tokio::task::yield_now().await;
+        let inbox = accept.open.lock().values().next().unwrap().tx.clone();
+        inbox.send(Frame::request(&Id::Number(0), "initialize", None)).await.unwrap();
+        let text = String::from_utf8(stream.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        assert!(text.contains("the server false exited with code 1"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_to_a_dead_server_ends_when_its_client_says_nothing() {
+        let stream = accept().open(None).await.unwrap();
+        let text = String::from_utf8(stream.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        assert!(text.starts_with("event: endpoint"), "{text}");
+    }
 
     #[test]
     fn both_spellings_of_the_session_are_read() {

@@ -120,12 +120,12 @@ impl Link {
         incoming
     }
 
-    /// Reads the head of a response to a POST, and its body where it is not a stream.
+    /// Reads the head of a response to a POST, and its body where it is not a stream. `asked`: the request's id.
     pub(super) async fn classify(
         &self,
         session: &Session,
         incoming: Incoming,
-        wants_answer: bool,
+        asked: Option<&Id>,
     ) -> Result<Posted, Fault> {
         let response = incoming.response;
         let (status, media) = (response.status(), media_type(response.headers()));
@@ -151,17 +151,17 @@ impl Link {
         let Some(body) = read_body(response, max).await? else {
             return Ok(Posted::NotMcp(format!("sent an answer larger than {max} bytes; raise --max-message")));
         };
-        if body.is_empty() && wants_answer {
+        if body.is_empty() && asked.is_some() {
             let line = status_line(status);
             return Ok(Posted::NotMcp(format!("answered HTTP {line} without the answer to the request")));
         }
         Ok(match Frame::parse_batch(body).map(Vec::into_iter) {
-            Ok(mut frames) => match frames.find(|frame| matches!(frame.kind(), Kind::Response(_))) {
+            Ok(mut frames) => match frames.find(|frame| self.answers(frame, asked)) {
                 Some(answer) => Posted::Answer(match room {
                     Some(room) => answer.holding(Some(room)),
                     None => answer,
                 }),
-                None => Posted::NotMcp("sent a message that is no answer to the request".into()),
+                None => Posted::NotMcp("sent a message that is no answer to the request; look into its log".into()),
             },
             Err(error) => {
                 Posted::NotMcp(format!("sent something that is no MCP message ({error}); check the path of the URL"))
@@ -226,7 +226,7 @@ impl Link {
     ) -> Result<Option<Frame>, Trouble> {
         let failed = |fault: Fault| self.trouble(&fault);
         let incoming = self.post(session, frame, trip).await.map_err(failed)?;
-        match self.classify(session, incoming, true).await.map_err(failed)? {
+        match self.classify(session, incoming, asked(frame)).await.map_err(failed)? {
             Posted::Answer(answer) => Ok(Some(answer)),
             Posted::Stream(events) => self.follow(session, *events, frame, reply).await.map(Some),
             Posted::SessionGone(_) => Ok(None),
@@ -311,20 +311,25 @@ impl Link {
         read.map_err(|trouble| Fault::new(FaultKind::Silent, true, trouble.message))
     }
 
-    /// Whether a response belongs to this call. Everything on the call's own stream does, whatever became of its id in a
-    /// server that counts in doubles, unless it names another call in flight.
-    fn is_answer(&self, frame: &Frame, id: &Id) -> bool {
-        match frame.kind() {
-            Kind::Response(Some(other)) if other != id => {
-                let foreign = lock(&self.calls).keys().any(|(_, known)| known == other);
-                if foreign {
-                    warn!("{} sent the answer to one call on the stream of another; dropped", self.way.shown());
-                }
-                !foreign
-            }
-            Kind::Response(_) => true,
-            _ => false,
+    fn answers(&self, frame: &Frame, asked: Option<&Id>) -> bool {
+        match asked {
+            Some(id) => self.is_answer(frame, id),
+            None => matches!(frame.kind(), Kind::Response(_)),
         }
+    }
+
+    /// Whether a response belongs to this call. An error does under any id that is not another call's: servers make one
+    /// up where they could not read the request. A result must bear the id, or what a reader of doubles made of it: the
+    /// answer to another request must not pass for this one's.
+    fn is_answer(&self, frame: &Frame, id: &Id) -> bool {
+        let Kind::Response(named) = frame.kind() else { return false };
+        let Some(other) = named.as_ref().filter(|other| *other != id) else { return true };
+        let foreign = lock(&self.calls).keys().any(|(_, known)| known == other);
+        let ours = !foreign && (frame.is_error() || is_alike(other, id));
+        if !ours {
+            warn!("{} sent the answer to one request in response to another; dropped", self.way.shown());
+        }
+        ours
     }
 
     /// Hands on what comes ahead of an answer, or outside of any call. A foreign answer goes no further.
@@ -382,6 +387,23 @@ impl Link {
         }
         Err(Trouble::fate_unknown(broke))
     }
+}
+
+/// The id of a request.
+pub(super) fn asked(frame: &Frame) -> Option<&Id> {
+    match frame.kind() {
+        Kind::Request(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// Whether two ids are the same number to a reader of doubles, or to one that takes a string of digits for a number.
+fn is_alike(one: &Id, other: &Id) -> bool {
+    let number = |id: &Id| match id {
+        Id::Text(text) => text.parse::<f64>().ok(),
+        id => id.to_json().parse().ok(),
+    };
+    number(one).is_some_and(|one| number(other) == Some(one))
 }
 
 /// The messages of one event. Revision 2025-03-26 allows several in one.

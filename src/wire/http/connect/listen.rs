@@ -92,7 +92,7 @@ impl Link {
         if status.is_success() && media_type(incoming.response.headers()) == "text/event-stream" {
             return Got::Stream(Box::new(Events::new(incoming.response, self.way.limits.max_message)));
         }
-        if before && matches!(self.classify(session, incoming, false).await, Ok(Posted::SessionGone(_))) {
+        if before && matches!(self.classify(session, incoming, None).await, Ok(Posted::SessionGone(_))) {
             self.reopen(session.generation);
             return Got::Never;
         }

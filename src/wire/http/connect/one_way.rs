@@ -66,7 +66,7 @@ impl Link {
             if incoming.response.status().is_success() {
                 return Ok(());
             }
-            match self.classify(&session, incoming, false).await.map_err(|fault| fault.why)? {
+            match self.classify(&session, incoming, None).await.map_err(|fault| fault.why)? {
                 Posted::SessionGone(_) => self.reopen(session.generation),
                 Posted::Answer(error) => return Err(format!("it answered with an error: {}", summary(&error))),
                 Posted::Refused(status) => return Err(format!("it answered {}", status_in_words(status))),

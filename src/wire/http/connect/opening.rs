@@ -11,7 +11,7 @@ use tracing::info;
 
 use super::{
     Link,
-    exchange::Posted,
+    exchange::{Posted, asked},
     lock,
     session::{self, Phase, Session},
 };
@@ -112,7 +112,7 @@ impl Link {
             let why = "sent an Mcp-Session-Id that is not visible ASCII; it is not a conforming server";
             return Ok(Opening::NotMcp(format!("{} {why}", self.way.shown())));
         }
-        let answer = match self.classify(&none, incoming, true).await? {
+        let answer = match self.classify(&none, incoming, asked(frame)).await? {
             Posted::Answer(answer) if status.is_success() => answer,
             Posted::Answer(error) => return Ok(Opening::Refused { status, error: Some(error) }),
             Posted::Stream(mut events) => match self.first_answer(&none.server, &mut events, frame, reply).await? {

@@ -416,3 +416,44 @@ async fn a_session_that_is_lost_while_idle_is_opened_again_at_once() {
         assert_eq!(client.next().await.frame.method(), "notifications/a");
     }
 }
+
+#[tokio::test]
+async fn the_answer_to_another_call_is_not_delivered_whatever_form_it_comes_in() {
+    let (mut fixture, mut client) = open().await;
+    client.call("1").await;
+    let first = fixture.expect_post("tools/call").await;
+    for (id, body) in [
+        ("2", r#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
+        ("3", r#"{"jsonrpc":"2.0","id":1,"error":{"code":-1,"message":"m"}}"#),
+        ("4", r#"{"jsonrpc":"2.0","id":99,"result":{}}"#),
+    ] {
+        client.call(id).await;
+        fixture.expect_post("tools/call").await.json(body).await;
+        let (answered, code, message) = client.error().await;
+        assert_eq!((answered.as_str(), code), (id, i64::from(code::INTERNAL)));
+        assert!(message.contains("no answer to the request"), "{message}");
+    }
+    client.call("5").await;
+    let mut sse = fixture.expect_post("tools/call").await.sse(&[]).await;
+    sse.message(r#"{"jsonrpc":"2.0","id":99,"result":{"of":99}}"#).await;
+    sse.message(r#"{"jsonrpc":"2.0","id":5,"result":{"of":5}}"#).await;
+    assert_eq!(client.text().await, r#"{"jsonrpc":"2.0","id":5,"result":{"of":5}}"#);
+    first.result("{}").await;
+    assert_eq!(client.next().await.frame.id_text(), "1");
+}
+
+#[tokio::test]
+async fn an_id_that_a_server_garbled_is_still_the_calls_own() {
+    let (mut fixture, mut client) = open().await;
+    for (id, garbled) in [("9007199254740993", "9007199254740992"), ("\"7\"", "7"), ("8.0", "8"), ("6", "null")] {
+        client.call(id).await;
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{garbled},"result":{{}}}}"#);
+        let body = if garbled == "null" {
+            body.replace("result\":{}", "error\":{\"code\":-1,\"message\":\"m\"}")
+        } else {
+            body
+        };
+        fixture.expect_post("tools/call").await.json(&body).await;
+        assert_eq!(client.next().await.frame.id_text(), id);
+    }
+}
