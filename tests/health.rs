@@ -38,11 +38,13 @@ async fn readiness_is_red_while_the_server_cannot_be_started() {
     let body = crate::support::client::initialize("0", "2025-06-18");
     let (status, code, id, text) = bridge.post(&body).await.refusal();
     assert_eq!((status, code, id), (502, -32603, json!(0)));
-    assert!(text.starts_with("cannot start ") && text.contains("No such file or directory"), "{text}");
+    let expected = "cannot start \"server\": No such file or directory (os error 2); the bridge's log says more";
+    assert_eq!(text, expected);
     let red = bridge.get("/readyz").await;
     assert_eq!((red.status(), red.body), (503, format!("{text}\n")));
     assert_eq!(bridge.get("/healthz").await.status(), 200);
-    bridge.stop().await;
+    let log = bridge.stop().await;
+    assert!(log.contains("No such file or directory"), "{log}");
 }
 
 /// Calls in flight on either wire are answered, nothing new is taken, and the exit code says that all went well.
@@ -118,6 +120,22 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
     bridge.stop().await;
     drop((idle, stream));
     assert_eq!(kept.closed().await, b"");
+}
+
+/// With nothing in flight the grace period is not waited for, whoever has which server.
+#[tokio::test]
+async fn a_bridge_with_nothing_in_flight_ends_promptly() {
+    for flags in [&["serve"][..], &["serve", "--shared"], &["serve", "--stateless"]] {
+        let bridge = Bridge::demo(&[flags, &["--grace", "10m"]].concat()).await;
+        let mut clients = Vec::new();
+        if flags.contains(&"--stateless") {
+            assert_eq!(bridge.post(&tool("1", "echo", json!({"message": "x"}))).await.status(), 200);
+        } else {
+            clients = vec![bridge.client(Kind::Sse).await, bridge.client(Kind::Http).await, bridge.http().await];
+        }
+        bridge.stop().await;
+        drop(clients);
+    }
 }
 
 /// A client's command on stdio: answers in flight are written after stdin has closed, then it exits with 0.

@@ -166,7 +166,7 @@ async fn helpers_of_a_child_that_crashed_are_ended() {
 
 #[tokio::test]
 async fn a_client_that_hangs_up_frees_its_server() {
-    let bridge = Bridge::demo(&["serve"]).await;
+    let bridge = Bridge::demo(&["serve", "--grace", "10m"]).await;
     for reset in [false, true] {
         let mut conn = Conn::open(bridge.addr).await;
         conn.send(&request("GET", "/sse", &STREAM, "")).await;
@@ -179,6 +179,12 @@ async fn a_client_that_hangs_up_frees_its_server() {
         }
         eventually("the end of its server", || bridge.program.servers().is_empty().then_some(())).await;
     }
+    // A call in flight makes no difference: nobody is left to hear its answer.
+    let mut client = bridge.sse().await;
+    client.send(&tool("1", "slow", json!({"steps": 1, "step_ms": 600_000}))).await;
+    client.check("in flight").await;
+    drop(client);
+    eventually("the end of its server", || bridge.program.servers().is_empty().then_some(())).await;
     // On Streamable HTTP a disconnect ends nothing: the session goes on until DELETE.
     let mut client = bridge.http().await;
     client.send(&tool_with_progress("1", "1", "slow", json!({"steps": 100, "step_ms": 10}))).await;

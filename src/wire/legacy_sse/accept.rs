@@ -15,7 +15,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::{sync::mpsc, time::Instant};
-use tracing::{Instrument as _, debug_span};
+use tracing::{Instrument as _, debug, debug_span};
 use uuid::Uuid;
 
 use crate::{
@@ -136,7 +136,16 @@ impl Accept {
             heard: false,
         };
         let span = debug_span!("session", caller = ?caller.id);
-        self.scope.spawn(pump(source, Sink { to_client }, peer, rules).instrument(span));
+        let stream = to_client.clone();
+        let pumping = pump(source, Sink { to_client }, peer, rules);
+        let session = async move {
+            // The stream is the session: without it nobody can hear the answers that the pump would wait for.
+            tokio::select! {
+                _ = pumping => {}
+                () = stream.closed() => debug!("the client hung up"),
+            }
+        };
+        self.scope.spawn(session.instrument(span));
 
         let mut chunks = Chunks::default();
         let endpoint = format!("{}?sessionId={}", self.message_path, rules::session_text(id));
