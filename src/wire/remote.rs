@@ -4,7 +4,11 @@
 //! goes wrong. Talks to the two wires below ([`crate::wire::http::connect`], [`crate::wire::legacy_sse::connect`]). It
 //! never reads a message beyond its head, and never repeats one that may have arrived.
 
-use std::{collections::VecDeque, future::Future, sync::Arc};
+use std::{
+    collections::VecDeque,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use ::http::StatusCode;
 use serde_json::{Value, json};
@@ -66,7 +70,7 @@ pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> Jo
         RemoteTransport::Sse => legacy_sse::connect::open(spec, limits, peer, scope),
         RemoteTransport::Auto => {
             let way = Way::new(spec, limits, scope);
-            scope.spawn(find_out(way, Desk::new(peer)))
+            scope.spawn(async move { way.clone().verdict(find_out(way, Desk::new(peer)).await) })
         }
     }
 }
@@ -109,9 +113,13 @@ impl Refusal {
             if let Some(reply) = envelope.reply {
                 reply.answer(with_some_id(error));
             }
+            let failed = way.refused(status, sse);
             return match status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(way.refused(status, None)),
-                _ => Ok(()),
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(failed),
+                _ => {
+                    way.failed(failed);
+                    Ok(())
+                }
             };
         }
         let failed = way.refused(status, sse);
@@ -133,6 +141,16 @@ pub(crate) struct Way {
     pub(crate) server: Arc<Caller>,
     /// Set when the partner has left: then no attempt is worth a wait.
     pub(crate) hurry: SetOnce<()>,
+    life: Mutex<Life>,
+}
+
+/// What came of the server so far.
+#[derive(Debug)]
+enum Life {
+    /// Nothing worked. What went wrong last, if anything was tried.
+    Vain(Option<ConnectError>),
+    /// It answered as an MCP server does, if only with an error.
+    Worked,
 }
 
 impl Way {
@@ -144,7 +162,35 @@ impl Way {
             scope: scope.child(),
             server: Caller::legacy(None),
             hurry: SetOnce::new(),
+            life: Mutex::new(Life::Vain(None)),
         })
+    }
+
+    /// The poison of a lock means that a task panicked elsewhere; what came of the server is still true.
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server answered as an MCP server does.
+    pub(crate) fn worked(&self) {
+        *self.life() = Life::Worked;
+    }
+
+    /// The server was of no use once more.
+    pub(crate) fn failed(&self, why: ConnectError) {
+        if let Life::Vain(last) = &mut *self.life() {
+            *last = Some(why);
+        }
+    }
+
+    /// What the wire comes to. A client that leaves is no success where nothing ever worked: who only looks at the exit
+    /// code would take a wrong URL for a good one.
+    pub(crate) fn verdict(&self, end: Result<(), ConnectError>) -> Result<(), ConnectError> {
+        end?;
+        match &mut *self.life() {
+            Life::Vain(last) => last.take().map_or(Ok(()), Err),
+            Life::Worked => Ok(()),
+        }
     }
 
     /// The URL for messages and logs.

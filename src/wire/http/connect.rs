@@ -64,15 +64,17 @@ const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
     let way = Way::new(spec, limits, scope);
     let mut desk = Desk::new(peer);
-    scope.spawn(async move {
-        // Ends with the wire. Starts over when the server refused one `initialize` with an MCP error.
-        loop {
-            match run(&way, &mut desk).await? {
-                End::Done => return Ok(()),
-                End::Refused(refusal) => refusal.settle(&way, None)?,
-            }
+    scope.spawn(async move { way.verdict(work(&way, &mut desk).await) })
+}
+
+async fn work(way: &Arc<Way>, desk: &mut Desk) -> Result<(), ConnectError> {
+    // Ends with the wire. Starts over when the server refused one `initialize` with an MCP error.
+    loop {
+        match run(way, desk).await? {
+            End::Done => return Ok(()),
+            End::Refused(refusal) => refusal.settle(way, None)?,
         }
-    })
+    }
 }
 
 /// How the wire ended.
@@ -157,6 +159,8 @@ impl Link {
 
     /// Lets what is in flight finish, within the grace period, and ends the session.
     async fn close(&self) {
+        // What is in flight may finish; more attempts to connect are not worth a wait.
+        let _ = self.way.hurry.set(());
         let all = u32::try_from(self.way.limits.max_in_flight).unwrap_or(u32::MAX);
         let finished = async {
             let _calls = self.places.acquire_many(all).await;

@@ -56,7 +56,7 @@ const MAX_EARLY: usize = 256;
 pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
     let way = Way::new(spec, limits, scope);
     let mut desk = Desk::new(peer);
-    scope.spawn(async move { run(&way, &mut desk, None).await })
+    scope.spawn(async move { way.verdict(run(&way, &mut desk, None).await) })
 }
 
 /// An event stream that has named its endpoint.

@@ -69,6 +69,56 @@ async fn an_mcp_error_with_status_400_passes_when_there_is_no_older_transport() 
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_after_nothing_worked_is_told_so() {
+    let error = r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"nothing at this path"}}"#;
+    for transport in [Auto, Http] {
+        let mut fixture = Fixture::start().await;
+        let mut client = Client::start(&fixture.url, transport);
+        client.request(&initialize(V)).await;
+        fixture.expect("POST").await.reply(404, &[], error).await;
+        if transport == Auto {
+            fixture.expect("GET").await.reply(404, &[], error).await;
+        }
+        assert_eq!(client.error().await.2, "nothing at this path");
+        let end = client.leave().await;
+        assert!(matches!(&end, Err(ConnectError::Protocol(why)) if why.contains("HTTP 404")), "{end:?}");
+    }
+    let mut fixture = Fixture::start().await;
+    let mut client = Client::start(&fixture.url, Sse);
+    client.request(&initialize(V)).await;
+    let _sse = fixture.endpoint().await;
+    fixture.expect("POST").await.reply(404, &[], error).await;
+    client.error().await;
+    assert!(matches!(client.leave().await, Err(ConnectError::Protocol(_))));
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_this_client_in_good_order_is_no_failure() {
+    let mut fixture = Fixture::start().await;
+    let mut client = Client::start(&fixture.url, Auto);
+    client.request(&initialize("1999-01-01")).await;
+    let error = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32602,"message":"Unsupported protocol version"}}"#;
+    fixture.expect("POST").await.json(error).await;
+    client.error().await;
+    assert_eq!(client.leave().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_first_message_other_than_initialize_tells_of_an_unreachable_server() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
+    drop(listener);
+    for transport in [Auto, Http, Sse] {
+        let mut patient = spec(&url, transport);
+        patient.retry.delay = std::time::Duration::from_secs(30);
+        let client = Client::with(&patient, &Limits::default());
+        client.request(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).await;
+        let end = client.leave().await;
+        assert!(matches!(&end, Err(ConnectError::Unreachable(why)) if why.contains("refused")), "{end:?}");
+    }
+}
+
+#[tokio::test]
 async fn neither_401_nor_403_nor_500_leads_to_the_older_transport() {
     for status in [401, 403, 500] {
         let mut fixture = Fixture::start().await;

@@ -22,7 +22,7 @@ use crate::{
     wire::{
         event_stream::{Event, EventName, clamp_retry},
         remote::{
-            Trouble, backoff, deliver,
+            ConnectError, Trouble, backoff, deliver,
             events::{Events, StreamFault},
             fault::{Fault, FaultKind, status_in_words, status_line},
             web::{Incoming, Outgoing, media_type, read_body},
@@ -226,20 +226,37 @@ impl Link {
     ) -> Result<Option<Frame>, Trouble> {
         let failed = |fault: Fault| self.trouble(&fault);
         let incoming = self.post(session, frame, trip).await.map_err(failed)?;
+        let success = incoming.response.status().is_success();
         match self.classify(session, incoming, asked(frame)).await.map_err(failed)? {
-            Posted::Answer(answer) => Ok(Some(answer)),
-            Posted::Stream(events) => self.follow(session, *events, frame, reply).await.map(Some),
+            Posted::Answer(answer) => {
+                if success {
+                    self.way.worked();
+                }
+                Ok(Some(answer))
+            }
+            Posted::Stream(events) => {
+                let answer = self.follow(session, *events, frame, reply).await?;
+                self.way.worked();
+                Ok(Some(answer))
+            }
             Posted::SessionGone(_) => Ok(None),
             Posted::Refused(status) => {
+                self.way.failed(self.way.refused(status, None));
                 let message = format!("{} answered {}", self.way.shown(), status_in_words(status));
                 Err(Trouble { data: Some(json!({ "status": status.as_u16() })), ..Trouble::new(message) })
             }
-            Posted::NotMcp(what) => Err(Trouble::new(format!("{} {what}", self.way.shown()))),
+            Posted::NotMcp(what) => {
+                let message = format!("{} {what}", self.way.shown());
+                self.way.failed(ConnectError::Protocol(message.clone()));
+                Err(Trouble::new(message))
+            }
         }
     }
 
     fn trouble(&self, fault: &Fault) -> Trouble {
-        let what = self.way.unreachable(fault).to_string();
+        let failed = self.way.unreachable(fault);
+        let what = failed.to_string();
+        self.way.failed(failed);
         if fault.sent { Trouble::fate_unknown(&what) } else { Trouble::new(what) }
     }
 

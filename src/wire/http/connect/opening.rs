@@ -61,6 +61,7 @@ impl Link {
         let opened = self.way.while_wanted(desk, opening).await;
         let failed = match opened {
             Ok(Opening::Answered { answer, session }) => {
+                self.way.worked();
                 lock(&self.memory).opened(&answer);
                 if let Some(session) = session {
                     info!("connected to {} over Streamable HTTP", self.way.shown());

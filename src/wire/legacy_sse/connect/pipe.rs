@@ -29,7 +29,7 @@ use crate::{
         event_stream::{Event, EventName},
         handshake::Handshake,
         remote::{
-            Trouble, Way,
+            ConnectError, Trouble, Way,
             events::{Events, StreamFault},
             fault::{shown, status_in_words},
         },
@@ -143,6 +143,9 @@ impl FrameSource for EventSource {
     async fn end(&mut self) -> Ended {
         self.scope.stop();
         let what = format!("the event stream from {} ended ({})", self.way.shown(), self.why);
+        if !lock(&self.shared.open).is_empty() {
+            self.way.failed(ConnectError::Unreachable(format!("{what}; look into the server's log")));
+        }
         let Trouble { message, data, .. } = Trouble::fate_unknown(&what);
         Ended { message, data }
     }
@@ -159,7 +162,12 @@ impl EventSource {
             return;
         }
         match frames_of(event) {
-            Ok(frames) => self.ready.extend(frames.into_iter().map(Ok)),
+            Ok(frames) => {
+                if !frames.is_empty() {
+                    self.way.worked();
+                }
+                self.ready.extend(frames.into_iter().map(Ok));
+            }
             Err(error) => self.ready.push_back(Err(error)),
         }
     }
@@ -262,6 +270,7 @@ async fn deliver(way: Arc<Way>, url: Url, frame: Frame, refusals: mpsc::Sender<F
         Ok(incoming) if incoming.response.status().is_success() => return,
         Ok(incoming) => {
             let status = incoming.response.status();
+            way.failed(way.refused(status, None));
             (
                 format!("{} answered {}", shown(&url), status_in_words(status)),
                 Some(json!({ "status": status.as_u16() })),
@@ -269,6 +278,7 @@ async fn deliver(way: Arc<Way>, url: Url, frame: Frame, refusals: mpsc::Sender<F
         }
         Err(fault) => {
             let what = format!("cannot reach {}: {}", shown(&url), fault.why);
+            way.failed(ConnectError::Unreachable(what.clone()));
             let trouble = if fault.sent { Trouble::fate_unknown(&what) } else { Trouble::new(what) };
             (trouble.message, trouble.data)
         }
