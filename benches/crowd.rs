@@ -176,7 +176,7 @@ async fn settle(process: &Process, base: Holdings) -> Outcome<Holdings> {
 /// Opens and closes sessions, half of them over each transport, 16 at a time. Gives the failures.
 async fn open_and_close(addr: SocketAddr, count: usize) -> Vec<String> {
     let one = |at: usize| async move {
-        let wire = if at % 2 == 0 { Wire::Sse } else { Wire::Http };
+        let wire = if at.is_multiple_of(2) { Wire::Sse } else { Wire::Http };
         let session = Session::open(wire, addr, 1).await.map_err(|why| format!("{wire:?}: {why}"))?;
         session.close().await.map_err(|why| format!("{wire:?}, closing: {why}"))
     };

@@ -92,7 +92,7 @@ fn every_flag_exists() {
     // Those of other programs.
     let others = ["--release", "--path", "--open", "--help"];
     let own = flags(&readme());
-    let own = own.iter().filter(|flag| flag.trim_matches('-') != "" && !others.contains(&flag.as_str()));
+    let own = own.iter().filter(|flag| !flag.trim_matches('-').is_empty() && !others.contains(&flag.as_str()));
     let unknown: Vec<_> = own.filter(|flag| !known.contains(*flag)).collect();
     assert!(unknown.is_empty(), "no command has {unknown:?}");
 }
