@@ -239,6 +239,30 @@ fn completions_and_man_pages_are_what_the_program_prints() {
     assert_eq!(stdout(&["man", "serve"]), page("mcp-bridge-serve.1"));
 }
 
+/// The script as bash drives it: what it offers for the last of these words.
+#[cfg(unix)]
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = tree().join("completions/mcp-bridge.bash");
+    let drive = r#"source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+        _mcp-bridge mcp-bridge "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}""#;
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["--norc", "-c", drive, "bash"]).arg(script).arg("mcp-bridge").args(words);
+    let output = bash.output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().lines().map(String::from).collect()
+}
+
+#[cfg(unix)]
+#[test]
+fn bash_completes_commands_and_the_flags_of_each() {
+    assert_eq!(offered(&["conn"]), ["connect"]);
+    assert_eq!(offered(&["serve", "--sha"]), ["--shared"]);
+    assert_eq!(offered(&["stdio-to-sse", "--port", "0", "--keepalive-"]), ["--keepalive-event"]);
+    assert_eq!(offered(&["connect", "--bea"]), ["--bearer"]);
+    assert_eq!(offered(&["serve", "--log-format", "js"]), ["json"]);
+}
+
 #[test]
 fn committed_completions_and_man_pages_are_fresh() {
     let made = tempfile::tempdir().unwrap();

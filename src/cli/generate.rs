@@ -26,7 +26,16 @@ const MAN_PAGES: &str = "completions/man";
 pub(super) fn completions(shell: Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut public(), "mcp-bridge", &mut text);
-    text
+    match shell {
+        Shell::Bash => corrected(text),
+        _ => text,
+    }
+}
+
+/// Of a program with a hyphen, clap's bash script sets `mcp__bridge__subcmd__serve` at the command and then looks for
+/// `mcp__subcmd__bridge__subcmd__serve`: past the command it would complete nothing.
+fn corrected(text: Vec<u8>) -> Vec<u8> {
+    String::from_utf8_lossy(&text).replace("mcp__subcmd__bridge", "mcp__bridge").into_bytes()
 }
 
 /// What `mcp-bridge man` prints or writes.
