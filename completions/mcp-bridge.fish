@@ -41,13 +41,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l e
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l pass-env -d 'Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l cwd -d 'Start the server in this directory (default: where the bridge was started)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l host -d 'IP address to listen on; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -70,7 +70,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l a
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l shared -d 'Start one server for all sessions (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l shell -d 'Run this line by the shell instead of a command after -- (default: no shell)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l env -d 'Set a variable for the server, once for each (default: none)' -r
@@ -78,13 +78,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l pass-env -d 'Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l cwd -d 'Start the server in this directory (default: where the bridge was started)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l host -d 'IP address to listen on; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -106,7 +106,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l shared -d 'Start one server for all sessions (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l shell -d 'Run this line by the shell instead of a command after -- (default: no shell)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l env -d 'Set a variable for the server, once for each (default: none)' -r
@@ -114,13 +114,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l env-file
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l pass-env -d 'Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l cwd -d 'Start the server in this directory (default: where the bridge was started)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l host -d 'IP address to listen on; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -144,7 +144,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-un
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l shared -d 'Start one server for all sessions (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
@@ -161,7 +161,7 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
@@ -178,7 +178,7 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
@@ -195,7 +195,7 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand completions" -s h -l help -d 'Print help'

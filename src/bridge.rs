@@ -3,20 +3,14 @@
 //! Owns the order of start and stop and what the user is told about it. Talks to the registry, the wires and the
 //! operating system's signals. It never moves a message.
 
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
 
 use crate::{
-    config::{Back, Config, Door, Front, Limits, NetworkSpec, RemoteSpec},
-    listen::{self, BindError, Listening},
+    config::{Back, Config, Front, Limits, NetworkSpec, RemoteSpec},
+    listen::{self, BindError},
     peer::{Caller, PEER_CAPACITY, Peer},
     pump::{Role, Rules},
     registry::Registry,
@@ -27,6 +21,8 @@ use crate::{
         stdio,
     },
 };
+
+mod announce;
 
 /// After everything else has ended: for children that were killed to be reaped and the last log lines.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -158,7 +154,7 @@ async fn serve(
     scope: &Scope,
 ) -> Result<(), Error> {
     let listening = listen::bind(network, limits).await?;
-    announce(&listening, network, name);
+    announce::announce(listening.local_addr(), network, name);
     if network.exit_with_stdin {
         let scope = scope.clone();
         scope.clone().spawn(async move {
@@ -176,65 +172,6 @@ async fn end_of_stdin() {
     let mut chunk = [0; 1024];
     // An error is an end, too.
     while stdin.read(&mut chunk).await.is_ok_and(|n| n > 0) {}
-}
-
-/// Tells on stderr where to connect, and what to paste into a client. Not a log line: it is meant for a person, and
-/// for scripts that asked for port 0.
-fn announce(listening: &Listening, network: &NetworkSpec, name: &str) {
-    // Not `eprint!`, which panics where stderr is closed.
-    let _ = io::stderr().write_all(announcement(listening.local_addr(), network, name).as_bytes());
-}
-
-fn announcement(address: SocketAddr, network: &NetworkSpec, name: &str) -> String {
-    let local = || format!("http://{}", reachable(address));
-    let base = network.base_url.as_ref().map_or_else(local, |url| url.as_str().trim_end_matches('/').to_string());
-    let mut text = format!("mcp-bridge: {name} listening on http://{address}\n");
-    let mut entry = None;
-    if let Some(sse) = &network.sse {
-        let _ = writeln!(text, "  HTTP+SSE         {base}{}", sse.sse_path);
-        entry = Some(("sse", format!("{base}{}", sse.sse_path)));
-    }
-    if let Some(http) = &network.http {
-        let _ = writeln!(text, "  Streamable HTTP  {base}{}", http.path);
-        entry = Some(("http", format!("{base}{}", http.path)));
-    }
-    if let Some((kind, url)) = entry {
-        let door = match network.door {
-            Door::Open => "",
-            Door::Bearer(_) => r#","headers":{"Authorization":"Bearer ${TOKEN}"}"#,
-        };
-        let key = key(name);
-        let _ = writeln!(
-            text,
-            "  client entry     {{\"mcpServers\":{{\"{key}\":{{\"type\":\"{kind}\",\"url\":\"{url}\"{door}}}}}}}"
-        );
-        let door = match network.door {
-            Door::Open => "",
-            Door::Bearer(_) => r#","--bearer","${TOKEN}""#,
-        };
-        let _ = writeln!(
-            text,
-            "  stdio clients    {{\"mcpServers\":{{\"{key}\":{{\"command\":\"mcp-bridge\",\"args\":[\"connect\",\"{url}\"{door}]}}}}}}"
-        );
-    }
-    text
-}
-
-/// Where a client on this machine finds the socket: `0.0.0.0` and `[::]` are no addresses to connect to, and the guard
-/// on Host refuses them.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
-}
-
-/// A name that every client takes as a key.
-fn key(name: &str) -> String {
-    let key: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    if key.is_empty() { "server".into() } else { key }
 }
 
 /// Stops the scope at the first signal; resolves at the second.

@@ -12,7 +12,11 @@ use std::{
 
 use clap::{FromArgMatches, parser::ValueSource};
 
-use crate::{config::Config, observe::Logging, wire::child::guard};
+use crate::{
+    config::Config,
+    observe::{Logging, flat},
+    wire::child::guard,
+};
 
 mod args;
 mod exit;
@@ -21,8 +25,10 @@ mod generate;
 mod report;
 mod resolve;
 mod values;
+mod variables;
 
 pub use exit::Exit;
+pub use variables::unknown_variables;
 
 use args::{Cli, Command};
 
@@ -116,7 +122,7 @@ fn print(text: &[u8]) -> Result<Task, Error> {
 
 /// One line on stderr under the program's name. That stderr may be closed is no reason to panic.
 fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "mcp-bridge: {}", report::flat(text));
+    let _ = writeln!(io::stderr(), "mcp-bridge: {}", flat(text));
 }
 
 /// A reader that closed early (`| head`) is not a failure.

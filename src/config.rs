@@ -42,7 +42,8 @@ pub enum Front {
 /// How to start a stdio server. Everything is argv: no shell is involved unless `program` is one.
 #[derive(Debug, Clone)]
 pub struct ChildSpec {
-    /// Shown in log lines and errors; the file name of the program.
+    /// Shown in log lines, errors and the entries for clients; from the package or script that a launcher is told to start,
+    /// else from the program.
     pub name: String,
     /// As typed; looked up in the child's `PATH` when it holds no separator.
     pub program: OsString,

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
 
 fn carry(config: Config, logging: Logging) -> Exit {
     logging.start();
+    cli::unknown_variables().iter().for_each(|note| tracing::warn!("{note}"));
     let mut runtime = match config.front {
         // One client, and many of these run side by side on a desktop. A second thread would cost more than the work:
         // each message would be handed from one thread to the other, at twice the processor time and latency.

@@ -130,10 +130,14 @@ fn every_usage_error_is_one_line_with_a_next_step_and_exit_code_64() {
         &["serve", "--port", "1", "--port", "2", "--demo"],
         &["serve", "--mcp-path", "mcp", "--demo"],
         &["serve", "--mcp-path", "/sse", "--demo"],
+        &["serve", "--message-path", "/a\r\nb", "--demo"],
+        &["serve", "--port", "\u{1b}[31m", "--demo"],
+        &["serve", "--log-level", "lo\rud", "--demo"],
         &["serve", "--mcp-path", "/readyz", "--demo"],
         &["serve", "--base-url", "tools.example.com", "--demo"],
         &["serve", "--cors", "--demo"],
         &["serve", "--allow-origin", "*", "--demo"],
+        &["serve", "--allow-origin", "example.com", "--demo"],
         &["serve", "--allow-host", "https://a.example", "--demo"],
         &["serve", "--keepalive", "5 minutes", "--demo"],
         &["serve", "--session-timeout", "0", "--demo"],
@@ -187,6 +191,8 @@ fn a_variable_stands_for_its_flag_and_an_error_names_it() {
     );
     let cors = error("MCP_BRIDGE_CORS", "yes", &["serve", "--demo"]);
     assert!(cors.contains("--cors lets nobody in alone"), "{cors}");
+    let demo = error("MCP_BRIDGE_DEMO", "maybe", &["serve"]);
+    assert_eq!(demo, "mcp-bridge: invalid value 'maybe' for '--demo': write true or false (given by MCP_BRIDGE_DEMO)");
     let header = error("MCP_BRIDGE_HEADER", "X-One: 1\n\nX-Two: ${UNSET}\n", &["connect", "https://host"]);
     assert!(header.contains("-H X-Two: ${UNSET} is not set"), "{header}");
     let origin = error("MCP_BRIDGE_ALLOW_ORIGIN", "https://a.example,*", &["serve", "--demo"]);
@@ -214,6 +220,51 @@ fn an_empty_variable_is_none() {
         .unwrap();
     let (line, _) = failure(&output);
     assert!(line.contains("serve needs a server to start"), "{line}");
+}
+
+/// What a bridge says that ends as soon as it has said it.
+fn said(env: &[(&str, &str)], words: &[&str]) -> String {
+    let mut command = program();
+    command.envs(env.iter().copied()).args(["serve", "--port", "0", "--exit-with-stdin"]).args(words);
+    let output = command.write_stdin("").output().unwrap();
+    assert!(output.status.success() && output.stdout.is_empty(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn the_start_tells_where_to_connect_and_what_to_paste() {
+    let text = said(&[], &["--log-level", "error", "--demo"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("mcp-bridge: demo-server listening on http://127.0.0.1:"), "{text}");
+    assert_eq!(lines.len(), 5, "{text}");
+    let entry = serde_json::from_str::<serde_json::Value>(&lines[4][lines[4].find('{').unwrap()..]).unwrap();
+    let command = entry["mcpServers"]["demo-server"]["command"].as_str().unwrap();
+    assert!(Path::new(command).is_absolute(), "{text}");
+}
+
+#[test]
+fn a_quiet_start_tells_the_address_alone() {
+    let text = said(&[], &["--quiet", "--demo"]);
+    assert!(text.starts_with("mcp-bridge: demo-server listening on http://127.0.0.1:"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn with_json_the_start_is_one_line_of_json() {
+    let text = said(&[], &["--quiet", "--log-format", "json", "--demo"]);
+    let line: serde_json::Value = serde_json::from_str(text.trim_end()).unwrap();
+    let address = line["listening"].as_str().unwrap();
+    assert!(address.starts_with("http://127.0.0.1:"), "{text}");
+    assert_eq!(line["http"], format!("{address}/mcp"));
+    assert_eq!(line["sse"], format!("{address}/sse"));
+    assert_eq!(line["message"], format!("demo-server listening on {address}"));
+}
+
+#[test]
+fn a_variable_that_is_none_of_ours_is_named() {
+    let text = said(&[("MCP_BRIDGE_PROT", "1"), ("MCP_BRIDGE_DEMO_TEST", "1")], &["--log-level", "warn", "--demo"]);
+    assert!(text.contains("WARN unknown variable MCP_BRIDGE_PROT; did you mean MCP_BRIDGE_PORT?"), "{text}");
+    assert_eq!(text.matches("unknown variable").count(), 1, "{text}");
 }
 
 #[test]
@@ -244,7 +295,7 @@ fn completions_and_man_pages_are_what_the_program_prints() {
 fn offered(words: &[&str]) -> Vec<String> {
     let script = tree().join("completions/mcp-bridge.bash");
     let drive = r#"source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
-        _mcp-bridge mcp-bridge "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        _mcp__bridge mcp-bridge "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
         printf '%s\n' "${COMPREPLY[@]}""#;
     let mut bash = std::process::Command::new("bash");
     bash.args(["--norc", "-c", drive, "bash"]).arg(script).arg("mcp-bridge").args(words);

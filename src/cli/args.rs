@@ -5,7 +5,7 @@
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint, builder::BoolishValueParser};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use url::Url;
 
@@ -176,7 +176,7 @@ pub(super) struct ServerArgs {
     #[arg(long, value_name = "LINE", allow_hyphen_values = true)]
     pub(super) shell: Option<OsString>,
     /// Run the built-in demo server instead of a command after -- (default: off)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = values::switch)]
     pub(super) demo: bool,
     /// Set a variable for the server, once for each (default: none)
     #[arg(long, value_name = "NAME=VALUE")]
@@ -212,7 +212,7 @@ pub(super) struct NetworkArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Listening")]
 pub(super) struct ListenArgs {
-    /// IP address to listen on; beyond loopback it takes --bearer-token-file or --allow-unauthenticated
+    /// IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated
     #[arg(long, value_name = "IP", default_value = "127.0.0.1", value_parser = values::host)]
     pub(super) host: IpAddr,
     /// TCP port to listen on; 0 picks a free one and prints it
@@ -225,7 +225,7 @@ pub(super) struct ListenArgs {
     #[arg(long, value_name = "PATH", default_value = "/healthz", value_parser = values::path)]
     pub(super) health_path: String,
     /// End when stdin closes (default: off)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = values::switch)]
     pub(super) exit_with_stdin: bool,
 }
 
@@ -252,7 +252,7 @@ pub(super) struct SsePaths {
 #[command(next_help_heading = "Access")]
 pub(super) struct AccessArgs {
     /// Let pages of the allowed origins read answers in a browser (default: off)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = values::switch)]
     pub(super) cors: bool,
     /// Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge's own)
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',', value_parser = values::origin)]
@@ -260,11 +260,11 @@ pub(super) struct AccessArgs {
     /// Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)
     #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = values::allowed_host)]
     pub(super) allow_host: Vec<String>,
-    /// Serve only who sends a bearer token of this file, one a line, # for comments (default: everyone)
+    /// Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) bearer_token_file: Option<PathBuf>,
     /// Listen beyond loopback although everyone can call (default: off)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = values::switch)]
     pub(super) allow_unauthenticated: bool,
 }
 
@@ -272,10 +272,10 @@ pub(super) struct AccessArgs {
 #[command(next_help_heading = "Sessions")]
 pub(super) struct SessionArgs {
     /// Start one server for all sessions (default: one for each session)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = values::switch)]
     pub(super) shared: bool,
     /// Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = values::switch)]
     pub(super) stateless: bool,
     /// Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = values::positive_duration)]
@@ -287,7 +287,7 @@ pub(super) struct SessionArgs {
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = values::duration)]
     pub(super) keepalive: Duration,
     /// Send keep-alives as `event: ping` instead of comments (default: off)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = values::switch)]
     pub(super) keepalive_event: bool,
 }
 
@@ -345,8 +345,8 @@ pub(super) struct LogArgs {
     /// Form of log lines
     #[arg(long, value_name = "FORM", value_enum, default_value_t = LogFormat::Text)]
     pub(super) log_format: LogFormat,
-    /// Log errors only, whatever --log-level says (default: off)
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    /// Log errors only, whatever --log-level says, and print at the start only the address (default: off)
+    #[arg(long, value_parser = values::switch)]
     pub(super) quiet: bool,
 }
 
@@ -390,9 +390,11 @@ impl From<LogFormat> for observe::Format {
 pub(super) fn command() -> clap::Command {
     Cli::command().mut_subcommands(|sub| {
         // A desktop client shows what its servers write to stderr as warnings or errors, so there good news is noise.
-        let level = if sub.get_arguments().any(|arg| arg.get_id() == "url") { "warn" } else { "info" };
+        let reaches = sub.get_arguments().any(|arg| arg.get_id() == "url");
+        let level = if reaches { "warn" } else { "info" };
         let sessions_only = sub.get_name() == "stdio-to-sse";
         sub.mut_args(|arg| match arg.get_id().as_str() {
+            "quiet" if reaches => with_variable(arg.help("Log errors only, whatever --log-level says (default: off)")),
             "log_level" => with_variable(arg.default_value(level)),
             // HTTP+SSE has no form without sessions: `resolve` says so to whoever types it all the same.
             "stateless" if sessions_only => with_variable(arg).hide(true),

@@ -3,12 +3,13 @@
 //! Owns the wording of clap's errors and of the commonest mistakes. Talks to nobody. It never shows the value of a flag
 //! that can hold a secret.
 
-use std::ffi::OsString;
+use std::{error::Error as _, ffi::OsString};
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use url::Url;
 
 use super::args;
+use crate::observe::flat;
 
 /// The error in one line, without the program's name.
 pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
@@ -203,7 +204,7 @@ fn missing(typed: &Words) -> String {
 
 /// clap's own words, where they are good: the first line says what and why.
 fn first_line(error: &clap::Error, typed: &Words) -> String {
-    let whole = error.to_string();
+    let whole = wording(error);
     let line = whole.lines().next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
     let next = match (error.kind(), error.get(ContextKind::ValidValue)) {
@@ -213,6 +214,19 @@ fn first_line(error: &clap::Error, typed: &Words) -> String {
         _ => format!("; see {}", typed.help()),
     };
     format!("{line}{}{next}", source(error, typed))
+}
+
+/// What clap says, but with the value's control characters escaped: they would cut the line, or drive the terminal.
+fn wording(error: &clap::Error) -> String {
+    let flag = text(error, ContextKind::InvalidArg);
+    let value = text(error, ContextKind::InvalidValue).filter(|value| value.contains(char::is_control));
+    match (flag, value) {
+        (Some(flag), Some(value)) => {
+            let why = error.source().map(|why| format!(": {why}")).unwrap_or_default();
+            flat(&format!("invalid value '{value}' for '{flag}'{why}"))
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// Names the variable that a value came from: who did not type the flag would look for it in vain.
@@ -249,16 +263,4 @@ fn suggestion(error: &clap::Error, kind: ContextKind) -> Option<&str> {
         ContextValue::Strings(texts) => texts.last().map(String::as_str),
         _ => None,
     }
-}
-
-/// One line, whatever was typed: control characters are shown escaped.
-pub(super) fn flat(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    out
 }

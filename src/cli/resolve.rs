@@ -19,6 +19,7 @@ use crate::{
     observe::Logging,
 };
 
+mod name;
 mod network;
 mod remote;
 mod server;
@@ -118,6 +119,7 @@ impl Typed<'_> {
         let no_color = (self.env)("NO_COLOR").is_some_and(|value| !value.is_empty());
         Logging {
             level: level.into(),
+            quiet: args.quiet,
             format: args.log_format.into(),
             ansi: !no_color && std::io::stderr().is_terminal(),
         }

@@ -109,7 +109,10 @@ fn defaults_are_those_of_the_configuration() {
     let (config, logging) = bridge(&["serve", "--", "npx", "-y", "x"]);
     assert_eq!(format!("{:?}", config.limits), format!("{:?}", crate::config::Limits::default()));
     assert_eq!(config.sharing, Sharing::Own);
-    assert_eq!(logging, Logging { level: tracing::Level::INFO, format: Format::Text, ansi: logging.ansi });
+    assert_eq!(
+        logging,
+        Logging { level: tracing::Level::INFO, quiet: false, format: Format::Text, ansi: logging.ansi }
+    );
     let front = network(&["serve", "--", "npx"]);
     assert_eq!((front.host.to_string().as_str(), front.port), ("127.0.0.1", 8000));
     assert_eq!(front.http.map(|http| http.path).as_deref(), Some("/mcp"));
@@ -117,7 +120,7 @@ fn defaults_are_those_of_the_configuration() {
     assert_eq!((front.keepalive, front.keepalive_event), (Duration::from_secs(15), false));
     assert_eq!((front.cors, front.health_path.as_str()), (Cors::Off, "/healthz"));
     let spec = child(&["serve", "--", "npx", "-y", "x"]);
-    assert_eq!((spec.name.as_str(), spec.pass_env, spec.cwd), ("npx", PassEnv::All, None));
+    assert_eq!((spec.name.as_str(), spec.pass_env, spec.cwd), ("x", PassEnv::All, None));
     let default = crate::config::StopLadder::default();
     assert_eq!((spec.stop.after_close, spec.stop.after_term), (default.after_close, default.after_term));
     let spec = remote(&["connect", "https://host/mcp"]);

@@ -17,6 +17,15 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 /// The smallest `--max-message`: an `initialize` has to fit.
 const SMALLEST_MESSAGE: u64 = 1024;
 
+/// The variable of a flag that takes no value.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
+        "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),
+        _ => Err("write true or false".into()),
+    }
+}
+
 /// `500ms`, `30s`, `5m`, `1h`, `7d`, or plain seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = number_and_unit(text);
@@ -98,7 +107,7 @@ pub(super) fn path(text: &str) -> Result<String, String> {
 /// The public URL of the bridge.
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
     let advice = "write what clients use in front of the bridge's own paths, as in https://example.com/tools";
-    let url = Url::parse(text).map_err(|error| format!("{error}; {advice}"))?;
+    let url = Url::parse(text).map_err(|error| unreadable(error, advice))?;
     let plain = matches!(url.scheme(), "http" | "https")
         && url.username().is_empty()
         && url.password().is_none()
@@ -107,13 +116,21 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     if plain { Ok(url) } else { Err(format!("only scheme, host, port and path belong here; {advice}")) }
 }
 
+fn unreadable(error: url::ParseError, advice: &str) -> String {
+    match error {
+        // Without a scheme: the advice shows it, and nobody who forgot it knows of bases.
+        url::ParseError::RelativeUrlWithoutBase => advice.into(),
+        _ => format!("{error}; {advice}"),
+    }
+}
+
 /// An origin as browsers send it: lower case, no default port, no path.
 pub(super) fn origin(text: &str) -> Result<String, String> {
     let advice = "write scheme://host or scheme://host:port, as in https://app.example.com";
     if text == "*" {
         return Err(format!("* would let every web page call; {advice}, once for each"));
     }
-    let url = Url::parse(text).map_err(|error| format!("{error}; {advice}"))?;
+    let url = Url::parse(text).map_err(|error| unreadable(error, advice))?;
     let bare = url.host_str().is_some_and(|host| !host.is_empty())
         && matches!(url.path(), "" | "/")
         && url.username().is_empty()

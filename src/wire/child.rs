@@ -33,12 +33,13 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use self::group::{Group, ended_by};
 use crate::{
     config::{ChildSpec, PassEnv, StopLadder},
     message::{Frame, FrameError},
+    observe,
     peer::Peer,
     pipe::{Ended, FrameSink, FrameSource, LineSink, Lines},
     pump::{Rules, pump},
@@ -256,7 +257,8 @@ async fn supervise(
     };
     let exit = Exit::read(status, started.elapsed(), asked);
     if asked {
-        info!(name, "the server {} after its input was closed", exit.how);
+        // Each closed session ends so.
+        debug!(name, "the server {} after its input was closed", exit.how);
     } else {
         warn!(name, "the server {}", exit.how);
     }
@@ -367,7 +369,7 @@ fn log_line(line: &mut Vec<u8>, name: &str, tail: &Tail) {
     if !text.is_empty() {
         // Control characters would let a server forge log lines or drive a terminal.
         let text: String = text.chars().map(|c| if c.is_control() && c != '\t' { ' ' } else { c }).collect();
-        info!(target: "mcp_bridge::server", name, "{text}");
+        info!(target: observe::SERVER, source = "server", name, "{text}");
         tail.push(text);
     }
     *line = Vec::new();

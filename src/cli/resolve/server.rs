@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Typed, read};
+use super::{Typed, name, read};
 use crate::{
     cli::{
         Error,
@@ -157,8 +157,7 @@ fn named(command: &str, program: OsString, args: Vec<OsString>) -> Result<(Strin
             "{command} starts a command, and {url} is a URL; to reach it, write mcp-bridge connect {url}"
         ));
     }
-    let name = Path::new(&program).file_name().unwrap_or(&program).to_string_lossy().into_owned();
-    Ok((name, program, args))
+    Ok((name::of(&program, &args), program, args))
 }
 
 fn shell_argv(line: OsString) -> Result<(String, OsString, Vec<OsString>), Error> {

@@ -1,0 +1,248 @@
+//! What is said at the start: where to connect, and what to paste into a client.
+//!
+//! Owns the wording and the entries. Talks to the log, which decides how much of it is shown and in which form. It never
+//! shows a token.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::Path,
+};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use tracing::info;
+
+use crate::{
+    config::{Door, NetworkSpec},
+    observe,
+};
+
+/// What a client calls the variable that holds the token.
+const TOKEN: &str = "${TOKEN}";
+
+/// Says where `network` is served: for a person, and for scripts that asked for port 0.
+pub(super) fn announce(address: SocketAddr, network: &NetworkSpec, name: &str) {
+    let said = Announcement::new(address, network);
+    // The text form shows the message, the JSON form the fields, too.
+    info!(
+        target: observe::LISTENING,
+        name,
+        listening = said.listening,
+        http = said.http,
+        sse = said.sse,
+        "{name} listening on {}", said.listening
+    );
+    info!(target: observe::ENTRIES, "{}", said.entries(name, &command()));
+}
+
+/// The URLs of one bridge.
+struct Announcement {
+    /// The address that was bound, as a URL.
+    listening: String,
+    /// What clients of Streamable HTTP are given.
+    http: Option<String>,
+    /// What clients of HTTP+SSE are given.
+    sse: Option<String>,
+    asks_for_token: bool,
+}
+
+impl Announcement {
+    fn new(address: SocketAddr, network: &NetworkSpec) -> Announcement {
+        let base = match &network.base_url {
+            Some(url) => url.as_str().trim_end_matches('/').to_string(),
+            // Brackets around IPv6 come with the port.
+            None => format!("http://{}", SocketAddr::new(reachable(address.ip()), address.port())),
+        };
+        Announcement {
+            listening: format!("http://{address}"),
+            http: network.http.as_ref().map(|http| format!("{base}{}", http.path)),
+            sse: network.sse.as_ref().map(|sse| format!("{base}{}", sse.sse_path)),
+            asks_for_token: matches!(network.door, Door::Bearer(_)),
+        }
+    }
+
+    fn entries(&self, name: &str, command: &str) -> String {
+        let sse = self.sse.as_ref().map(|url| ("sse", "HTTP+SSE", url));
+        let http = self.http.as_ref().map(|url| ("http", "Streamable HTTP", url));
+        let mut lines: Vec<_> =
+            [sse, http].into_iter().flatten().map(|(_, title, url)| format!("  {title:<15}  {url}")).collect();
+        if let Some((kind, _, url)) = http.or(sse) {
+            let key = key(name);
+            let remote = self.remote(kind, url).under(&key);
+            let stdio = self.stdio(command, url).under(&key);
+            lines.push(format!("  client entry     {remote}"));
+            lines.push(format!("  stdio clients    {stdio}"));
+        }
+        lines.join("\n")
+    }
+
+    /// For a client that speaks HTTP.
+    fn remote<'a>(&self, kind: &'a str, url: &'a str) -> Entry<'a> {
+        let headers = self.asks_for_token.then(|| json!({"Authorization": format!("Bearer {TOKEN}")}));
+        Entry::Remote { kind, url, headers }
+    }
+
+    /// For a client that only starts commands.
+    fn stdio<'a>(&self, command: &'a str, url: &'a str) -> Entry<'a> {
+        let mut args = vec!["connect", url];
+        if self.asks_for_token {
+            args.extend(["--bearer", TOKEN]);
+        }
+        Entry::Stdio { command, args, env: self.asks_for_token.then(|| json!({"TOKEN": "..."})) }
+    }
+}
+
+/// What clients call a server, in the order in which people read it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Entry<'a> {
+    Remote {
+        #[serde(rename = "type")]
+        kind: &'a str,
+        url: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        headers: Option<Value>,
+    },
+    Stdio {
+        command: &'a str,
+        args: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        env: Option<Value>,
+    },
+}
+
+impl Entry<'_> {
+    /// As it is pasted.
+    fn under(&self, key: &str) -> String {
+        let servers = HashMap::from([("mcpServers", HashMap::from([(key, self)]))]);
+        // Texts and maps of texts: nothing in it can fail.
+        serde_json::to_string(&servers).unwrap_or_default()
+    }
+}
+
+/// A name that every client takes as a key.
+fn key(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let key: String = name.chars().map(|c| if plain(c) { c } else { '-' }).collect();
+    if key.is_empty() { "server".into() } else { key }
+}
+
+/// An address to connect to. "All addresses" is none: this machine's own on the way out stands for it. Not its name: the
+/// check of `Host` serves addresses, and a name only with `--allow-host`.
+fn reachable(bound: IpAddr) -> IpAddr {
+    match bound {
+        IpAddr::V4(address) if address.is_unspecified() => outward().unwrap_or(Ipv4Addr::LOCALHOST.into()),
+        // It takes IPv4, too, which more clients can reach.
+        IpAddr::V6(address) if address.is_unspecified() => outward().unwrap_or(Ipv6Addr::LOCALHOST.into()),
+        named => named,
+    }
+}
+
+/// The address that this machine would send from. Connecting a datagram socket sends nothing; the address is one that
+/// is kept for documentation (RFC 5737).
+fn outward() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+/// How a client starts this program: by its name where the `PATH` leads to it, by its full path otherwise.
+fn command() -> String {
+    let name = "mcp-bridge";
+    let Ok(this) = std::env::current_exe() else { return name.into() };
+    let real = |path: &Path| path.canonicalize().ok();
+    let found = which::which_global(name).ok().and_then(|path| real(&path));
+    match found.is_some() && found == real(&this) {
+        true => name.into(),
+        false => this.to_string_lossy().into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::config::{Cors, HttpRoutes, Secret, SseRoutes};
+
+    fn network(http: bool, sse: bool) -> NetworkSpec {
+        NetworkSpec {
+            host: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            http: http.then(|| HttpRoutes { path: "/mcp".into() }),
+            sse: sse.then(|| SseRoutes { sse_path: "/sse".into(), message_path: "/messages".into() }),
+            base_url: None,
+            cors: Cors::Off,
+            allow_origin: Vec::new(),
+            allow_host: Vec::new(),
+            health_path: "/healthz".into(),
+            door: Door::Open,
+            keepalive: std::time::Duration::ZERO,
+            keepalive_event: false,
+            exit_with_stdin: false,
+        }
+    }
+
+    fn entries(address: &str, network: &NetworkSpec, name: &str, command: &str) -> String {
+        Announcement::new(address.parse().unwrap(), network).entries(name, command)
+    }
+
+    /// The two entries, read back.
+    fn parsed(text: &str) -> Vec<Value> {
+        let entries = text.lines().filter_map(|line| line.find('{').and_then(|at| line.get(at..)));
+        entries.map(|entry| serde_json::from_str(entry).unwrap()).collect()
+    }
+
+    #[test]
+    fn each_transport_has_its_url_and_clients_their_entries() {
+        let text = entries("127.0.0.1:8000", &network(true, true), "time", "mcp-bridge");
+        assert_eq!(
+            text,
+            "  HTTP+SSE         http://127.0.0.1:8000/sse\n  Streamable HTTP  http://127.0.0.1:8000/mcp\n  \
+             client entry     {\"mcpServers\":{\"time\":{\"type\":\"http\",\"url\":\"http://127.0.0.1:8000/mcp\"}}}\n  \
+             stdio clients    {\"mcpServers\":{\"time\":{\"command\":\"mcp-bridge\",\
+             \"args\":[\"connect\",\"http://127.0.0.1:8000/mcp\"]}}}"
+        );
+        let text = entries("127.0.0.1:8000", &network(false, true), "time", "mcp-bridge");
+        assert!(!text.contains("/mcp") && text.contains(r#""type":"sse","url":"http://127.0.0.1:8000/sse""#), "{text}");
+    }
+
+    #[test]
+    fn a_path_with_backslashes_quotes_and_spaces_stands_in_an_entry_as_it_is() {
+        let path = r#"C:\Program Files\a "b"\mcp-bridge.exe"#;
+        let text = entries("127.0.0.1:1", &network(true, false), "a b/c", path);
+        assert_eq!(parsed(&text)[1]["mcpServers"]["a-b-c"]["command"], path);
+    }
+
+    #[test]
+    fn a_token_is_asked_for_in_both_entries_and_never_shown() {
+        let door = Door::Bearer(vec![Secret::new("hunter2")]);
+        let text = entries("127.0.0.1:1", &NetworkSpec { door, ..network(true, true) }, "x", "mcp-bridge");
+        let entries = parsed(&text);
+        assert_eq!(entries[0]["mcpServers"]["x"]["headers"]["Authorization"], "Bearer ${TOKEN}");
+        assert_eq!(entries[1]["mcpServers"]["x"]["env"], json!({"TOKEN": "..."}));
+        assert_eq!(
+            entries[1]["mcpServers"]["x"]["args"],
+            json!(["connect", "http://127.0.0.1:1/mcp", "--bearer", "${TOKEN}"])
+        );
+        assert!(!text.contains("hunter2"));
+    }
+
+    #[test]
+    fn all_addresses_are_announced_as_one_that_can_be_reached() {
+        for address in ["0.0.0.0:8000", "[::]:8000"] {
+            let said = Announcement::new(address.parse().unwrap(), &network(true, false));
+            assert_eq!(said.listening, format!("http://{address}"));
+            let url = Url::parse(&said.http.unwrap()).unwrap();
+            let host = url.host_str().unwrap().trim_matches(['[', ']']).parse::<IpAddr>().unwrap();
+            assert!(!host.is_unspecified(), "{url}");
+            assert_eq!((url.port(), url.path()), (Some(8000), "/mcp"));
+        }
+        let said = Announcement::new("[::1]:8000".parse().unwrap(), &network(true, false));
+        assert_eq!(said.http.as_deref(), Some("http://[::1]:8000/mcp"));
+        let base_url = Some(Url::parse("https://mcp.example.com/tools/").unwrap());
+        let said = Announcement::new("0.0.0.0:80".parse().unwrap(), &NetworkSpec { base_url, ..network(true, false) });
+        assert_eq!(said.http.as_deref(), Some("https://mcp.example.com/tools/mcp"));
+    }
+}
