@@ -149,7 +149,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --grace 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h'
             cand --log-level 'Least level of log lines on stderr'
             cand --log-format 'Form of log lines'
-            cand --quiet 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+            cand --quiet 'Log errors only, whatever --log-level says (default: off)'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -165,7 +165,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --grace 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h'
             cand --log-level 'Least level of log lines on stderr'
             cand --log-format 'Form of log lines'
-            cand --quiet 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+            cand --quiet 'Log errors only, whatever --log-level says (default: off)'
             cand -h 'Print help'
             cand --help 'Print help'
         }
@@ -181,7 +181,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --grace 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h'
             cand --log-level 'Least level of log lines on stderr'
             cand --log-format 'Form of log lines'
-            cand --quiet 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+            cand --quiet 'Log errors only, whatever --log-level says (default: off)'
             cand -h 'Print help'
             cand --help 'Print help'
         }

@@ -161,7 +161,7 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
@@ -178,7 +178,7 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
@@ -195,7 +195,7 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand completions" -s h -l help -d 'Print help'
