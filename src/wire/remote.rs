@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 use self::{
-    fault::{Fault, FaultKind, shown, status_in_words, status_line},
+    fault::{Asked, Fault, FaultKind, opening_status, shown, status_in_words, status_line},
     web::Web,
 };
 use crate::{
@@ -134,6 +134,7 @@ impl Refusal {
 #[derive(Debug)]
 pub(crate) struct Way {
     pub(crate) web: Web,
+    pub(crate) asked: Asked,
     pub(crate) retry: RetryPolicy,
     pub(crate) limits: Limits,
     pub(crate) scope: Scope,
@@ -157,6 +158,7 @@ impl Way {
     pub(crate) fn new(spec: &RemoteSpec, limits: &Limits, scope: &Scope) -> Arc<Way> {
         Arc::new(Way {
             web: Web::new(spec),
+            asked: Asked::of(spec),
             retry: spec.retry,
             limits: limits.clone(),
             scope: scope.child(),
@@ -213,12 +215,13 @@ impl Way {
             failed += 1;
             let wait = backoff::delay(self.retry.delay, failed, backoff::chance());
             warn!(
-                "cannot reach {}: {}; attempt {} of {} in {:.1} s",
+                "cannot reach {}: {}; attempt {} of {} in {:.1} s (at random up to {:.1} s, which doubles each time)",
                 self.shown(),
                 fault.why,
                 failed + 1,
                 self.retry.attempts.saturating_add(1),
-                wait.as_secs_f64()
+                wait.as_secs_f64(),
+                backoff::delay(self.retry.delay, failed, 1.0).as_secs_f64()
             );
             tokio::select! {
                 () = sleep(wait) => {}
@@ -246,7 +249,10 @@ impl Way {
 
     /// "cannot reach URL: why".
     pub(crate) fn unreachable(&self, fault: &Fault) -> ConnectError {
-        let text = format!("cannot reach {}: {}", self.shown(), fault.why);
+        let mut text = format!("cannot reach {}: {}", self.shown(), fault.why);
+        if fault.kind == FaultKind::Broken && self.asked.plain && !matches!(*self.life(), Life::Worked) {
+            text.push_str("; if that port speaks TLS, try https://");
+        }
         match fault.kind {
             FaultKind::Redirect => ConnectError::Protocol(text),
             _ => ConnectError::Unreachable(text),
@@ -255,19 +261,25 @@ impl Way {
 
     /// "URL answered HTTP 404 (next step)". `sse`: what came of the attempt with the older transport.
     pub(crate) fn refused(&self, status: StatusCode, sse: Option<&str>) -> ConnectError {
-        let words = status_in_words(status);
+        let words = opening_status(status, self.asked);
         let text = match sse {
             None => format!("{} answered {words}", self.shown()),
             Some(sse) => format!(
-                "{} speaks neither MCP transport: a POST got HTTP {}, and as for the older SSE transport, {sse}",
+                "{} speaks neither MCP transport: a POST got HTTP {}, and as for the older SSE transport, {sse}; {}",
                 self.shown(),
-                status_line(status)
+                status_line(status),
+                self.asked.nothing_there()
             ),
         };
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => ConnectError::NotAuthorized(text),
             _ => ConnectError::Protocol(text),
         }
+    }
+
+    /// What a status of this server's means, and one next step.
+    pub(crate) fn in_words(&self, status: StatusCode) -> String {
+        status_in_words(status, self.asked)
     }
 
     /// The wire's name in log lines.

@@ -33,8 +33,8 @@ use crate::{
         remote::{
             ConnectError, Desk, Way,
             events::{Events, StreamFault},
-            fault::{Fault, FaultKind, one_line, shown, status_in_words},
-            web::{EVENT_STREAM, Incoming, Outgoing, media_type},
+            fault::{Fault, FaultKind, one_line, shown, unasked_encoding},
+            web::{EVENT_STREAM, Incoming, Outgoing, encoding, media_type},
         },
     },
 };
@@ -48,6 +48,9 @@ const ENDPOINT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// For each answer of the handshake that opens a session again.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest endpoint, in bytes. Servers take request heads of 8 KiB: every POST to a longer one would be refused.
+const MAX_ENDPOINT: usize = 8 * 1024;
 
 /// Messages that may come ahead of the answers of that handshake; more are dropped.
 const MAX_EARLY: usize = 256;
@@ -80,6 +83,9 @@ pub(crate) enum DialError {
     Status(StatusCode),
     #[error("{0}")]
     NotSse(String),
+    /// No event stream of this transport, but perhaps something of the newer one.
+    #[error("{0}")]
+    NotEndpoint(String),
 }
 
 /// Opens the event stream and waits for its endpoint.
@@ -89,7 +95,7 @@ pub(crate) async fn dial(way: &Way) -> Result<Line, DialError> {
         Ok(line) => line,
         Err(_) => {
             let why = format!("no endpoint event came within {} s; check the path of the URL", patience.as_secs());
-            Err(DialError::NotSse(why))
+            Err(DialError::NotEndpoint(why))
         }
     }
 }
@@ -102,13 +108,16 @@ async fn try_dial(way: &Way) -> Result<Line, DialError> {
     if !status.is_success() {
         return Err(DialError::Status(status));
     }
+    if let Some(encoding) = encoding(response.headers()) {
+        return Err(DialError::NotSse(unasked_encoding(&encoding)));
+    }
     match media_type(response.headers()).as_str() {
         "text/event-stream" => {}
         "text/html" => {
             return Err(DialError::NotSse("a GET got a web page instead of events; check the path of the URL".into()));
         }
         other => {
-            return Err(DialError::NotSse(format!(
+            return Err(DialError::NotEndpoint(format!(
                 "a GET got {} instead of events; check the path of the URL",
                 quoted(other)
             )));
@@ -121,7 +130,7 @@ async fn try_dial(way: &Way) -> Result<Line, DialError> {
             Ok(Some(event)) if event.name == EventName::ENDPOINT => break event.data.unwrap_or_default(),
             Ok(Some(event)) if event.payload().is_none() || event.name == EventName::PING => {}
             Ok(Some(_)) => {
-                return Err(DialError::NotSse(
+                return Err(DialError::NotEndpoint(
                     "its event stream does not begin with an endpoint event; check the path of the URL".into(),
                 ));
             }
@@ -155,12 +164,18 @@ fn endpoint(stream: &Url, data: &[u8]) -> Result<Url, String> {
     if text.is_empty() {
         return wrong("names nothing");
     }
+    if text.len() > MAX_ENDPOINT {
+        return wrong(&format!("holds a URL of {} bytes, of at most {MAX_ENDPOINT}", text.len()));
+    }
     let Ok(mut url) = stream.join(text) else { return wrong("holds no URL") };
     url.set_fragment(None);
     if !matches!(url.scheme(), "http" | "https") {
         return wrong("holds no http or https URL");
     }
-    if url.origin() != stream.origin() || !url.username().is_empty() || url.password().is_some() {
+    if !url.username().is_empty() || url.password().is_some() {
+        return wrong("holds a URL with credentials");
+    }
+    if url.origin() != stream.origin() {
         return wrong(&format!("names another origin, {}", shown(&url)));
     }
     Ok(url)
@@ -219,7 +234,7 @@ async fn connect(way: &Arc<Way>, desk: &mut Desk, memory: &Arc<Mutex<Handshake>>
             Ok(line) => line,
             Err(DialError::Fault(fault)) => return Err(fault),
             Err(DialError::Status(status)) if matches!(status.as_u16(), 502..=504) => {
-                return Err(Fault::new(FaultKind::Gateway, false, format!("it answered {}", status_in_words(status))));
+                return Err(Fault::new(FaultKind::Gateway, false, format!("it answered {}", way.in_words(status))));
             }
             Err(other) => return Ok(Err(other)),
         };
@@ -233,7 +248,14 @@ async fn connect(way: &Arc<Way>, desk: &mut Desk, memory: &Arc<Mutex<Handshake>>
     match dialed {
         Ok(Ok(line)) => Ok(line),
         Ok(Err(DialError::Status(status))) => Err(way.refused(status, None)),
-        Ok(Err(other)) => Err(ConnectError::Protocol(format!("{} does not speak MCP over SSE: {other}", way.shown()))),
+        Ok(Err(other)) => {
+            let hint = match &other {
+                DialError::NotEndpoint(_) => way.asked.other_transport().map(|hint| format!("; {hint}")),
+                _ => None,
+            };
+            let text = format!("{} does not speak MCP over SSE: {other}{}", way.shown(), hint.unwrap_or_default());
+            Err(ConnectError::Protocol(text))
+        }
         Err(fault) => Err(way.unreachable(&fault)),
     }
 }
@@ -278,7 +300,7 @@ async fn tell(way: &Way, line: &Line, frame: &Frame) -> Result<(), Fault> {
     if status.is_success() {
         return Ok(());
     }
-    Err(Fault::new(FaultKind::Silent, false, format!("it answered {}", status_in_words(status))))
+    Err(Fault::new(FaultKind::Silent, false, format!("it answered {}", way.in_words(status))))
 }
 
 async fn ask(way: &Way, line: &mut Line, frame: &Frame) -> Result<Frame, Fault> {

@@ -8,6 +8,8 @@ use std::{error::Error, io};
 use http::StatusCode;
 use url::Url;
 
+use crate::config::{RemoteSpec, RemoteTransport};
+
 /// Why an exchange with the server failed before the server answered it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
@@ -150,8 +152,21 @@ fn certificate_problem(problem: &str) -> String {
         ("NotValidForName", "it is for another host name; check the host in the URL"),
         ("Revoked", "it was revoked; ask the server's owner"),
     ];
-    let known = words.iter().find(|(start, _)| problem.starts_with(start)).map(|(_, plain)| *plain);
-    format!("{} ({})", known.unwrap_or("have the server's owner look at it"), one_line(problem))
+    // Some come wrapped, as `Other(OtherError(CaUsedAsEndEntity))`.
+    let known = words.iter().find(|(name, _)| problem.contains(name)).map(|(_, plain)| *plain);
+    match known {
+        // One word is the name of a Rust variant, which says no more than the words above.
+        Some(plain) if !problem.contains(' ') => plain.into(),
+        known => format!("{} ({})", known.unwrap_or("have the server's owner look at it"), one_line(problem)),
+    }
+}
+
+/// A compressed body; to stand after the URL. The bridge asks for none.
+pub(crate) fn unasked_encoding(encoding: &str) -> String {
+    let shown = one_line(encoding).chars().take(40).collect::<String>();
+    format!(
+        "sent a body with Content-Encoding {shown}, which was not asked for; turn that off in the server or its proxy"
+    )
 }
 
 /// The URL without what may be secret: no credentials, no query, no fragment.
@@ -164,9 +179,73 @@ pub(crate) fn shown(url: &Url) -> String {
     plain.to_string()
 }
 
+/// What an HTTP status is read against: how the server was addressed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// With a token: `--bearer` or `-H Authorization`.
+    pub(crate) token: bool,
+    /// At a URL without a path.
+    pub(crate) bare: bool,
+    /// Without TLS.
+    pub(crate) plain: bool,
+    /// As the one transport that the user named; `None` where the bridge finds out.
+    pub(crate) only: Option<RemoteTransport>,
+}
+
+impl Asked {
+    pub(crate) fn of(spec: &RemoteSpec) -> Asked {
+        Asked {
+            token: spec.headers.contains_key(http::header::AUTHORIZATION),
+            bare: matches!(spec.url.path(), "" | "/"),
+            plain: spec.url.scheme() == "http",
+            only: Some(spec.transport).filter(|transport| *transport != RemoteTransport::Auto),
+        }
+    }
+
+    /// The next step where nothing that speaks MCP is at the URL.
+    pub(crate) fn nothing_there(self) -> &'static str {
+        if self.bare { "MCP servers are mostly at /mcp or /sse; try that path" } else { "check the path of the URL" }
+    }
+
+    /// The next step where the user may have named the wrong transport.
+    pub(crate) fn other_transport(self) -> Option<&'static str> {
+        match self.only? {
+            RemoteTransport::Http => Some("it may be an SSE server: use connect or sse-to-stdio"),
+            RemoteTransport::Sse => Some("it may speak Streamable HTTP: use connect or http-to-stdio"),
+            RemoteTransport::Auto => None,
+        }
+    }
+}
+
+/// The same as [`status_in_words`] for the first messages, where the URL or the command may be the mistake.
+pub(crate) fn opening_status(status: StatusCode, asked: Asked) -> String {
+    let next = match (status.as_u16(), asked.only) {
+        (404, _) if asked.bare => format!("nothing is there: {}", asked.nothing_there()),
+        (404, Some(RemoteTransport::Http)) | (400 | 405 | 406, Some(RemoteTransport::Sse)) | (405, _) => {
+            let what = match status.as_u16() {
+                400 => "it refused the request",
+                404 => "nothing is there",
+                406 => "it does not take MCP's content types",
+                _ => "that path takes no MCP messages",
+            };
+            match asked.other_transport() {
+                Some(hint) => format!("{what}: {}, or {hint}", asked.nothing_there()),
+                None => format!("{what}: {}", asked.nothing_there()),
+            }
+        }
+        (400, _) if asked.plain => {
+            "it refused the message: if that port speaks TLS, try https://; else check the URL, and the server's log"
+                .into()
+        }
+        _ => return status_in_words(status, asked),
+    };
+    format!("HTTP {} ({next})", status_line(status))
+}
+
 /// What an HTTP status that is no success means, and one next step; to stand after "URL answered ".
-pub(crate) fn status_in_words(status: StatusCode) -> String {
+pub(crate) fn status_in_words(status: StatusCode, asked: Asked) -> String {
     let next = match status.as_u16() {
+        401 if asked.token => "the token given was refused; check it",
         401 => "it wants to know who calls: give a token with --bearer, or a header with -H",
         403 => {
             "the caller may not do this: check the token of --bearer or the header of -H, and the server's allow-lists"
@@ -211,15 +290,54 @@ mod tests {
             ("certificate expired: verification time 1 (UNIX)", "expired"),
             ("certificate not valid for name \"a\"; certificate is not valid for any names", "another host name"),
             ("Other(x\ny)", "Other(x y)"),
+            ("Other(OtherError(CaUsedAsEndEntity))", "a certificate of an authority"),
         ] {
             assert!(certificate_problem(problem).contains(word), "{problem}");
         }
     }
 
     #[test]
+    fn a_known_certificate_problem_is_told_without_rust_names() {
+        for problem in ["Other(OtherError(CaUsedAsEndEntity))", "UnknownIssuer"] {
+            assert!(!certificate_problem(problem).contains(problem), "{problem}");
+        }
+    }
+
+    #[test]
     fn each_status_names_a_next_step() {
-        assert!(status_in_words(StatusCode::UNAUTHORIZED).contains("--bearer"));
-        assert!(status_in_words(StatusCode::NOT_FOUND).contains("path"));
-        assert!(status_in_words(StatusCode::INTERNAL_SERVER_ERROR).starts_with("HTTP 500 Internal Server Error"));
+        let asked = Asked::default();
+        assert!(status_in_words(StatusCode::UNAUTHORIZED, asked).contains("--bearer"));
+        assert!(status_in_words(StatusCode::NOT_FOUND, asked).contains("path"));
+        assert!(
+            status_in_words(StatusCode::INTERNAL_SERVER_ERROR, asked).starts_with("HTTP 500 Internal Server Error")
+        );
+    }
+
+    #[test]
+    fn the_next_step_fits_how_the_server_was_asked() {
+        use RemoteTransport::{Auto, Http, Sse};
+        let ask = |url: &str, transport, token: bool| {
+            let mut spec = crate::wire::remote::fixture::spec(&url.parse().unwrap(), transport);
+            if token {
+                spec.headers.insert(http::header::AUTHORIZATION, http::HeaderValue::from_static("Bearer t0p"));
+            }
+            Asked::of(&spec)
+        };
+        for (status, asked, words) in [
+            (401, ask("https://h/mcp", Auto, true), "the token given was refused; check it"),
+            (401, ask("https://h/mcp", Auto, false), "give a token with --bearer"),
+            (404, ask("https://h/", Http, false), "mostly at /mcp or /sse; try that path"),
+            (404, ask("https://h/x", Auto, false), "check the path of the URL)"),
+            (404, ask("https://h/x", Http, false), "use connect or sse-to-stdio"),
+            (405, ask("https://h/sse", Http, false), "use connect or sse-to-stdio"),
+            (405, ask("https://h/mcp", Sse, false), "use connect or http-to-stdio"),
+            (400, ask("https://h/mcp", Sse, false), "use connect or http-to-stdio"),
+            (400, ask("http://h/mcp", Http, false), "try https://"),
+            (400, ask("https://h/mcp", Http, false), "it refused the message: check the URL"),
+        ] {
+            let text = opening_status(StatusCode::from_u16(status).unwrap(), asked);
+            assert!(text.contains(words), "{status} {asked:?}: {text}");
+            assert!(!text.contains('\n') && !text.contains("t0p"), "{text}");
+        }
     }
 }

@@ -206,6 +206,13 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
+/// The encoding of a body that is not sent as it is.
+pub(crate) fn encoding(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_ENCODING)?;
+    let name = String::from_utf8_lossy(value.as_bytes()).trim().to_ascii_lowercase();
+    (!matches!(name.as_str(), "" | "identity")).then_some(name)
+}
+
 /// The whole body, or `None` when it is larger than `limit` bytes.
 pub(crate) async fn read_body(mut response: Response, limit: usize) -> Result<Option<Bytes>, Fault> {
     if response.content_length().is_some_and(|length| length > limit as u64) {

@@ -24,8 +24,8 @@ use crate::{
         remote::{
             ConnectError, Trouble, backoff, deliver,
             events::{Events, StreamFault},
-            fault::{Fault, FaultKind, status_in_words, status_line},
-            web::{Incoming, Outgoing, media_type, read_body},
+            fault::{Fault, FaultKind, status_line, unasked_encoding},
+            web::{Incoming, Outgoing, encoding, media_type, read_body},
         },
     },
 };
@@ -139,6 +139,9 @@ impl Link {
                 None => Posted::Refused(status),
             });
         }
+        if let Some(encoding) = encoding(response.headers()) {
+            return Ok(Posted::NotMcp(unasked_encoding(&encoding)));
+        }
         if media == "text/event-stream" {
             return Ok(Posted::Stream(Box::new(Events::new(response, max))));
         }
@@ -242,7 +245,7 @@ impl Link {
             Posted::SessionGone(_) => Ok(None),
             Posted::Refused(status) => {
                 self.way.failed(self.way.refused(status, None));
-                let message = format!("{} answered {}", self.way.shown(), status_in_words(status));
+                let message = format!("{} answered {}", self.way.shown(), self.way.in_words(status));
                 Err(Trouble { data: Some(json!({ "status": status.as_u16() })), ..Trouble::new(message) })
             }
             Posted::NotMcp(what) => {

@@ -13,7 +13,6 @@ use super::{Link, ORDER_PATIENCE, calls::Trip, exchange::Posted, lock};
 use crate::{
     message::{Frame, Kind},
     peer::{CallerId, Envelope},
-    wire::remote::fault::status_in_words,
 };
 
 /// After this, the POST of a notification or an answer is given up.
@@ -69,11 +68,11 @@ impl Link {
             match self.classify(&session, incoming, None).await.map_err(|fault| fault.why)? {
                 Posted::SessionGone(_) => self.reopen(session.generation),
                 Posted::Answer(error) => return Err(format!("it answered with an error: {}", summary(&error))),
-                Posted::Refused(status) => return Err(format!("it answered {}", status_in_words(status))),
+                Posted::Refused(status) => return Err(format!("it answered {}", self.way.in_words(status))),
                 Posted::Stream(_) | Posted::NotMcp(_) => return Ok(()),
             }
         }
-        Err(format!("it answered {}", status_in_words(StatusCode::NOT_FOUND)))
+        Err(format!("it answered {}", self.way.in_words(StatusCode::NOT_FOUND)))
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         handshake::Opened,
         remote::{
             ConnectError, Desk, Refusal,
-            fault::{Fault, FaultKind, status_in_words},
+            fault::{Fault, FaultKind},
             web::SESSION_ID,
             with_some_id,
         },
@@ -109,8 +109,8 @@ impl Link {
         let incoming = self.send(&none, Method::POST, Some(frame.bytes().clone()), None, &Arc::default()).await?;
         let (status, url) = (incoming.response.status(), incoming.url.clone());
         let id = incoming.response.headers().get(SESSION_ID).cloned();
-        if id.as_ref().is_some_and(|id| !session::valid_id(id)) {
-            let why = "sent an Mcp-Session-Id that is not visible ASCII; it is not a conforming server";
+        if let Some(what) = id.as_ref().and_then(session::fault_of_id) {
+            let why = format!("sent an Mcp-Session-Id that is {what}; it is not a conforming server");
             return Ok(Opening::NotMcp(format!("{} {why}", self.way.shown())));
         }
         let answer = match self.classify(&none, incoming, asked(frame)).await? {
@@ -123,7 +123,7 @@ impl Link {
                 }
             },
             Posted::Refused(status) if matches!(status.as_u16(), 502..=504) => {
-                let why = format!("it answered {}", status_in_words(status));
+                let why = format!("it answered {}", self.way.in_words(status));
                 return Err(Fault::new(FaultKind::Gateway, false, why));
             }
             Posted::Refused(status) | Posted::SessionGone(status) => {

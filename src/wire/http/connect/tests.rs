@@ -315,6 +315,36 @@ async fn a_session_id_that_no_header_should_hold_is_refused() {
 }
 
 #[tokio::test]
+async fn a_session_id_that_is_too_long_is_called_so() {
+    let (mut fixture, mut client) = pair().await;
+    client.request(&initialize(V)).await;
+    let id = "x".repeat(4097);
+    fixture.expect("POST").await.reply(200, &[("Mcp-Session-Id", &id)], &initialize_result("0", V)).await;
+    let (_, _, message) = client.error().await;
+    assert!(message.contains("too long (4097 bytes") && !message.contains("xxx"), "{message}");
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_called_so() {
+    let (mut fixture, mut client) = pair().await;
+    client.request(&initialize(V)).await;
+    fixture.expect("POST").await.reply(200, &[("Content-Encoding", "gzip")], "\u{1f}\u{8b}").await;
+    let (_, _, message) = client.error().await;
+    assert!(message.contains("Content-Encoding gzip"), "{message}");
+}
+
+#[tokio::test]
+async fn a_broken_first_response_without_tls_leads_to_https() {
+    let (mut fixture, mut client) = pair().await;
+    client.request(&initialize(V)).await;
+    for _ in 0..4 {
+        fixture.expect("POST").await.raw(b"\x15\x03\x03\x00\x02\x02\x46").await;
+    }
+    let (_, _, message) = client.error().await;
+    assert!(message.contains("try https://"), "{message}");
+}
+
+#[tokio::test]
 async fn one_bad_event_does_not_end_the_stream() {
     let (mut fixture, mut client, mut sse) = open_listening().await;
     sse.raw("data: {nonsense\n\nevent: other\ndata: {}\n\n").await;

@@ -31,7 +31,7 @@ use crate::{
         remote::{
             ConnectError, Trouble, Way,
             events::{Events, StreamFault},
-            fault::{shown, status_in_words},
+            fault::shown,
         },
     },
 };
@@ -271,10 +271,7 @@ async fn deliver(way: Arc<Way>, url: Url, frame: Frame, refusals: mpsc::Sender<F
         Ok(incoming) => {
             let status = incoming.response.status();
             way.failed(way.refused(status, None));
-            (
-                format!("{} answered {}", shown(&url), status_in_words(status)),
-                Some(json!({ "status": status.as_u16() })),
-            )
+            (format!("{} answered {}", shown(&url), way.in_words(status)), Some(json!({ "status": status.as_u16() })))
         }
         Err(fault) => {
             let what = format!("cannot reach {}: {}", shown(&url), fault.why);

@@ -58,6 +58,35 @@ fn an_endpoint_is_resolved_against_the_stream_and_stays_at_its_origin() {
     }
 }
 
+#[test]
+fn what_is_wrong_with_an_endpoint_is_named() {
+    let stream = "https://host.example/sse".parse().unwrap();
+    for (text, words) in [
+        ("https://me:s3cret@host.example/m".to_owned(), "credentials"),
+        (format!("/m?{}", "x".repeat(8 * 1024)), "of at most 8192"),
+        ("https://evil.example/m".to_owned(), "another origin"),
+    ] {
+        let why = endpoint(&stream, text.as_bytes()).unwrap_err();
+        assert!(why.contains(words) && !why.contains("s3cret") && why.len() < 200, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_of_the_newer_transport_leads_to_the_command_for_it() {
+    for head in [&[("Content-Type", "application/json")][..], &[]] {
+        let mut fixture = Fixture::start().await;
+        let mut client = Client::start(&fixture.url, Legacy);
+        client.request(&initialize(V)).await;
+        let get = fixture.expect("GET").await;
+        match head {
+            [] => get.sse(&[]).await.message(r#"{"jsonrpc":"2.0","method":"notifications/a"}"#).await,
+            head => get.reply(200, head, "{}").await,
+        }
+        let (_, _, message) = client.error().await;
+        assert!(message.contains("use connect or http-to-stdio"), "{message}");
+    }
+}
+
 #[tokio::test]
 async fn calls_go_to_the_endpoint_and_answers_come_from_the_stream() {
     let (mut fixture, mut client, mut sse) = open().await;
