@@ -39,7 +39,8 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
     report.row("start to first answer, the demo server alone", "ms", median(direct), f64::NAN, f64::NAN, Aim::None);
     for (wire, times) in stdio {
         let (ours, least) = (median(times.iter().map(|t| t.0)), median(times.iter().map(|t| t.1)));
-        let what = format!("start to first answer, {wire:?} → stdio, remote child included");
+        let name = if wire == Wire::Sse { "SSE" } else { "HTTP" };
+        let what = format!("start to first answer, {name} → stdio, the start of the remote child included");
         report.row(what, "ms", ours, least, median(times.iter().map(|t| t.0 / t.1)), Aim::AtMost(15.0));
     }
     let [(_, ours), (_, least)] = served;
