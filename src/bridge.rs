@@ -27,6 +27,9 @@ mod announce;
 /// After everything else has ended: for children that were killed to be reaped and the last log lines.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
+/// For the DELETE that ends a remote session.
+const SESSION_END: Duration = Duration::from_secs(3);
+
 /// Why a bridge ended other than well.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -123,7 +126,9 @@ fn start_guard() -> Option<Guard> {
 /// A client's command: this process's stdio on one side, a URL on the other.
 async fn stdio_to_remote(spec: &RemoteSpec, limits: &Limits, scope: &Scope) -> Result<(), Error> {
     let (near, far) = Peer::pair(PEER_CAPACITY);
-    let remote = remote::open(spec, limits, far, scope);
+    // Not stopped by the first signal: calls in flight need it.
+    let way = scope.sibling();
+    let remote = remote::open(spec, limits, far, &way);
     let rules = Rules {
         name: "stdio".into(),
         speaker: Caller::legacy(None),
@@ -134,13 +139,14 @@ async fn stdio_to_remote(spec: &RemoteSpec, limits: &Limits, scope: &Scope) -> R
         request_timeout: None,
         linger: limits.grace,
     };
-    let client = stdio::serve(stdio::stdin(), stdio::stdout(), limits.max_message, near, rules);
-    tokio::select! {
-        ended = client => info!("{}", ended.message),
-        () = scope.stopped() => info!("asked to end"),
-    }
-    // The client's side is gone, and with it the peer: the wire finishes its session by itself.
-    match tokio::time::timeout(limits.grace, remote).await {
+    let ended = stdio::serve(stdio::stdin(), stdio::stdout(), limits.max_message, near, rules, scope).await;
+    info!("{}", ended.message);
+    // The client's side is gone, and with it the peer: the wire finishes its session by itself. After a signal the time
+    // for calls is over by now; what is left is the session's own end.
+    let patience = if scope.is_stopped() { SESSION_END } else { limits.grace + SESSION_END };
+    let result = tokio::time::timeout(patience, remote).await;
+    way.stop();
+    match result {
         Ok(Ok(result)) => Ok(result?),
         Ok(Err(_)) | Err(_) => Ok(()),
     }

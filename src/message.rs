@@ -487,7 +487,7 @@ fn not_an_object(text: &str) -> FrameError {
 }
 
 /// Where `part`, a slice of `text`, stands in it.
-fn position(text: &str, part: &str) -> Range<usize> {
+pub(crate) fn position(text: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - text.as_ptr() as usize;
     start..start + part.len()
 }

@@ -3,7 +3,10 @@
 //! Owns the requests that were written and not yet answered. Pure: no async, no clock, no logging; generic over the
 //! way home, so that its tests use numbers. It never drops a way home: each one is handed back exactly once.
 
-use std::{collections::HashMap, time::Instant};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    time::Instant,
+};
 
 use crate::{
     message::{Frame, Id, Kind},
@@ -28,6 +31,8 @@ pub struct Pending<R> {
     parked: HashMap<Id, Parked<R>>,
     /// From the progress token on the wire to the id on the wire.
     tokens: HashMap<Id, Id>,
+    /// How many requests each caller has in flight; none has 0.
+    callers: HashMap<CallerId, usize>,
 }
 
 #[derive(Debug)]
@@ -59,12 +64,17 @@ pub struct Withdrawn<R> {
 impl<R> Pending<R> {
     /// An empty table.
     pub fn new(ids: Ids) -> Pending<R> {
-        Pending { ids, minted: 0, parked: HashMap::new(), tokens: HashMap::new() }
+        Pending { ids, minted: 0, parked: HashMap::new(), tokens: HashMap::new(), callers: HashMap::new() }
     }
 
     /// Requests without an answer.
     pub fn len(&self) -> usize {
         self.parked.len()
+    }
+
+    /// Requests of one caller without an answer.
+    pub fn in_flight(&self, from: CallerId) -> usize {
+        self.callers.get(&from).copied().unwrap_or_default()
     }
 
     /// Whether every request is answered.
@@ -87,6 +97,7 @@ impl<R> Pending<R> {
             self.tokens.insert(on_wire.clone(), wire_id.clone());
             Token { on_wire: on_wire.clone(), callers: callers.into() }
         });
+        *self.callers.entry(from).or_default() += 1;
         let uncancellable = request.method() == "initialize";
         self.parked.insert(wire_id, Parked { from, caller_id, token, uncancellable, deadline, home });
         frame
@@ -147,6 +158,7 @@ impl<R> Pending<R> {
     /// The wire died: gives back every way home.
     pub fn drain(&mut self) -> impl Iterator<Item = R> + use<R> {
         self.tokens.clear();
+        self.callers.clear();
         std::mem::take(&mut self.parked).into_values().map(|parked| parked.home)
     }
 
@@ -162,6 +174,12 @@ impl<R> Pending<R> {
 
     fn take(&mut self, wire_id: &Id) -> Option<R> {
         let parked = self.parked.remove(wire_id)?;
+        if let Entry::Occupied(mut count) = self.callers.entry(parked.from) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
         if let Some(token) = &parked.token {
             self.tokens.remove(&token.on_wire);
         }
@@ -258,7 +276,22 @@ mod tests {
             assert_eq!((home, update.token_text()), (n, Some("1")));
             assert_eq!(table.answer(&answer_to(frame)), Some(*n));
         }
-        assert!(table.is_empty() && table.tokens.is_empty());
+        assert!(table.is_empty() && table.tokens.is_empty() && table.callers.is_empty());
+    }
+
+    #[test]
+    fn each_callers_requests_are_counted() {
+        let mut table = Pending::new(Ids::Restamp);
+        let (a, b) = (CallerId::fresh(), CallerId::fresh());
+        let first = table.park(a, &call("1", "1"), 1, None);
+        table.park(a, &call("2", "2"), 2, None);
+        table.park(b, &call("1", "1"), 3, None);
+        assert_eq!((table.in_flight(a), table.in_flight(b)), (2, 1));
+        table.answer(&answer_to(&first));
+        table.forget(b);
+        assert_eq!((table.in_flight(a), table.in_flight(b)), (1, 0));
+        drop(table.drain());
+        assert_eq!(table.in_flight(a), 0);
     }
 
     #[test]

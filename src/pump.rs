@@ -29,6 +29,9 @@ use crate::{
 /// Frames that one write may carry.
 const WRITE_BATCH: usize = 64;
 
+/// Requests in flight to one server, whoever they are of. A few megabytes; beyond it a server is lost anyway.
+const MAX_TABLE: usize = 16 * 1024;
+
 /// Messages up to this size are not weighed: channels bound their number.
 const SMALL: usize = 16 * 1024;
 
@@ -456,7 +459,10 @@ impl<W: FrameSink> Writing<'_, W> {
             refuse(reply, ended);
             return None;
         }
-        if table.pending.len() >= self.shared.rules.max_in_flight {
+        // On a shared server each caller has its own share, or one could lock out all others; together they are bounded
+        // by what a table may hold.
+        let (mine, all) = (table.pending.in_flight(from.id), table.pending.len());
+        if mine >= self.shared.rules.max_in_flight || all >= MAX_TABLE {
             let text = "too many requests are in flight to this server; wait for an answer before the next one";
             reply.fail(code::LIMIT, text, None);
             return None;

@@ -25,6 +25,12 @@ impl Scope {
         Scope { token: self.token.child_token(), tasks: self.tasks.clone() }
     }
 
+    /// A scope that this one does not stop: for what has to outlast the first signal, such as the way to a server while
+    /// calls are in flight. Its tasks are waited for here.
+    pub fn sibling(&self) -> Scope {
+        Scope { token: CancellationToken::new(), tasks: self.tasks.clone() }
+    }
+
     /// Runs a task. It is not aborted by [`Scope::stop`]: a task that must end early watches [`Scope::stopped`].
     #[allow(clippy::disallowed_methods)] // The one place that spawns.
     pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>

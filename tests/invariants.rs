@@ -23,12 +23,16 @@ over_every_pair! {
             client.send(&tool(&format!("\"echo-{n}\""), "echo", json!({"message": "x"}))).await;
             client.send(&tool(&format!("\"none-{n}\""), "no-such-tool", json!({}))).await;
             // Answered by the death of the server alone.
-            client.send(&tool(&format!("\"slow-{n}\""), "slow", json!({"steps": 1, "step_ms": 600_000}))).await;
+            let (id, steps) = (format!("\"slow-{n}\""), json!({"steps": 1_000_000, "step_ms": 300}));
+            client.send(&tool_with_progress(&id, &id, "slow", steps)).await;
             ids.extend(["echo", "none", "slow"].map(|name| format!("{name}-{n}")));
         }
         for n in 0..10 {
             client.answer(&format!("\"echo-{n}\"")).await;
             client.answer(&format!("\"none-{n}\"")).await;
+            // It is in flight. One that came after the end of its session would be refused instead.
+            let token = json!(format!("slow-{n}"));
+            client.wait_for("progress", |message| message.json["params"]["progressToken"] == token).await;
         }
         client.send(&tool("\"crash\"", "crash", json!({"code": 3}))).await;
         ids.push("crash".into());

@@ -17,6 +17,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc, watch},
     time::timeout,
@@ -24,7 +25,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use crate::{
-    message::{Frame, Kind, code},
+    message::{Frame, Kind, code, position},
     peer::{Caller, CallerId, Envelope, PEER_CAPACITY, Peer, Reply},
     scope::Scope,
 };
@@ -212,9 +213,10 @@ impl Shared {
     }
 
     async fn first_initialize(&self, from: &Arc<Caller>, frame: Frame, reply: Reply) {
-        let Some(answer) = self.ask(from, frame).await else {
+        let Ok(Some(answer)) = timeout(PATIENCE, self.ask(from, frame)).await else {
+            // The dropped reply answers, and whoever comes next may try.
             self.handshake.send_replace(Handshake::Open);
-            return; // The dropped reply answers.
+            return;
         };
         let next = match answer.body() {
             Some(result) if !answer.is_error() => Handshake::Done { result: result.into(), announced: false },
@@ -229,13 +231,15 @@ impl Shared {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Version<'a> {
-            protocol_version: &'a str,
+            #[serde(borrow)]
+            protocol_version: &'a RawValue,
         }
-        let asked = request.body().and_then(|body| serde_json::from_str::<Version>(body).ok());
-        let given = serde_json::from_str::<Version>(result).ok();
-        match (asked, given) {
-            (Some(asked), Some(given)) if self.stateless && REVISIONS.contains(&asked.protocol_version) => {
-                result.replacen(given.protocol_version, asked.protocol_version, 1)
+        let read = |body| serde_json::from_str::<Version>(body).ok().map(|version| version.protocol_version.get());
+        match (request.body().and_then(read), read(result)) {
+            (Some(asked), Some(given)) if self.stateless && REVISIONS.contains(&asked.trim_matches('"')) => {
+                let mut negotiated = result.to_string();
+                negotiated.replace_range(position(result, given), asked);
+                negotiated
             }
             _ => result.to_string(),
         }

@@ -11,6 +11,7 @@ use crate::{
     peer::Peer,
     pipe::{Ended, FrameSource, LineSink, Lines},
     pump::{Rules, pump},
+    scope::Scope,
 };
 
 /// A stream to read from.
@@ -19,19 +20,26 @@ pub type Input = Box<dyn AsyncRead + Send + Unpin>;
 /// A stream to write to.
 pub type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Serves one client on these streams until it closes its side and has its answers, or the partner is gone.
-pub async fn serve(read: Input, write: Output, max_line: usize, peer: Peer, rules: Rules) -> Ended {
-    pump(StdioSource { lines: Lines::new(read, max_line), failed: None }, LineSink::new(write), peer, rules).await
+/// Serves one client on these streams until it closes its side and has its answers, or the partner is gone. When the
+/// scope stops, nothing more is read, and what is in flight is still answered.
+pub async fn serve(read: Input, write: Output, max_line: usize, peer: Peer, rules: Rules, scope: &Scope) -> Ended {
+    let source = StdioSource { lines: Lines::new(read, max_line), failed: None, scope: scope.clone() };
+    pump(source, LineSink::new(write), peer, rules).await
 }
 
 struct StdioSource {
     lines: Lines<Input>,
     failed: Option<io::Error>,
+    scope: Scope,
 }
 
 impl FrameSource for StdioSource {
     async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
-        match self.lines.next().await {
+        let read = tokio::select! {
+            read = self.lines.next() => read,
+            () = self.scope.stopped() => return None,
+        };
+        match read {
             Ok(frame) => frame,
             Err(error) => {
                 self.failed = Some(error);
@@ -43,6 +51,7 @@ impl FrameSource for StdioSource {
     async fn end(&mut self) -> Ended {
         let message = match self.failed.take() {
             Some(error) => format!("the client's input cannot be read: {error}"),
+            None if self.scope.is_stopped() => "asked to end".to_string(),
             None => "the client closed its input".to_string(),
         };
         Ended { message, data: None }

@@ -26,7 +26,7 @@ pub struct Room(Arc<Semaphore>);
 impl Room {
     /// All of it.
     pub fn new(limits: &Limits) -> Room {
-        Room(Arc::new(Semaphore::new(units(limits.max_waiting() as u64) as usize)))
+        Room(Arc::new(Semaphore::new((units(limits.max_waiting() as u64) as usize).min(Semaphore::MAX_PERMITS))))
     }
 
     /// Takes room for the body of a request, before it is read. What is given back is to be held by the message. Waits

@@ -5,6 +5,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
+use uuid::Uuid;
+
 use crate::wire::exchange::Refusal;
 
 /// Names the session; written `MCP-Session-Id` in 2025-11-25, and no different to HTTP.
@@ -144,6 +146,12 @@ pub fn claimed_session(headers: &HeaderMap<HeaderValue>) -> SessionClaim {
 pub fn parse_session(text: &[u8]) -> Option<u128> {
     let plain = text.len() == 32 && text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     plain.then(|| u128::from_str_radix(std::str::from_utf8(text).ok()?, 16).ok()).flatten()
+}
+
+/// The id of a new session: 128 random bits. A version 4 UUID has six that are not, at places where the other one of
+/// these two, turned by half, has random ones.
+pub fn fresh_session() -> u128 {
+    Uuid::new_v4().as_u128() ^ Uuid::new_v4().as_u128().rotate_left(64)
 }
 
 /// A session's id as it is given out: visible ASCII.

@@ -16,7 +16,6 @@ use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{Instrument as _, debug, debug_span};
-use uuid::Uuid;
 
 use crate::{
     config::{Limits, Sharing},
@@ -114,7 +113,7 @@ impl Accept {
         }
         let caller = Caller::legacy(principal.clone());
         let peer = self.registry.open(&caller).await.map_err(Refusal::from)?;
-        let id = Uuid::new_v4().as_u128();
+        let id = rules::fresh_session();
         let (inbox, from_client) = mpsc::channel(INBOX);
         let (to_client, outbox) = mpsc::channel(OUTBOX);
         self.open.lock().insert(id, Inbox { tx: inbox, principal, room: Room::new(&self.limits) });

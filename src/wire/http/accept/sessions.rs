@@ -23,7 +23,10 @@ use crate::{
     config::Limits,
     peer::{Caller, Peer},
     scope::Scope,
-    wire::exchange::{Chunks, Events, KeepAlive, Next},
+    wire::{
+        exchange::{Chunks, Events, KeepAlive, Next},
+        http::rules,
+    },
 };
 
 /// Events of finished streams are kept for this long at least, and twice as long at most.
@@ -60,7 +63,7 @@ impl Sessions {
 
     /// Enters a new session. It ends if what is returned is dropped before [`Opening::keep`].
     pub fn open(self: &Arc<Sessions>, caller: Arc<Caller>, peer: Peer) -> Opening {
-        let id = Uuid::new_v4().as_u128();
+        let id = rules::fresh_session();
         // Only to tell the events of sessions apart: the id of the session is the secret.
         let base = Uuid::new_v4().as_fields().0;
         let session = Arc::new(Session::new(id, base, caller, peer, &self.limits));
