@@ -95,13 +95,10 @@ impl Session {
 /// What is wrong with a session id. 2025-11-25, Transports, Session Management: visible ASCII (0x21 to 0x7E) only.
 pub(super) fn fault_of_id(id: &HeaderValue) -> Option<String> {
     let bytes = id.as_bytes();
-    if bytes.is_empty() {
-        return Some("empty".into());
-    }
     if bytes.len() > MAX_SESSION_ID {
         return Some(format!("too long ({} bytes, of at most {MAX_SESSION_ID})", bytes.len()));
     }
-    (!bytes.iter().all(u8::is_ascii_graphic)).then(|| "not visible ASCII".into())
+    (bytes.is_empty() || !bytes.iter().all(u8::is_ascii_graphic)).then(|| "not visible ASCII".into())
 }
 
 impl Link {
