@@ -11,7 +11,10 @@ use std::{
     collections::HashSet,
     io,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -100,6 +103,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
         }),
         settled: Notify::new(),
         unheard: CancellationToken::new(),
+        garbage: AtomicU64::new(0),
         budget: Arc::new(Semaphore::new(rules.budget())),
         home,
         rules,
@@ -140,6 +144,8 @@ struct Shared {
     /// Set when the far end has closed its sending side, or a server's partner has left. Who does not read then would
     /// else hold up the end for ever.
     unheard: CancellationToken,
+    /// Lines of a server's that were no messages.
+    garbage: AtomicU64,
     /// What is left of [`Rules::max_waiting`].
     budget: Arc<Semaphore>,
     /// Into what is written to the far end; weak, so that holding it keeps nothing open.
@@ -271,7 +277,11 @@ impl<R: FrameSource> Reading<'_, R> {
         match self.shared.rules.role {
             Role::Accept => self.shared.say(Frame::error("null", error.code(), &error.to_string(), None)).await,
             Role::Connect | Role::ConnectShared { .. } => {
-                warn!(name = %self.shared.rules.name, "dropped what is no message: {error}");
+                // Told at the 1st, 2nd, 4th, 8th, ...: a server that babbles must not fill the log.
+                let count = self.shared.garbage.fetch_add(1, Ordering::Relaxed) + 1;
+                if count.is_power_of_two() {
+                    warn!(name = %self.shared.rules.name, count, "the server printed what is no message: {error}");
+                }
                 true
             }
         }
