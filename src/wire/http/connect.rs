@@ -5,7 +5,7 @@
 //! server through [`crate::wire::remote`]. It keeps no table of answers: the task of a POST holds the caller's reply. It
 //! never sends a call again that the server may have seen.
 //!
-//! The loop in [`run`] reads the partner's envelopes in order. A request gets a task of its own. A notification or an
+//! The loop in `run` reads the partner's envelopes in order. A request gets a task of its own. A notification or an
 //! answer of the client's is awaited until the server has taken it, so that what was said in order arrives in order.
 
 use std::{
