@@ -22,7 +22,7 @@ use tokio::{
 use tracing::{debug, warn};
 
 use self::{
-    connection::{Connections, Phase},
+    connection::{Came, Connections, Phase},
     route::Routes,
 };
 use crate::{
@@ -46,6 +46,9 @@ const TCP_KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(60), Durat
 /// How long bytes may stay unacknowledged. Ends connections to clients that vanished, or that read nothing.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Connections at once that came while the bridge drains. Few: they ask for health, or answer a server's request.
+const LATE_CONNECTIONS: usize = 64;
 
 /// Pause after the system could not give a connection, as when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -127,6 +130,9 @@ fn open(address: SocketAddr) -> io::Result<Listening> {
 
 /// Serves until the scope stops, then until what is in flight is done or [`Limits::grace`] is over. Sessions have ended
 /// when it returns.
+///
+/// Connections are accepted to the end: a call in flight may need its client's answer, which may come on a new one, and
+/// a probe is to see that the bridge drains.
 pub async fn serve(
     listening: Listening,
     network: NetworkSpec,
@@ -138,50 +144,50 @@ pub async fn serve(
     let connections = Arc::new(Connections::new(routes.clone(), &limits, scope.clone()));
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let (phase, watched) = watch::channel(Phase::Serving);
-    let accepting = async {
-        // Ends with the scope: nothing else stops it.
-        while let Some((stream, slot)) = accept(&listening.listener, &slots, &scope).await {
-            scope.spawn(connections.clone().serve(stream, watched.clone(), slot));
+    let accepting = async |slots: &Arc<Semaphore>, came| {
+        // Ends when it is dropped.
+        while let Some((stream, slot)) = accept(&listening.listener, slots).await {
+            scope.spawn(connections.clone().serve(stream, watched.clone(), came, slot));
         }
     };
-    accepting.await;
-    drop(listening);
+    tokio::select! {
+        () = accepting(&slots, Came::InTime) => {}
+        () = scope.stopped() => {}
+    }
     phase.send_replace(Phase::Draining);
     let all = u32::try_from(limits.max_connections).unwrap_or(u32::MAX);
-    if timeout(limits.grace, slots.acquire_many(all)).await.is_err() {
+    // Late connections are counted apart: a client that comes again and again must not put off the end.
+    let late = Arc::new(Semaphore::new(LATE_CONNECTIONS));
+    let drained = tokio::select! {
+        () = accepting(&late, Came::Late) => true,
+        drained = timeout(limits.grace, slots.acquire_many(all)) => drained.is_ok(),
+    };
+    if !drained {
         warn!("some calls were still in flight after --grace, and are cut off");
     }
+    drop(listening);
     phase.send_replace(Phase::Over);
     routes.end();
 }
 
-/// The next connection and its place; `None` when the scope stops. The place comes first: beyond the limit, clients
-/// wait in the backlog.
-async fn accept(
-    listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-    scope: &Scope,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
-    let next = async {
-        let slot = slots.clone().acquire_owned().await.ok()?;
-        let mut failed = false;
-        loop {
-            match listener.accept().await {
-                Ok((stream, _)) => return Some((stream, slot)),
-                Err(error) if is_of_one_connection(&error) => debug!("a connection ended before it was accepted"),
-                Err(error) => {
-                    if !failed {
-                        warn!("cannot accept connections: {error}; raise the limit of open files (ulimit -n)");
-                    }
-                    failed = true;
-                    sleep(ACCEPT_PAUSE).await;
+/// The next connection and its place; `None` when there are no more places, ever. The place comes first: beyond the
+/// limit, clients wait in the backlog.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = slots.clone().acquire_owned().await.ok()?;
+    let mut failed = false;
+    // Ends with a connection.
+    let stream = loop {
+        match listener.accept().await {
+            Ok((stream, _)) => break stream,
+            Err(error) if is_of_one_connection(&error) => debug!("a connection ended before it was accepted"),
+            Err(error) => {
+                if !failed {
+                    warn!("cannot accept connections: {error}; raise the limit of open files (ulimit -n)");
                 }
+                failed = true;
+                sleep(ACCEPT_PAUSE).await;
             }
         }
-    };
-    let (stream, slot) = tokio::select! {
-        accepted = next => accepted?,
-        () = scope.stopped() => return None,
     };
     if let Err(error) = tune(&stream) {
         debug!("cannot set socket options: {error}");

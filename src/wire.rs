@@ -8,6 +8,7 @@ pub mod event_stream;
 pub mod exchange;
 pub mod handshake;
 pub mod http;
+pub mod idle;
 pub mod legacy_sse;
 pub mod remote;
 pub mod stdio;

@@ -59,6 +59,8 @@ async fn sigterm_lets_calls_in_flight_finish() {
     }
     bridge.program.signal(Signal::TERM);
     bridge.program.stderr.has("asked to end").await;
+    // A new probe sees the drain, which begins just after that line. Ends at the latest with the calls.
+    while bridge.get("/readyz").await.status() != 503 {}
     for client in &mut clients {
         assert_eq!(client.answer("1").await.tool_text(), "Did 1 steps.");
     }

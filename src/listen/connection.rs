@@ -64,6 +64,15 @@ pub enum Phase {
     Over,
 }
 
+/// When a connection was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// While connections were served. The drain waits for it.
+    InTime,
+    /// While the bridge drained. It is closed after a response, and cut off when the drain is over.
+    Late,
+}
+
 /// Where hyper runs the exchanges of HTTP/2 connections.
 #[derive(Debug, Clone)]
 struct Tasks(Scope);
@@ -82,6 +91,8 @@ where
 #[derive(Debug)]
 pub struct Connections {
     http1: auto::Builder<Tasks>,
+    /// For one request.
+    http1_late: auto::Builder<Tasks>,
     http2: auto::Builder<Tasks>,
     routes: Arc<Routes>,
     header_timeout: Duration,
@@ -93,6 +104,8 @@ impl Connections {
         let mut http1 = auto::Builder::new(Tasks(scope.clone())).http1_only();
         // See `load` for what bounds the wait for a head.
         http1.http1().header_read_timeout(None).max_buf_size(READ_BUFFER);
+        let mut http1_late = http1.clone();
+        http1_late.http1().keep_alive(false);
         let mut http2 = auto::Builder::new(Tasks(scope)).http2_only();
         http2
             .http2()
@@ -102,7 +115,7 @@ impl Connections {
             .max_send_buf_size(H2_SEND_BUFFER)
             .keep_alive_interval(H2_PING.0)
             .keep_alive_timeout(H2_PING.1);
-        Connections { http1, http2, routes, header_timeout: limits.header_timeout }
+        Connections { http1, http1_late, http2, routes, header_timeout: limits.header_timeout }
     }
 
     /// Serves one connection. Ends when it closes, when it has been idle for too long, or when the bridge ends.
@@ -111,19 +124,23 @@ impl Connections {
         self: Arc<Self>,
         stream: TcpStream,
         mut phase: watch::Receiver<Phase>,
+        came: Came,
         _slot: OwnedSemaphorePermit,
     ) {
+        // hyper closes a connection that is told to shut down before its first request, so late ones are not told.
+        let leaves_at = if came == Came::InTime { Phase::Draining } else { Phase::Over };
         let load = Load::new();
         let mut idle = std::pin::pin!(load.idle(self.header_timeout));
         let builder = tokio::select! {
             biased;
             begun = begins_with_preface(&stream) => match begun {
                 Ok(true) => &self.http2,
+                Ok(false) if came == Came::Late => &self.http1_late,
                 Ok(false) => &self.http1,
                 Err(error) => return debug!("connection ended before a request: {error}"),
             },
             () = &mut idle => return,
-            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            _ = phase.wait_for(|phase| *phase >= leaves_at) => return,
         };
         let stream = TokioIo::new(Watched::new(stream, load.clone()));
         let service = service_fn(|request: http::Request<_>| {
@@ -136,7 +153,7 @@ impl Connections {
         });
         let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
         while *phase.borrow_and_update() != Phase::Over {
-            if *phase.borrow() == Phase::Draining {
+            if *phase.borrow() >= leaves_at {
                 connection.as_mut().graceful_shutdown();
             }
             tokio::select! {

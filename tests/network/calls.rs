@@ -193,6 +193,25 @@ async fn without_an_open_stream_requests_go_to_the_oldest_call() {
     assert_eq!(first.rest().await.len(), 1);
 }
 
+/// A call that waits for its client is not cut off from it by the drain, though the answer comes on a new connection.
+#[tokio::test]
+async fn a_call_in_flight_gets_its_clients_answer_while_the_bridge_drains() {
+    let mut front = Front::start().await;
+    let (session, mut server) = front.session("2025-06-18").await;
+    let call = front.call(&session, &request("1", "tools/call"));
+    let (_, reply) = server.request().await;
+    server.ask(Frame::parse(request("9", "roots/list").into()).unwrap()).await;
+    let mut call = call.await.unwrap();
+    assert_eq!(call.message().await.0.method(), "roots/list");
+    front.scope.stop();
+    let answer = front.post(&session, r#"{"jsonrpc":"2.0","id":9,"result":{"roots":[]}}"#).await;
+    assert_eq!(answer.status, 202);
+    assert!(answers(&server.next().await.frame, "9"));
+    reply.answer(result("{}"));
+    assert_eq!(call.rest().await.len(), 1);
+    soon("the end of serving", front.serving).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_client_that_hangs_up_cancels_nothing() {
     let mut front = Front::start().await;

@@ -239,6 +239,16 @@ async fn health_is_told_and_readiness_ends_with_the_bridge() {
     let mut rest = String::new();
     soon("the end", standalone.stream.read_to_string(&mut rest)).await.unwrap();
     assert!(rest.contains(": the bridge is shutting down"), "{rest}");
+    // New connections are served, each for one request, and open nothing new.
+    let mut ready = front.send(&get("/readyz", "")).await;
+    assert_eq!((ready.status, ready.header("connection")), (503, Some("close")));
+    assert_eq!(ready.text().await, "shutting down\n");
+    assert_eq!(front.send(&get("/healthz", "")).await.status, 200);
+    let opening = front.post("", &initialize("2025-06-18")).await;
+    assert_eq!(opening.status, 503);
+    assert!(opening.header("retry-after").is_some());
+    // One that says nothing does not hold up the end.
+    let _silent = tokio::net::TcpStream::connect(front.address).await.unwrap();
     reply.answer(result("{}"));
     assert_eq!(soon("the answer", Answer::read(stream)).await.unwrap().status, 200);
     soon("the end of serving", front.serving).await.unwrap();

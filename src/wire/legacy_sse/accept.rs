@@ -1,12 +1,16 @@
 //! HTTP+SSE as a server (2024-11-05, Transports, HTTP with SSE).
 //!
-//! Owns the open event streams, each of which is a session: it begins with the GET and ends with its connection. Talks
-//! to the registry for a server and to the pump, to which a session is a pipe. It never correlates.
+//! Owns the open event streams, each of which is a session: it begins with the GET and ends with its connection, or when
+//! nobody reads it any more. Talks to the registry for a server and to the pump, to which a session is a pipe. It never
+//! correlates.
 
 use std::{
     collections::HashMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -15,6 +19,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, debug_span};
 
 use crate::{
@@ -29,6 +34,7 @@ use crate::{
         event_stream::{EventName, encode},
         exchange::{self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, Room, read_body},
         http::rules,
+        idle::{self, Clock},
     },
 };
 
@@ -52,6 +58,7 @@ pub struct Accept {
     /// Of POSTs, as a client sees it, prefix included.
     message_path: String,
     open: Arc<Table>,
+    clock: Clock,
 }
 
 /// The open streams by session id.
@@ -64,11 +71,55 @@ struct Inbox {
     principal: Option<Principal>,
     /// For large messages to its server.
     room: Room,
+    seen: Arc<Seen>,
+    /// Ends the session.
+    over: CancellationToken,
+}
+
+/// When a client last read its stream or sent a message.
+#[derive(Debug)]
+struct Seen {
+    at: AtomicU64,
+    clock: Clock,
+}
+
+impl Seen {
+    fn now(clock: Clock) -> Arc<Seen> {
+        Arc::new(Seen { at: AtomicU64::new(clock.now()), clock })
+    }
+
+    fn touch(&self) {
+        self.at.store(self.clock.now(), Ordering::Relaxed);
+    }
+
+    fn is_before(&self, time: u64) -> bool {
+        self.at.load(Ordering::Relaxed) < time
+    }
 }
 
 impl Table {
     fn lock(&self) -> MutexGuard<'_, HashMap<u128, Inbox>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the sessions of clients that neither read nor send, as of one whose machine sleeps: its server would run on.
+    /// Ends when the scope stops. One timer for all sessions.
+    async fn sweep(self: Arc<Table>, timeout: Duration, clock: Clock, scope: Scope) {
+        let mut tick = idle::ticks(timeout);
+        loop {
+            tokio::select! {
+                () = scope.stopped() => return,
+                _ = tick.tick() => {}
+            }
+            let idle_since = clock.ago(timeout);
+            self.lock().retain(|_, session| {
+                let idle = session.seen.is_before(idle_since);
+                if idle {
+                    session.over.cancel();
+                }
+                !idle
+            });
+        }
     }
 }
 
@@ -82,7 +133,14 @@ impl Accept {
         message_path: String,
         scope: Scope,
     ) -> Accept {
-        Accept { registry, limits, keep_alive, scope, message_path, open: Arc::default() }
+        let (open, clock) = (Arc::<Table>::default(), Clock::start());
+        // Without keep-alives nothing shows that a client still reads; TCP will tell when it is gone. Else each shows it
+        // anew, so that one may be late.
+        if !keep_alive.every.is_zero() {
+            let timeout = limits.session_timeout.max(keep_alive.every.saturating_mul(2));
+            scope.spawn(open.clone().sweep(timeout, clock, scope.clone()));
+        }
+        Accept { registry, limits, keep_alive, scope, message_path, open, clock }
     }
 
     /// Answers a request for the event stream.
@@ -116,7 +174,10 @@ impl Accept {
         let id = rules::fresh_session();
         let (inbox, from_client) = mpsc::channel(INBOX);
         let (to_client, outbox) = mpsc::channel(OUTBOX);
-        self.open.lock().insert(id, Inbox { tx: inbox, principal, room: Room::new(&self.limits) });
+        let (seen, over) = (Seen::now(self.clock), CancellationToken::new());
+        let room = Room::new(&self.limits);
+        let inbox = Inbox { tx: inbox, principal, room, seen: seen.clone(), over: over.clone() };
+        self.open.lock().insert(id, inbox);
         let leave = Leave { id, open: self.open.clone() };
         let rules = Rules {
             name: "sse".into(),
@@ -142,6 +203,7 @@ impl Accept {
             tokio::select! {
                 _ = pumping => {}
                 () = stream.closed() => debug!("the client hung up"),
+                () = over.cancelled() => debug!("ended: nothing read and nothing sent for --session-timeout"),
             }
         };
         self.scope.spawn(session.instrument(span));
@@ -149,7 +211,7 @@ impl Accept {
         let mut chunks = Chunks::default();
         let endpoint = format!("{}?sessionId={}", self.message_path, rules::session_text(id));
         encode::event(&EventName::ENDPOINT, None, endpoint.into()).for_each(|chunk| chunks.raw(chunk));
-        let events = Outbox { rx: outbox, _leave: leave };
+        let events = Outbox { rx: outbox, seen, _leave: leave };
         Ok(exchange::events(EventStream::new(events, chunks, self.keep_alive)))
     }
 
@@ -160,6 +222,7 @@ impl Accept {
             Some(id) => rules::parse_session(id.as_bytes()).and_then(|id| self.open.lock().get(&id).cloned()),
         };
         let inbox = inbox.filter(|inbox| inbox.principal == principal).ok_or_else(unknown_session)?;
+        inbox.seen.touch();
         let room = inbox.room.take(&request, &self.limits).await?;
         let raw = read_body(request, &self.limits).await?;
         let frame = Frame::parse(raw).map_err(|error| match error {
@@ -260,6 +323,7 @@ impl Sink {
 /// pipe.
 struct Outbox {
     rx: mpsc::Receiver<Bytes>,
+    seen: Arc<Seen>,
     _leave: Leave,
 }
 
@@ -276,6 +340,7 @@ impl Drop for Leave {
 
 impl Events for Outbox {
     fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
+        self.seen.touch();
         self.rx.poll_recv(cx).map(|chunk| match chunk {
             Some(chunk) => {
                 out.raw(chunk);
@@ -336,6 +401,33 @@ mod tests {
         let stream = accept().open(None).await.unwrap();
         let text = String::from_utf8(stream.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
         assert!(text.starts_with("event: endpoint"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_nobody_reads_ends_after_the_session_timeout_and_one_that_is_read_stays() {
+        let (opened, mut servers) = mpsc::channel(2);
+        let opener = move |_: &_| {
+            let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+            opened.try_send(ours).unwrap();
+            theirs
+        };
+        let (scope, limits) = (Scope::new(), Limits::default());
+        let registry = Registry::scripted(opener, Sharing::Own, &limits, &scope);
+        let keep_alive = KeepAlive { every: Duration::from_secs(15), as_event: false };
+        let timeout = limits.session_timeout;
+        let accept = Accept::new(registry, Arc::new(limits), keep_alive, "/messages".into(), scope.clone());
+
+        let read = accept.open(None).await.unwrap();
+        let read_id = *accept.open.lock().keys().next().unwrap();
+        let _read_server = servers.recv().await.unwrap();
+        let reading = scope.spawn(read.into_body().collect());
+        let begun = Instant::now();
+        let _unread = accept.open(None).await.unwrap();
+        let mut unread_server = servers.recv().await.unwrap();
+        assert!(unread_server.rx.recv().await.is_none(), "its server is let go");
+        assert!(begun.elapsed() >= timeout && begun.elapsed() < timeout * 2, "{:?}", begun.elapsed());
+        assert_eq!(accept.open.lock().keys().copied().collect::<Vec<_>>(), [read_id]);
+        assert!(!reading.is_finished());
     }
 
     #[test]

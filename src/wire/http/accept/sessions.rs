@@ -26,6 +26,7 @@ use crate::{
     wire::{
         exchange::{Chunks, Events, KeepAlive, Next},
         http::rules,
+        idle::{self, Clock},
     },
 };
 
@@ -42,20 +43,10 @@ pub struct Sessions {
     clock: Clock,
 }
 
-/// Milliseconds since the start.
-#[derive(Debug, Clone, Copy)]
-struct Clock(Instant);
-
-impl Clock {
-    fn now(self) -> u64 {
-        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
 impl Sessions {
     /// An empty table, swept until the scope stops.
     pub fn start(limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Arc<Sessions> {
-        let clock = Clock(Instant::now());
+        let clock = Clock::start();
         let sessions = Arc::new(Sessions { table: Mutex::default(), limits, keep_alive, scope: scope.clone(), clock });
         scope.spawn(sessions.clone().sweep());
         sessions
@@ -96,7 +87,7 @@ impl Sessions {
     async fn sweep(self: Arc<Sessions>) {
         let timeout = self.limits.session_timeout;
         let mut aged = Instant::now();
-        let mut tick = tokio::time::interval((timeout / 8).clamp(Duration::from_millis(20), Duration::from_secs(30)));
+        let mut tick = idle::ticks(timeout);
         loop {
             tokio::select! {
                 () = self.scope.stopped() => return,
@@ -107,7 +98,7 @@ impl Sessions {
                 aged = Instant::now();
             }
             let now = self.clock.now();
-            let idle_since = now.saturating_sub(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+            let idle_since = self.clock.ago(timeout);
             for session in self.all() {
                 if ageing {
                     session.age();
