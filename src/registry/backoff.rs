@@ -35,10 +35,12 @@ struct State {
 }
 
 impl Backoff {
-    /// Takes note of how a server ended. Ending when asked, or after a healthy life, clears the count.
+    /// Takes note of how a server ended. Ending when asked clears the count, so that rare crashes do not add up over
+    /// days; a healthy life ends a pause, too.
     pub fn ended(&self, exit: &Exit, now: Instant) {
         let mut state = self.state();
         if exit.asked {
+            state.crashes = 0;
             return;
         }
         if exit.lived >= HEALTHY {
@@ -98,7 +100,10 @@ mod tests {
         assert_eq!(backoff.check(start).unwrap_err().1, "exited with code 1");
         backoff.ended(&exit(11, false), start);
         assert!(backoff.check(start).is_ok());
-        backoff.ended(&exit(0, true), start);
-        assert!(backoff.check(start).is_ok());
+        for _ in 0..5 {
+            backoff.ended(&exit(0, false), start);
+            backoff.ended(&exit(0, true), start);
+        }
+        assert!(backoff.check(start).is_ok(), "crashes that are not in a row");
     }
 }
