@@ -196,9 +196,11 @@ struct Signals(Vec<tokio::signal::unix::Signal>);
 impl Signals {
     fn new() -> Signals {
         use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-        let opened = kinds
+        // Watching a signal undoes what nohup did.
+        let hangup = (!hangup_is_ignored()).then(SignalKind::hangup);
+        let opened = [SignalKind::terminate(), SignalKind::interrupt()]
             .into_iter()
+            .chain(hangup)
             .filter_map(|kind| signal(kind).inspect_err(|error| warn!("cannot watch for a signal: {error}")).ok());
         Signals(opened.collect())
     }
@@ -210,6 +212,15 @@ impl Signals {
         let waits = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures::future::select_all(waits).await;
     }
+}
+
+/// Whether the bridge was started under `nohup`. Read from where it can be without unsafe code.
+#[cfg(unix)]
+fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // SIGHUP is signal 1, the lowest bit.
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(not(unix))]

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::{
     client::{Client, Kind, On, tool},
+    eventually,
     http::Conn,
     program::Bridge,
 };
@@ -168,4 +169,27 @@ async fn a_client_command_ends_on_a_signal() {
         }
     }
     bridge.stop().await;
+}
+
+/// `nohup mcp-bridge serve ... &` goes on when its terminal closes: a signal that was ignored at the start stays so.
+#[tokio::test]
+async fn a_hangup_that_was_ignored_at_the_start_stays_ignored() {
+    let line = "trap '' HUP; exec \"$0\" serve --port 0 --demo";
+    let mut bridge = tokio::process::Command::new("sh")
+        .args(["-c", line, env!("CARGO_BIN_EXE_mcp-bridge")])
+        .stderr(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", bridge.id().unwrap());
+    let signals = |of: &str| {
+        let text = std::fs::read_to_string(&status).unwrap();
+        let mask = text.lines().find_map(|line| line.strip_prefix(of)).unwrap().trim();
+        u64::from_str_radix(mask, 16).unwrap()
+    };
+    let bit = |signal: Signal| 1 << (signal.as_raw() - 1);
+    eventually("a watch for SIGTERM", || (signals("SigCgt:") & bit(Signal::TERM) != 0).then_some(())).await;
+    assert_eq!(signals("SigCgt:") & bit(Signal::HUP), 0);
+    assert_ne!(signals("SigIgn:") & bit(Signal::HUP), 0);
+    bridge.kill().await.unwrap();
 }
