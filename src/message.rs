@@ -4,15 +4,15 @@
 //! re-serialises what it forwards: a rewritten id or progress token is spliced into a copy of the original bytes,
 //! and everything else stays as it was, unknown fields and number formats included.
 
-use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
-
 mod outline;
 
-pub use outline::Outline;
+use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+pub use self::outline::Outline;
 
 /// Deepest nesting that is forwarded. Many JSON readers recurse; a deeper message is an attack on them.
 pub const MAX_DEPTH: usize = 128;
@@ -550,148 +550,4 @@ fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame(text: &str) -> Frame {
-        Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
-    }
-
-    fn refused(text: &str) -> FrameError {
-        Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap_err()
-    }
-
-    #[test]
-    fn kinds_are_told_apart() {
-        assert_eq!(*frame(r#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#).kind(), Kind::Request(Id::Number(7)));
-        assert_eq!(*frame(r#"{"jsonrpc":"2.0","method":"x"}"#).kind(), Kind::Notification);
-        assert_eq!(
-            *frame(r#"{"jsonrpc":"2.0","id":"a","result":{}}"#).kind(),
-            Kind::Response(Some(Id::Text("a".into())))
-        );
-        assert_eq!(*frame(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1}}"#).kind(), Kind::Response(None));
-        assert!(frame(r#"{"jsonrpc":"2.0","id":1,"error":{"code":1}}"#).is_error());
-    }
-
-    #[test]
-    fn what_other_readers_could_read_differently_is_refused() {
-        for (text, code) in [
-            (r#"{"jsonrpc":"2.0","id":1,"method":"a","method":"b"}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":[1],"method":"a"}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":true,"method":"a"}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"1.0","id":1,"method":"a"}"#, code::INVALID_REQUEST),
-            (r#"{"id":1,"method":"a"}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"a","result":{}}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":1,"Method":"a"}"#, code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":1,"method":null}"#, code::INVALID_REQUEST),
-            (r#"["2.0",1,"a"]"#, code::INVALID_REQUEST),
-            ("7", code::INVALID_REQUEST),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"a"} {}"#, code::PARSE_ERROR),
-            (r#"{"jsonrpc":"2.0","id":NaN,"method":"a"}"#, code::PARSE_ERROR),
-            (r#"{"jsonrpc":"2.0",/*c*/"id":1,"method":"a"}"#, code::PARSE_ERROR),
-            ("\u{feff}{}", code::PARSE_ERROR),
-            ("", code::PARSE_ERROR),
-            ("{", code::PARSE_ERROR),
-        ] {
-            assert_eq!(refused(text).code(), code, "{text}: {}", refused(text));
-        }
-        let bad = Frame::parse(Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"method\":\"\xff\"}")).unwrap_err();
-        assert_eq!(bad, FrameError::NotUtf8(27));
-    }
-
-    #[test]
-    fn a_depth_bomb_is_refused_and_brackets_in_strings_are_not_depth() {
-        let bomb = format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{}{}}}"#,
-            "[".repeat(500_000),
-            "]".repeat(500_000)
-        );
-        assert_eq!(refused(&bomb), FrameError::TooDeep);
-        let unclosed = format!(r#"{{"jsonrpc":"2.0","id":{}"#, "[".repeat(500_000));
-        assert_eq!(refused(&unclosed), FrameError::TooDeep);
-        let fine = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"a","params":{{"x":"{}\""}}}}"#, "[".repeat(5_000));
-        assert_eq!(frame(&fine).method(), "a");
-        let edge =
-            |n: usize| format!(r#"{{"jsonrpc":"2.0","method":"a","params":{}{}}}"#, "[".repeat(n), "]".repeat(n));
-        assert!(Frame::parse(edge(MAX_DEPTH - 1).into()).is_ok());
-        assert_eq!(refused(&edge(MAX_DEPTH)), FrameError::TooDeep);
-    }
-
-    #[test]
-    fn ids_compare_by_meaning_and_keep_their_text() {
-        assert_eq!(Id::parse(r#""a\/b""#), Id::parse(r#""a/b""#));
-        assert_ne!(Id::parse("1"), Id::parse(r#""1""#));
-        assert_eq!(Id::parse("12345678901234567890.10"), Some(Id::Other("12345678901234567890.10".into())));
-        assert_eq!(Id::parse(&format!("\"{}\"", "x".repeat(MAX_ID))), None);
-        let f = frame(r#"{"jsonrpc":"2.0","id": 1.0 ,"method":"a"}"#);
-        assert_eq!(f.id_text(), "1.0");
-        assert!(!f.ids_survive());
-        assert!(!frame(r#"{"jsonrpc":"2.0","id":9007199254740993,"method":"a"}"#).ids_survive());
-        assert!(frame(r#"{"jsonrpc":"2.0","id":9007199254740991,"method":"a"}"#).ids_survive());
-    }
-
-    #[test]
-    fn rewriting_touches_nothing_but_the_ids() {
-        let text = r#"{"method":"tools/call","params":{"_meta":{"progressToken":"t", "x":1e400},"n":1.50},"id":"call-1","extra":[1, 2],"jsonrpc":"2.0"}"#;
-        let f = frame(text);
-        assert_eq!(f.progress_token(), Some(&Id::Text("t".into())));
-        let new = f.with(Some("17"), Some("1234567"));
-        let want = text.replace("\"t\"", "1234567").replace("\"call-1\"", "17");
-        assert_eq!(new.bytes(), want.as_bytes());
-        assert_eq!(new.id_text(), "17");
-        assert_eq!(new.token_text(), Some("1234567"));
-        assert_eq!(new.body(), Some(r#"{"_meta":{"progressToken":1234567, "x":1e400},"n":1.50}"#));
-        assert_eq!(new.with(Some("\"call-1\""), Some("\"t\"")).bytes(), text.as_bytes());
-        assert_eq!(f.with(Some("\"call-1\""), None).bytes().as_ptr(), f.bytes().as_ptr(), "same text, same bytes");
-    }
-
-    #[test]
-    fn cancelled_and_progress_name_their_request() {
-        let f = frame(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":3,"reason":"x"}}"#);
-        assert_eq!(f.cancelled(), Some(&Id::Number(3)));
-        assert_eq!(f.with(None, Some("\"z\"")).cancelled(), Some(&Id::Text("z".into())));
-        let f =
-            frame(r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":0,"progress":1}}"#);
-        assert_eq!(f.progress_token(), Some(&Id::Number(0)));
-        let odd = frame(r#"{"jsonrpc":"2.0","id":1,"method":"x","params":["progressToken"]}"#);
-        assert_eq!(odd.progress_token(), None);
-    }
-
-    #[test]
-    fn built_frames_read_like_parsed_ones() {
-        for f in [
-            Frame::error("\"a\"", -32603, "it \"broke\"", Some(serde_json::json!({"code": 1}))),
-            Frame::error("null", -32700, "x", None),
-            Frame::result("5", "{}"),
-            Frame::request(&Id::Text("b\"1".into()), "ping", None),
-            Frame::request(&Id::Number(1), "x", Some(r#"{"_meta":{"progressToken":9}}"#)),
-            Frame::notification("notifications/cancelled", Some(r#"{"requestId":9}"#)),
-        ] {
-            let read = Frame::parse(f.bytes().clone()).unwrap();
-            assert_eq!(read.kind(), f.kind());
-            assert_eq!(read.id_text(), f.id_text());
-            assert_eq!(read.body(), f.body());
-            assert_eq!(read.progress_token(), f.progress_token());
-            assert_eq!(read.cancelled(), f.cancelled());
-            assert_eq!(read.is_error(), f.is_error());
-        }
-    }
-
-    #[test]
-    fn pretty_printed_bodies_become_one_line() {
-        let f = frame("{\r\n \"jsonrpc\": \"2.0\",\n \"method\": \"a\"\n}\n");
-        assert_eq!(f.line(), r#"{   "jsonrpc": "2.0",  "method": "a" }"#);
-    }
-
-    #[test]
-    fn a_batch_is_several_frames_where_it_is_allowed() {
-        let raw = Bytes::from_static(br#" [{"jsonrpc":"2.0","id":1,"method":"a"}, {"jsonrpc":"2.0","method":"b"}] "#);
-        assert_eq!(Frame::parse(raw.clone()).unwrap_err(), FrameError::Batch);
-        let frames = Frame::parse_batch(raw).unwrap();
-        assert_eq!(frames.iter().map(Frame::method).collect::<Vec<_>>(), ["a", "b"]);
-        assert!(Frame::parse_batch(Bytes::from_static(b"[]")).is_err());
-        assert!(Frame::parse_batch(Bytes::from_static(b"[1]")).is_err());
-    }
-}
+mod tests;
