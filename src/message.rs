@@ -14,6 +14,8 @@ use serde_json::value::RawValue;
 
 pub use self::outline::Outline;
 
+use crate::protocol::{meta, method};
+
 /// Deepest nesting that is forwarded. Many JSON readers recurse; a deeper message is an attack on them.
 pub const MAX_DEPTH: usize = 128;
 
@@ -37,6 +39,16 @@ pub mod code {
     pub const INTERNAL: i32 = -32603;
     /// A limit of the bridge was met: calls in flight, buffers, time.
     pub const LIMIT: i32 = -32000;
+    /// Modern: a header disagrees with the body, or is missing (2026-07-28, Streamable HTTP, Request Headers).
+    pub const HEADER_MISMATCH: i32 = -32020;
+    /// Modern: the request needs something that its client did not declare.
+    pub const MISSING_CAPABILITY: i32 = -32021;
+    /// Modern: the revision that the request names is not spoken here.
+    pub const UNSUPPORTED_VERSION: i32 = -32022;
+    /// Legacy: no such resource. The modern era has [`INVALID_PARAMS`] for it.
+    pub const RESOURCE_NOT_FOUND: i32 = -32002;
+    /// Legacy (2025-11-25): the user has to open a URL first.
+    pub const URL_ELICITATION: i32 = -32042;
     /// The caller cancelled the request (as in the Language Server Protocol; MCP names no code).
     pub const CANCELLED: i32 = -32800;
 }
@@ -138,6 +150,8 @@ enum MarkKind {
     Token,
     /// `params.requestId` of `notifications/cancelled`.
     Cancelled,
+    /// `_meta["io.modelcontextprotocol/subscriptionId"]` of any other notification, and of a result.
+    Subscription,
 }
 
 /// Why bytes are no message.
@@ -210,6 +224,8 @@ struct Params<'a> {
 struct Meta<'a> {
     #[serde(default, borrow, rename = "progressToken")]
     token: Option<&'a RawValue>,
+    #[serde(default, borrow, rename = "io.modelcontextprotocol/subscriptionId")]
+    subscription: Option<&'a RawValue>,
 }
 
 impl Frame {
@@ -395,6 +411,12 @@ impl Frame {
         self.mark(MarkKind::Cancelled).map(|mark| &mark.id)
     }
 
+    /// Of what a subscription brings, and of its result, the id of the request that opened it (2026-07-28,
+    /// Subscriptions).
+    pub fn subscription(&self) -> Option<&Id> {
+        self.mark(MarkKind::Subscription).map(|mark| &mark.id)
+    }
+
     /// Whether the id and the token come back from any JSON reader as they are written here.
     pub fn ids_survive(&self) -> bool {
         let id = match &self.head.kind {
@@ -409,7 +431,7 @@ impl Frame {
         self.with(Some(id), None)
     }
 
-    /// A copy with another id and another token or cancelled id, all as JSON text. What is absent stays absent.
+    /// A copy with another id and another token, cancelled id or subscription id, all as JSON text. What is absent stays absent.
     pub fn with(&self, id: Option<&str>, mark: Option<&str>) -> Frame {
         let id = id.filter(|id| !self.head.id_at.is_empty() && self.id_text() != *id);
         let mark = mark.zip(self.head.mark.as_ref()).filter(|(new, mark)| self.slice(&mark.at) != *new);
@@ -496,22 +518,24 @@ pub(crate) fn position(text: &str, part: &str) -> Range<usize> {
 /// and a search costs a hundredth of a second parse.
 fn find_mark(text: &str, kind: &Kind, method: &str, body: &RawValue) -> Option<Mark> {
     let (what, key) = match (kind, method) {
-        (Kind::Notification, "notifications/cancelled") => (MarkKind::Cancelled, "requestId"),
-        (Kind::Notification, "notifications/progress") | (Kind::Request(_), _) => (MarkKind::Token, "progressToken"),
-        _ => return None,
+        (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, "requestId"),
+        (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, meta::PROGRESS_TOKEN),
+        (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, meta::SUBSCRIPTION_ID),
     };
     memchr::memmem::find(body.get().as_bytes(), key.as_bytes())?;
     if !body.get().starts_with('{') {
         return None;
     }
     let params: Params = serde_json::from_str(body.get()).ok()?;
+    let in_meta = || {
+        let meta = params.meta.filter(|meta| meta.get().starts_with('{'))?;
+        serde_json::from_str::<Meta>(meta.get()).ok()
+    };
     let value = match (what, kind) {
         (MarkKind::Cancelled, _) => params.request?,
-        (MarkKind::Token, Kind::Request(_)) => {
-            let meta = params.meta.filter(|meta| meta.get().starts_with('{'))?;
-            serde_json::from_str::<Meta>(meta.get()).ok()?.token?
-        }
+        (MarkKind::Token, Kind::Request(_)) => in_meta()?.token?,
         (MarkKind::Token, _) => params.token?,
+        (MarkKind::Subscription, _) => in_meta()?.subscription?,
     };
     Some(Mark { what, id: Id::parse(value.get())?, at: position(text, value.get()) })
 }

@@ -7,9 +7,13 @@
 //! partner. Two wires on the two ends of one pair are a bridge: nothing stands between them. Everything that a server
 //! sends to one client over a pipe goes through one channel, so its order is the server's own.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
 };
 
 use tokio::sync::mpsc::{self, OwnedPermit, WeakSender};
@@ -57,9 +61,14 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A caller of the legacy era.
+    /// A caller of the legacy era: one session.
     pub fn legacy(principal: Option<Principal>) -> Arc<Caller> {
         Arc::new(Caller { id: CallerId::fresh(), era: Era::Legacy, principal })
+    }
+
+    /// A caller of the modern era: one exchange, or all of those that come over one pipe.
+    pub fn modern(principal: Option<Principal>) -> Arc<Caller> {
+        Arc::new(Caller { id: CallerId::fresh(), era: Era::Modern, principal })
     }
 }
 
@@ -197,7 +206,7 @@ pub struct Peer {
     /// To the partner. Closes when the partner is gone; dropping it tells the partner that nothing more comes.
     pub tx: mpsc::Sender<Envelope>,
     /// From the partner. Ends when the partner has nothing more to say.
-    pub rx: mpsc::Receiver<Envelope>,
+    pub rx: Inbox,
     /// Into this end's own `rx`: what [`Reply::on`] needs to have the partner's answer arrive there, in order.
     /// Weak, so that holding it keeps nothing open.
     pub home: WeakSender<Envelope>,
@@ -209,7 +218,78 @@ impl Peer {
         let (left_tx, right_rx) = mpsc::channel(capacity);
         let (right_tx, left_rx) = mpsc::channel(capacity);
         let (left_home, right_home) = (right_tx.downgrade(), left_tx.downgrade());
-        (Peer { tx: left_tx, rx: left_rx, home: left_home }, Peer { tx: right_tx, rx: right_rx, home: right_home })
+        (
+            Peer { tx: left_tx, rx: left_rx.into(), home: left_home },
+            Peer { tx: right_tx, rx: right_rx.into(), home: right_home },
+        )
+    }
+}
+
+/// The way into a server for exchanges that stand alone: each request brings its own way home. A caller takes a request
+/// back with a `notifications/cancelled` of its own, which names the id that it gave; what is withdrawn so gets an error,
+/// [`code::CANCELLED`], for an answer. Nothing ever comes out of it but what answers a request or runs ahead of an answer.
+pub type Outbox = mpsc::Sender<Envelope>;
+
+/// What comes from the partner, in order. What was taken can be put back: whoever decides by the first message where a
+/// peer leads passes all of it on, and nothing stands in between afterwards.
+#[derive(Debug)]
+pub struct Inbox {
+    rx: mpsc::Receiver<Envelope>,
+    ahead: VecDeque<Envelope>,
+}
+
+impl From<mpsc::Receiver<Envelope>> for Inbox {
+    fn from(rx: mpsc::Receiver<Envelope>) -> Inbox {
+        Inbox { rx, ahead: VecDeque::new() }
+    }
+}
+
+impl Inbox {
+    /// The next envelope; `None` when the partner has nothing more to say. Cancel-safe.
+    pub async fn recv(&mut self) -> Option<Envelope> {
+        match self.ahead.pop_front() {
+            Some(envelope) => Some(envelope),
+            None => self.rx.recv().await,
+        }
+    }
+
+    /// Adds what is there, up to `most`, and waits for one; gives how many, 0 at the end. Cancel-safe.
+    pub async fn recv_many(&mut self, into: &mut Vec<Envelope>, most: usize) -> usize {
+        if self.ahead.is_empty() {
+            return self.rx.recv_many(into, most).await;
+        }
+        let before = into.len();
+        into.extend(self.ahead.drain(..most.min(self.ahead.len())));
+        into.len() - before
+    }
+
+    /// The next envelope, if it is there now.
+    pub fn try_recv(&mut self) -> Option<Envelope> {
+        self.ahead.pop_front().or_else(|| self.rx.try_recv().ok())
+    }
+
+    /// The next envelope, or the promise to wake the task.
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Envelope>> {
+        match self.ahead.pop_front() {
+            Some(envelope) => Poll::Ready(Some(envelope)),
+            None => self.rx.poll_recv(cx),
+        }
+    }
+
+    /// What comes next is this.
+    pub fn put_back(&mut self, envelope: Envelope) {
+        self.ahead.push_front(envelope);
+    }
+
+    /// Resolves when the partner has left, as far as reading `most` envelopes ahead can tell. Cancel-safe.
+    pub async fn ended(&mut self, most: usize) {
+        while self.ahead.len() < most {
+            match self.rx.recv().await {
+                Some(envelope) => self.ahead.push_back(envelope),
+                None => return,
+            }
+        }
+        std::future::pending().await
     }
 }
 

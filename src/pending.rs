@@ -11,6 +11,7 @@ use std::{
 use crate::{
     message::{Frame, Id, Kind},
     peer::CallerId,
+    protocol::{RequestMeta, method},
 };
 
 /// How ids are chosen on the wire.
@@ -40,6 +41,10 @@ struct Parked<R> {
     from: CallerId,
     caller_id: Id,
     token: Option<Token>,
+    /// The caller's id as it wrote it, where what comes back bears the id in its metadata: `subscriptions/listen`.
+    listens: Option<Box<str>>,
+    /// Its caller wants log lines (2026-07-28, Logging: only who asks for them gets any).
+    wants_log: bool,
     uncancellable: bool,
     deadline: Option<Instant>,
     home: R,
@@ -98,25 +103,56 @@ impl<R> Pending<R> {
             Token { on_wire: on_wire.clone(), callers: callers.into() }
         });
         *self.callers.entry(from).or_default() += 1;
-        let uncancellable = request.method() == "initialize";
-        self.parked.insert(wire_id, Parked { from, caller_id, token, uncancellable, deadline, home });
+        let uncancellable = request.method() == method::INITIALIZE;
+        let listens = (request.method() == method::LISTEN).then(|| request.id_text().into());
+        // Nobody has to end a subscription in time.
+        let deadline = deadline.filter(|_| listens.is_none());
+        // Alone on the wire, a caller gets all of the log anyway.
+        let wants_log = self.ids == Ids::Restamp && RequestMeta::of(request).is_some_and(|meta| meta.level.is_some());
+        let parked = Parked { from, caller_id, token, listens, wants_log, uncancellable, deadline, home };
+        self.parked.insert(wire_id, parked);
         frame
     }
 
-    /// Takes the way home of the request that a response answers.
-    pub fn answer(&mut self, response: &Frame) -> Option<R> {
-        match response.kind() {
-            Kind::Response(Some(id)) => self.take(id),
-            _ => None,
-        }
+    /// Takes the way home of the request that a response answers, and gives the response as its caller is to see it.
+    pub fn answer(&mut self, response: Frame) -> Option<(R, Frame)> {
+        let Kind::Response(Some(id)) = response.kind() else { return None };
+        let parked = self.take(id)?;
+        let answer = match &parked.listens {
+            Some(id) if response.subscription().is_some() => response.with(None, Some(id)),
+            _ => response,
+        };
+        Some((parked.home, answer))
     }
 
-    /// For a progress notification: the way home of its request, and the frame with the caller's own token.
-    pub fn progress(&self, frame: &Frame) -> Option<(&R, Frame)> {
+    /// For a notification that names a request, by its progress token or as a subscription: the way home of that
+    /// request, and the frame with the caller's own token or id.
+    pub fn update(&self, frame: &Frame) -> Option<(&R, Frame)> {
+        if let Some(id) = frame.subscription() {
+            let parked = self.parked.get(id)?;
+            return Some((&parked.home, frame.with(None, Some(parked.listens.as_ref()?))));
+        }
         let wire_id = self.tokens.get(frame.progress_token()?)?;
         let parked = self.parked.get(wire_id)?;
         let token = parked.token.as_ref()?;
         Some((&parked.home, frame.with(None, Some(&token.callers))))
+    }
+
+    /// The request that is alone in wanting log lines. Over a pipe nothing links a line to the request that caused it
+    /// (2026-07-28, stdio), and it must reach no other.
+    pub fn only_listener(&self) -> Option<&R> {
+        let mut all = self.parked.values().filter(|parked| parked.wants_log);
+        let only = all.next()?;
+        all.next().is_none().then_some(&only.home)
+    }
+
+    /// Takes the subscription that the server ends by cancelling it (2026-07-28, stdio, Cancellation), with the caller's
+    /// own id.
+    pub fn ended_by_server(&mut self, frame: &Frame) -> Option<(R, Box<str>)> {
+        let id = frame.cancelled()?;
+        self.parked.get(id)?.listens.as_ref()?;
+        let parked = self.take(id)?;
+        Some((parked.home, parked.listens?))
     }
 
     /// The request that is alone in flight. Over a pipe nothing links what a legacy server says to the call that made
@@ -163,7 +199,7 @@ impl<R> Pending<R> {
     }
 
     fn withdraw(&mut self, wire_id: &Id) -> Option<Withdrawn<R>> {
-        let home = self.take(wire_id)?;
+        let home = self.take(wire_id)?.home;
         Some(Withdrawn { wire_id: wire_id.to_json().into_owned(), home })
     }
 
@@ -172,7 +208,7 @@ impl<R> Pending<R> {
         ids.iter().filter_map(|id| self.withdraw(id)).collect()
     }
 
-    fn take(&mut self, wire_id: &Id) -> Option<R> {
+    fn take(&mut self, wire_id: &Id) -> Option<Parked<R>> {
         let parked = self.parked.remove(wire_id)?;
         if let Entry::Occupied(mut count) = self.callers.entry(parked.from) {
             *count.get_mut() -= 1;
@@ -183,7 +219,7 @@ impl<R> Pending<R> {
         if let Some(token) = &parked.token {
             self.tokens.remove(&token.on_wire);
         }
-        Some(parked.home)
+        Some(parked)
     }
 
     fn may_keep(&self, request: &Frame, id: &Id) -> bool {
@@ -231,6 +267,10 @@ mod tests {
         ))
     }
 
+    fn home_of<R>(answered: Option<(R, Frame)>) -> Option<R> {
+        answered.map(|(home, _)| home)
+    }
+
     fn answer_to(request: &Frame) -> Frame {
         Frame::result(request.id_text(), "{}")
     }
@@ -243,10 +283,10 @@ mod tests {
             let request = call(id, token);
             let written = table.park(caller, &request, home, None);
             assert_eq!(written.bytes().as_ptr(), request.bytes().as_ptr());
-            assert_eq!(table.progress(&progress(token)).unwrap().0, &home);
+            assert_eq!(table.update(&progress(token)).unwrap().0, &home);
         }
-        assert_eq!(table.answer(&Frame::result("\"a:b\"", "{}")), Some(1));
-        assert_eq!(table.answer(&Frame::result("\"a:b\"", "{}")), None, "one answer each");
+        assert_eq!(home_of(table.answer(Frame::result("\"a:b\"", "{}"))), Some(1));
+        assert_eq!(home_of(table.answer(Frame::result("\"a:b\"", "{}"))), None, "one answer each");
         assert_eq!(table.len(), 2);
     }
 
@@ -258,9 +298,9 @@ mod tests {
             let request = call(id, id);
             let written = table.park(caller, &request, id, None);
             assert_ne!(written.id_text(), id);
-            let (_, update) = table.progress(&progress(written.token_text().unwrap())).unwrap();
+            let (_, update) = table.update(&progress(written.token_text().unwrap())).unwrap();
             assert_eq!(update.token_text(), Some(id));
-            assert_eq!(table.answer(&answer_to(&written)), Some(id));
+            assert_eq!(home_of(table.answer(answer_to(&written))), Some(id));
         }
         assert!(table.is_empty() && table.tokens.is_empty());
     }
@@ -272,9 +312,9 @@ mod tests {
         let written: Vec<(usize, Frame)> =
             (0..5_000).map(|n| (n, table.park(callers[n % 50], &call(&(n / 50).to_string(), "1"), n, None))).collect();
         for (n, frame) in written.iter().rev() {
-            let (home, update) = table.progress(&progress(frame.token_text().unwrap())).unwrap();
+            let (home, update) = table.update(&progress(frame.token_text().unwrap())).unwrap();
             assert_eq!((home, update.token_text()), (n, Some("1")));
-            assert_eq!(table.answer(&answer_to(frame)), Some(*n));
+            assert_eq!(home_of(table.answer(answer_to(frame))), Some(*n));
         }
         assert!(table.is_empty() && table.tokens.is_empty() && table.callers.is_empty());
     }
@@ -287,7 +327,7 @@ mod tests {
         table.park(a, &call("2", "2"), 2, None);
         table.park(b, &call("1", "1"), 3, None);
         assert_eq!((table.in_flight(a), table.in_flight(b)), (2, 1));
-        table.answer(&answer_to(&first));
+        home_of(table.answer(answer_to(&first)));
         table.forget(b);
         assert_eq!((table.in_flight(a), table.in_flight(b)), (1, 0));
         drop(table.drain());
@@ -304,7 +344,7 @@ mod tests {
         let gone = table.cancel(b, &Id::Number(7)).unwrap();
         assert_eq!((gone.home, gone.wire_id.as_str()), ("b", second.id_text()));
         assert!(table.cancel(b, &Id::Number(7)).is_none());
-        assert_eq!(table.answer(&answer_to(&first)), Some("a"));
+        assert_eq!(home_of(table.answer(answer_to(&first))), Some("a"));
         let init = frame(r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#);
         table.park(a, &init, "init", None);
         assert!(table.cancel(a, &Id::Number(1)).is_none(), "initialize must not be cancelled");
@@ -321,7 +361,7 @@ mod tests {
         assert_eq!((table.only_call(), table.only_caller()), (None, Some(&"a")));
         table.park(b, &call("1", "1"), "b", None);
         assert_eq!((table.only_call(), table.only_caller()), (None, None));
-        table.answer(&answer_to(&first));
+        home_of(table.answer(answer_to(&first)));
         assert_eq!(table.forget(a).len(), 1);
         assert_eq!(table.only_call(), Some(&"b"));
     }
@@ -335,10 +375,50 @@ mod tests {
         table.park(caller, &call("1", "1"), 1, at(1));
         table.park(caller, &call("2", "2"), 2, at(2));
         table.park(caller, &call("3", "3"), 3, at(3));
-        table.answer(&Frame::result("1", "{}"));
+        home_of(table.answer(Frame::result("1", "{}")));
         let late: Vec<i32> = table.expired(start + Duration::from_secs(2)).into_iter().map(|w| w.home).collect();
         assert_eq!(late, [2]);
         assert_eq!(table.drain().collect::<Vec<_>>(), [3]);
         assert!(table.is_empty() && table.tokens.is_empty());
+    }
+
+    #[test]
+    fn a_subscription_bears_its_callers_id_however_it_is_named_on_the_wire() {
+        let mut table = Pending::new(Ids::Restamp);
+        let named = |id: &str| format!(r#"{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}}}}"#);
+        let callers = [CallerId::fresh(), CallerId::fresh()];
+        let listen = frame(r#"{"jsonrpc":"2.0","id":"L","method":"subscriptions/listen","params":{}}"#);
+        let soon = Some(Instant::now());
+        let written = callers.map(|caller| table.park(caller, &listen, caller, soon));
+        for (caller, written) in callers.iter().zip(&written) {
+            let changed = Frame::notification("notifications/tools/list_changed", Some(&named(written.id_text())));
+            let (home, update) = table.update(&changed).unwrap();
+            assert_eq!((home, update.body()), (caller, Some(&*named("\"L\""))));
+        }
+        assert!(table.expired(Instant::now()).is_empty(), "a subscription is not late");
+        let (home, answer) = table.answer(Frame::result(written[0].id_text(), &named(written[0].id_text()))).unwrap();
+        assert_eq!((home, answer.body()), (callers[0], Some(&*named("\"L\""))));
+        let end = format!(r#"{{"requestId":{}}}"#, written[1].id_text());
+        let end = Frame::notification("notifications/cancelled", Some(&end));
+        assert_eq!(table.ended_by_server(&end), Some((callers[1], "\"L\"".into())));
+        assert_eq!(table.ended_by_server(&end), None);
+        assert!(table.is_empty());
+    }
+
+    #[test]
+    fn a_log_line_belongs_to_the_only_request_that_wants_any() {
+        let mut table = Pending::new(Ids::Restamp);
+        let caller = CallerId::fresh();
+        let wanting = |id: i32| {
+            frame(&format!(
+                r#"{{"jsonrpc":"2.0","id":{id},"method":"x","params":{{"_meta":{{"io.modelcontextprotocol/logLevel":"info"}}}}}}"#
+            ))
+        };
+        table.park(caller, &call("1", "1"), 1, None);
+        assert_eq!(table.only_listener(), None);
+        table.park(caller, &wanting(2), 2, None);
+        assert_eq!(table.only_listener(), Some(&2));
+        table.park(caller, &wanting(3), 3, None);
+        assert_eq!(table.only_listener(), None);
     }
 }

@@ -24,9 +24,10 @@ use tracing::{debug, warn};
 
 use crate::{
     message::{Frame, FrameError, Id, Kind, code},
-    peer::{Caller, Envelope, NotTaken, Peer, Reply, Updates},
+    peer::{Caller, Envelope, Inbox, NotTaken, Peer, Reply, Updates},
     pending::{Ids, Pending, Withdrawn},
     pipe::{Ended, FrameSink, FrameSource},
+    protocol::meta,
 };
 
 /// Frames that one write may carry.
@@ -81,11 +82,13 @@ pub enum Role {
         /// Whether callers have a session, so that the server's requests can be put to the caller of a lone call.
         sessions: bool,
     },
+    /// The same of a modern server: it asks nobody, and a log line is for the only request that wants any.
+    ConnectModern,
 }
 
 impl Role {
     fn is_shared(self) -> bool {
-        matches!(self, Role::ConnectShared { .. })
+        matches!(self, Role::ConnectShared { .. } | Role::ConnectModern)
     }
 }
 
@@ -122,7 +125,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
             }
             () = &mut write => match shared.rules.role {
                 Role::Accept => Ended { message: "the client's side was closed".into(), data: None },
-                Role::Connect | Role::ConnectShared { .. } => read.await,
+                _ => read.await,
             },
             never = shared.abandon(partner) => never,
         }
@@ -276,7 +279,7 @@ impl<R: FrameSource> Reading<'_, R> {
     async fn garbage(&self, error: FrameError) -> bool {
         match self.shared.rules.role {
             Role::Accept => self.shared.say(Frame::error("null", error.code(), &error.to_string(), None)).await,
-            Role::Connect | Role::ConnectShared { .. } => {
+            _ => {
                 // Told at the 1st, 2nd, 4th, 8th, ...: a server that babbles must not fill the log.
                 let count = self.shared.garbage.fetch_add(1, Ordering::Relaxed) + 1;
                 if count.is_power_of_two() {
@@ -308,9 +311,9 @@ impl<R: FrameSource> Reading<'_, R> {
                 self.request(frame, id).await
             }
             Kind::Response(_) => {
-                let reply = self.shared.table().pending.answer(&frame);
-                match reply {
-                    Some(reply) => reply.answer(frame),
+                let answered = self.shared.table().pending.answer(frame);
+                match answered {
+                    Some((reply, frame)) => reply.answer(frame),
                     None => debug!(name = %self.shared.rules.name, "dropped an answer that nobody waits for"),
                 }
                 true
@@ -346,8 +349,14 @@ impl<R: FrameSource> Reading<'_, R> {
             // An answer that comes all the same is dropped when it is to be written.
             self.shared.settle(id);
         }
+        let ended = self.shared.table().pending.ended_by_server(&frame);
+        if let Some((reply, id)) = ended {
+            let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{id}}}}}"#, meta::SUBSCRIPTION_ID);
+            reply.answer(Frame::result("0", &result));
+            return true;
+        }
         let speaker = self.shared.rules.speaker.clone();
-        let call = self.shared.table().pending.progress(&frame).map(|(reply, frame)| (reply.updates(), frame));
+        let call = self.shared.table().pending.update(&frame).map(|(reply, frame)| (reply.updates(), frame));
         match call {
             Some((updates, frame)) => self.update(updates, Envelope::one_way(speaker, frame)).await,
             None => self.unsolicited(Envelope::one_way(speaker, frame)).await,
@@ -377,6 +386,8 @@ impl<R: FrameSource> Reading<'_, R> {
             Role::Connect => table.pending.only_call(),
             Role::ConnectShared { sessions } if is_request && !sessions => None,
             Role::ConnectShared { .. } => table.pending.only_caller(),
+            Role::ConnectModern if is_request => None,
+            Role::ConnectModern => table.pending.only_listener(),
         }
         .map(Reply::updates)
     }
@@ -406,7 +417,7 @@ impl<R: FrameSource> Reading<'_, R> {
 struct Writing<'a, W> {
     shared: &'a Shared,
     sink: W,
-    rx: mpsc::Receiver<Envelope>,
+    rx: Inbox,
 }
 
 impl<W: FrameSink> Writing<'_, W> {

@@ -26,12 +26,10 @@ use tracing::{debug, warn};
 
 use crate::{
     message::{Frame, Kind, code, position},
-    peer::{Caller, CallerId, Envelope, PEER_CAPACITY, Peer, Reply},
+    peer::{Caller, CallerId, Envelope, Inbox, PEER_CAPACITY, Peer, Reply},
+    protocol::{NEWEST_LEGACY, Revision},
     scope::Scope,
 };
-
-/// The newest legacy revision; what the bridge offers when it initializes a server itself.
-const NEWEST: &str = "2025-11-25";
 
 /// How long the bridge's own `initialize` may stay unanswered. Servers that are fetched first take tens of seconds; the
 /// official SDKs' clients give up after 60 s.
@@ -40,9 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Subscriptions of one member, and the longest URI of one, in bytes. The hub remembers them; more would be an attack on
 /// its memory.
 const MAX_SUBSCRIPTIONS: (usize, usize) = (1024, 8 * 1024);
-
-/// The legacy revisions, as an answer to `initialize` may name them.
-const REVISIONS: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", NEWEST];
 
 /// A running shared server. Clones are the same one.
 #[derive(Debug, Clone)]
@@ -98,7 +93,7 @@ impl Hub {
         let mut hub = Hub::start(back, scope, true);
         let caller = Caller::legacy(None);
         let params = serde_json::json!({
-            "protocolVersion": NEWEST,
+            "protocolVersion": NEWEST_LEGACY,
             "capabilities": {},
             "clientInfo": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
         });
@@ -236,7 +231,9 @@ impl Shared {
         }
         let read = |body| serde_json::from_str::<Version>(body).ok().map(|version| version.protocol_version.get());
         match (request.body().and_then(read), read(result)) {
-            (Some(asked), Some(given)) if self.stateless && REVISIONS.contains(&asked.trim_matches('"')) => {
+            (Some(asked), Some(given))
+                if self.stateless && Revision::parse_legacy(asked.trim_matches('"')).is_some() =>
+            {
                 let mut negotiated = result.to_string();
                 negotiated.replace_range(position(result, given), asked);
                 negotiated
@@ -325,7 +322,7 @@ fn subscribed(subscriptions: &HashSet<String>, uri: &str) -> bool {
 }
 
 /// Serves one session until it leaves.
-async fn serve_member(shared: &Shared, caller: &Arc<Caller>, mut rx: mpsc::Receiver<Envelope>) {
+async fn serve_member(shared: &Shared, caller: &Arc<Caller>, mut rx: Inbox) {
     while let Some(Envelope { from, frame, reply }) = rx.recv().await {
         match (frame.method(), reply) {
             ("initialize", Some(reply)) => shared.initialize(&from, frame, reply).await,
@@ -373,7 +370,7 @@ async fn serve_lone(shared: Arc<Shared>, mut rx: mpsc::Receiver<Envelope>) {
 
 /// Hands out what the server says outside of any call. Ends when the server is gone; then every session ends with it.
 /// Keeps nothing alive: a server that nobody can reach any more is to see its stdin close.
-async fn hand_out(shared: Weak<Shared>, mut rx: mpsc::Receiver<Envelope>) {
+async fn hand_out(shared: Weak<Shared>, mut rx: Inbox) {
     while let Some(envelope) = rx.recv().await {
         let Some(shared) = shared.upgrade() else { return };
         match envelope.reply {

@@ -156,7 +156,7 @@ async fn a_request_that_no_call_accounts_for_is_refused_while_several_share() {
     let mut ping = ask(&server.tx, &voice, 3, "ping", None).await;
     assert_eq!(body(&mut ping).await, "{}");
     drop(server.tx);
-    server.rx.close();
+    drop(std::mem::replace(&mut server.rx, mpsc::channel(1).1.into()));
     assert!(a.peer.rx.recv().await.is_none(), "the end of the server is the end of its sessions");
     Client::join(&registry).await;
     assert!(servers.recv().await.is_some(), "the next session gets a new server");

@@ -5,7 +5,6 @@
 //! never reads a message beyond its head, and never repeats one that may have arrived.
 
 use std::{
-    collections::VecDeque,
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -15,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::{
     sync::{
         SetOnce,
-        mpsc::{Receiver, Sender, WeakSender},
+        mpsc::{Sender, WeakSender},
     },
     task::JoinHandle,
     time::{sleep, timeout},
@@ -30,7 +29,7 @@ use self::{
 use crate::{
     config::{Limits, RemoteSpec, RemoteTransport, RetryPolicy},
     message::{Frame, code},
-    peer::{Caller, Envelope, Gone, Peer, Reply},
+    peer::{Caller, Envelope, Gone, Inbox, Peer, Reply},
     scope::Scope,
     wire::{http, legacy_sse},
 };
@@ -334,27 +333,23 @@ pub(crate) fn with_some_id(frame: Frame) -> Frame {
 pub(crate) struct Desk {
     pub(crate) tx: Sender<Envelope>,
     pub(crate) home: WeakSender<Envelope>,
-    rx: Receiver<Envelope>,
-    ahead: VecDeque<Envelope>,
+    rx: Inbox,
 }
 
 impl Desk {
     pub(crate) fn new(peer: Peer) -> Desk {
-        Desk { tx: peer.tx, home: peer.home, rx: peer.rx, ahead: VecDeque::new() }
+        Desk { tx: peer.tx, home: peer.home, rx: peer.rx }
     }
 
     /// The next envelope; `None` when the partner has nothing more to say. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Option<Envelope> {
-        match self.ahead.pop_front() {
-            Some(envelope) => Some(envelope),
-            None => self.rx.recv().await,
-        }
+        self.rx.recv().await
     }
 
     /// Answers all requests that have come so far.
     pub(crate) fn refuse_waiting(&mut self, failed: &ConnectError) {
         // Ends when nothing more has come.
-        while let Some(envelope) = self.ahead.pop_front().or_else(|| self.rx.try_recv().ok()) {
+        while let Some(envelope) = self.rx.try_recv() {
             if let Some(reply) = envelope.reply {
                 reply.fail(code::INTERNAL, &failed.to_string(), None);
             }
@@ -363,18 +358,12 @@ impl Desk {
 
     /// What comes next is this.
     pub(crate) fn put_back(&mut self, envelope: Envelope) {
-        self.ahead.push_front(envelope);
+        self.rx.put_back(envelope);
     }
 
     /// Resolves when the partner has left, as far as reading ahead can tell. Cancel-safe.
     pub(crate) async fn ended(&mut self) {
-        while self.ahead.len() < READ_AHEAD {
-            match self.rx.recv().await {
-                Some(envelope) => self.ahead.push_back(envelope),
-                None => return,
-            }
-        }
-        std::future::pending().await
+        self.rx.ended(READ_AHEAD).await;
     }
 }
 

@@ -20,11 +20,12 @@ use crate::{
     config::{Limits, Sharing},
     message::{Frame, FrameError, Kind},
     peer::{Caller, Envelope, Principal},
+    protocol::Revision,
     registry::Registry,
     scope::Scope,
     wire::{
         exchange::{self, EventStream, KeepAlive, Refusal, Response, read_body},
-        http::rules::{self, Revision, SessionClaim},
+        http::rules::{self, SessionClaim},
     },
 };
 

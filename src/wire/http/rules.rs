@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use uuid::Uuid;
 
-use crate::wire::exchange::Refusal;
+use crate::{peer::Era, protocol::Revision, wire::exchange::Refusal};
 
 /// Names the session; written `MCP-Session-Id` in 2025-11-25, and no different to HTTP.
 pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -15,33 +15,6 @@ pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 /// The last event that a client has seen.
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// A revision of the legacy era, oldest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Revision {
-    /// 2024-11-05, which has no Streamable HTTP; a server may negotiate it all the same.
-    V2024_11_05,
-    /// 2025-03-26: batches.
-    V2025_03_26,
-    /// 2025-06-18: the version header.
-    V2025_06_18,
-    /// 2025-11-25: priming events and `retry`.
-    V2025_11_25,
-}
-
-impl Revision {
-    const ALL: [(&'static str, Revision); 4] = [
-        ("2024-11-05", Revision::V2024_11_05),
-        ("2025-03-26", Revision::V2025_03_26),
-        ("2025-06-18", Revision::V2025_06_18),
-        ("2025-11-25", Revision::V2025_11_25),
-    ];
-
-    /// Reads the name of a revision.
-    pub fn parse(name: &str) -> Option<Revision> {
-        Revision::ALL.iter().find(|(known, _)| *known == name).map(|(_, revision)| *revision)
-    }
-}
 
 /// The body of a POST is JSON in UTF-8, as it is. A page in a browser can send `text/plain` across origins without
 /// asking first, so anything else is refused before it is read.
@@ -108,10 +81,11 @@ pub fn claimed_revision(headers: &HeaderMap<HeaderValue>) -> Result<Option<Revis
         return Ok(None);
     }
     let claimed = only(headers, &PROTOCOL_VERSION).and_then(|value| value.to_str().ok());
-    match claimed.and_then(Revision::parse) {
+    match claimed.and_then(Revision::parse_legacy) {
         Some(revision) => Ok(Some(revision)),
         None => {
-            let known = Revision::ALL.map(|(name, _)| name).join(", ");
+            let legacy = Revision::ALL.into_iter().filter(|(_, revision)| revision.era() == Era::Legacy);
+            let known = legacy.map(|(name, _)| name).collect::<Vec<_>>().join(", ");
             let text = match claimed {
                 Some(claimed) => format!("MCP-Protocol-Version {claimed:?} is not supported; supported are {known}"),
                 None => format!("MCP-Protocol-Version must be one of {known}"),
@@ -236,7 +210,6 @@ mod tests {
             let refusal = claimed_revision(&headers(&[(PROTOCOL_VERSION, name)])).unwrap_err();
             assert_eq!(refusal.status(), StatusCode::BAD_REQUEST, "{name}");
         }
-        assert!(Revision::V2025_03_26 < Revision::V2025_11_25);
     }
 
     #[test]

@@ -353,7 +353,7 @@ async fn carry(way: &Arc<Way>, desk: &mut Desk, line: Line, memory: &Arc<Mutex<H
     let scope = way.scope.child();
     let (inner, rx) = mpsc::channel(1);
     // The way home for the client's answers is the desk: they must not overtake what the client said before them.
-    let peer = Peer { tx: desk.tx.clone(), rx, home: desk.home.clone() };
+    let peer = Peer { tx: desk.tx.clone(), rx: rx.into(), home: desk.home.clone() };
     let rules = Rules {
         name: way.name(),
         speaker: way.server.clone(),

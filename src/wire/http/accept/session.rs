@@ -27,10 +27,8 @@ use crate::{
     config::Limits,
     message::Frame,
     peer::{Caller, Envelope, Peer},
-    wire::{
-        exchange::{Chunks, Room},
-        http::rules::Revision,
-    },
+    protocol::Revision,
+    wire::exchange::{Chunks, Room},
 };
 
 mod stream;

@@ -12,9 +12,10 @@ use super::{Accept, Request, bad, call::CALL_CAPACITY};
 use crate::{
     message::{Frame, FrameError, Kind, code},
     peer::{Caller, Envelope, Principal, Reply},
+    protocol::Revision,
     wire::{
         exchange::{self, Chunks, EventStream, Events, Next, Refusal, Response, read_body},
-        http::rules::{self, Revision},
+        http::rules,
     },
 };
 

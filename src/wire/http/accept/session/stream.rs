@@ -13,14 +13,12 @@ use tracing::warn;
 use super::{Phase, Session, State, tables::Call};
 use crate::{
     message::{Frame, Kind, code},
-    peer::Envelope,
+    peer::{Envelope, Inbox},
+    protocol::Revision,
     wire::{
         event_stream::encode,
         exchange::{Chunks, Next},
-        http::{
-            accept::{RETRY, replay::Place},
-            rules::Revision,
-        },
+        http::accept::{RETRY, replay::Place},
     },
 };
 
@@ -37,7 +35,7 @@ const GOODBYE: &[u8] = b": the bridge is shutting down\n\n";
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Stream {
-    rx: mpsc::Receiver<Envelope>,
+    rx: Inbox,
     kind: StreamKind,
     /// Of the next event.
     pub(super) next: u32,
@@ -171,8 +169,8 @@ impl State {
 }
 
 impl Stream {
-    pub(super) fn new(rx: mpsc::Receiver<Envelope>, kind: StreamKind) -> Stream {
-        Stream { rx, kind, next: 1, reader: None, waker: None }
+    pub(super) fn new(rx: impl Into<Inbox>, kind: StreamKind) -> Stream {
+        Stream { rx: rx.into(), kind, next: 1, reader: None, waker: None }
     }
 
     /// Has the body that reads it look again.

@@ -9,7 +9,7 @@ use tracing::debug;
 use crate::{
     message::{Frame, Id, Kind, code},
     peer::{Envelope, Reply},
-    wire::http::rules::Revision,
+    protocol::Revision,
 };
 
 /// The tables.
@@ -160,6 +160,6 @@ impl Handshake {
             return Handshake::Failed;
         }
         let result = answer.body().and_then(|body| serde_json::from_str::<Initialized>(body).ok());
-        Handshake::Done(result.and_then(|result| Revision::parse(&result.revision)))
+        Handshake::Done(result.and_then(|result| Revision::parse_legacy(&result.revision)))
     }
 }

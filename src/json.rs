@@ -1,0 +1,183 @@
+//! JSON objects as text: members are read, replaced, added and removed, and what is not touched keeps its bytes.
+//!
+//! The tool of every rewrite between eras. Pure. A value is never parsed further than it has to be and never printed
+//! anew: numbers keep their form, unknown fields stay. It never accepts an object with a key that stands twice: two
+//! readers could see two different messages.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// An object whose members are JSON text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> Object<'a> {
+    /// Without members.
+    pub fn new() -> Object<'a> {
+        Object::default()
+    }
+
+    /// Reads JSON text; `None` when it is no object, or has a key twice.
+    pub fn parse(text: &'a str) -> Option<Object<'a>> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// A member's value, as JSON text.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.members.iter().find(|(known, _)| known == key).map(|(_, value)| &**value)
+    }
+
+    /// Puts JSON text in the place of a member, or at the end.
+    pub fn set(&mut self, key: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) -> &mut Object<'a> {
+        let (key, value) = (key.into(), value.into());
+        match self.members.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, old)) => *old = value,
+            None => self.members.push((key, value)),
+        }
+        self
+    }
+
+    /// Takes a member out.
+    pub fn remove(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        let at = self.members.iter().position(|(known, _)| known == key)?;
+        Some(self.members.remove(at).1)
+    }
+
+    /// Keeps the members that `keep` wants, by key.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.members.retain(|(key, _)| keep(key));
+    }
+
+    /// All members, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.members.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+}
+
+/// A member's value with the lifetime of the text that the object was read from; `None` also where the value is a text of
+/// the object's own.
+pub fn member<'a>(object: &Object<'a>, key: &str) -> Option<&'a str> {
+    object.members.iter().find(|(known, _)| known == key).and_then(|(_, value)| match value {
+        Cow::Borrowed(text) => Some(*text),
+        Cow::Owned(_) => None,
+    })
+}
+
+impl fmt::Display for Object<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("{")?;
+        for (index, (key, value)) in self.members.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{}:{value}", quote(key))?;
+        }
+        f.write_str("}")
+    }
+}
+
+impl<'de> Deserialize<'de> for Object<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<'de>, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
+                let mut object = Object::new();
+                let mut seen = HashSet::new(); // A peer can send millions of keys: no search through them for each.
+                // Ends with the object.
+                while let Some(Text(key)) = map.next_key()? {
+                    if !seen.insert(key.clone()) {
+                        return Err(A::Error::custom("a key stands twice"));
+                    }
+                    let value: &RawValue = map.next_value()?;
+                    object.members.push((key, Cow::Borrowed(value.get())));
+                }
+                Ok(object)
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A string that borrows where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The elements of an array, as JSON text; `None` when it is none.
+pub fn array(text: &str) -> Option<Vec<&str>> {
+    let items: Vec<&RawValue> = serde_json::from_str(text).ok()?;
+    Some(items.into_iter().map(RawValue::get).collect())
+}
+
+/// Joins elements that are JSON text.
+pub fn join<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
+    let mut text = String::from("[");
+    for (index, item) in items.into_iter().enumerate() {
+        text.push_str(if index == 0 { "" } else { "," });
+        text.push_str(item.as_ref());
+    }
+    text.push(']');
+    text
+}
+
+/// What a JSON string says; `None` when the text is none.
+pub fn string(text: &str) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Text>(text).ok().map(|Text(text)| text)
+}
+
+/// A string as JSON text.
+pub fn quote(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_touched_keeps_its_bytes() {
+        let text = r#"{ "a" : 1.0 , "b":{"x" : [1e3, 2]},"\u0063":"\u00e9" }"#;
+        let mut object = Object::parse(text).unwrap();
+        assert_eq!(object.get("c"), Some(r#""\u00e9""#));
+        object.set("b", "true").set("d", "[]");
+        assert_eq!(object.to_string(), r#"{"a":1.0,"b":true,"c":"\u00e9","d":[]}"#);
+        assert_eq!(object.remove("a").as_deref(), Some("1.0"));
+        assert_eq!(object.remove("a"), None);
+        object.set("b", String::from("false"));
+        assert_eq!(member(&object, "b"), None, "its text is the object's own");
+        assert_eq!(member(&object, "c"), Some(r#""\u00e9""#));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        for text in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, "[]", "1", "{", ""] {
+            assert_eq!(Object::parse(text), None, "{text}");
+        }
+        assert_eq!(Object::parse("{}"), Some(Object::new()));
+    }
+
+    #[test]
+    fn arrays_and_strings_are_read_and_written() {
+        assert_eq!(array(r#"[1, {"a":2} ,"x"]"#), Some(vec!["1", r#"{"a":2}"#, r#""x""#]));
+        assert_eq!(array("{}"), None);
+        assert_eq!(join(["1", "{}"]), "[1,{}]");
+        assert_eq!(string(r#""a\"b""#).as_deref(), Some("a\"b"));
+        assert_eq!(string("1"), None);
+        assert_eq!(quote("a\"\n"), r#""a\"\n""#);
+    }
+}
