@@ -63,6 +63,7 @@ pub mod bridge;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod era;
 pub mod json;
 pub mod listen;
 pub mod message;

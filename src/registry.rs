@@ -18,7 +18,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::JoinHandle,
 };
 
@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 use self::{backoff::Backoff, shared::Hub};
 use crate::{
     config::{ChildSpec, Limits, Sharing},
-    peer::{Caller, Envelope, PEER_CAPACITY, Peer},
+    peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::{Role, Rules},
     scope::Scope,
     wire::child::{self, Exit, SpawnError},
@@ -202,9 +202,12 @@ impl Registry {
     }
 
     /// The way in for an exchange that stands alone (`--stateless`): a server that the bridge initialized itself.
-    pub async fn outbox(&self, _caller: &Arc<Caller>) -> Result<mpsc::Sender<Envelope>, OpenError> {
+    pub async fn outbox(&self, caller: &Arc<Caller>) -> Result<Outbox, OpenError> {
         if self.scope.is_stopped() {
             return Err(OpenError::Draining);
+        }
+        if let (Era::Modern, Server::Scripted(server)) = (caller.era, &self.server) {
+            return Ok(server(caller).tx);
         }
         self.with_hub(Hub::outbox).await
     }

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::message::{Frame, Id, code};
+use crate::peer::Envelope;
 use bytes::Bytes;
+use tokio::sync::mpsc;
 
 fn frame(text: &str) -> Frame {
     Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()

@@ -1,0 +1,1 @@
+//! One legacy session at a modern server.

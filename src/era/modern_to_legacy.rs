@@ -1,0 +1,1 @@
+//! Modern callers at a legacy server.
