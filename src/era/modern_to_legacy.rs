@@ -1,1 +1,3 @@
 //! Modern callers at a legacy server.
+
+pub mod seal;

@@ -1,0 +1,342 @@
+//! `requestState`: the handle by which a caller finds the call that waits for it, sealed so that nobody can forge,
+//! read or move it (2026-07-28, Multi Round-Trip Requests, Server Requirements).
+//!
+//! Owns the key, the text form, and the digests that bind a handle to its caller and its request. Talks to nobody but
+//! the file that the key is kept in. It knows no clock: whoever opens a handle compares the expiry, and remembers which
+//! handles were used.
+//!
+//! # Format
+//! `v1.` and base64url without padding of: a random nonce (12 bytes), the encrypted claims (108 bytes), the tag (16).
+//! AES-256-GCM; the additional data is the text of [`CONTEXT`]. The claims, integers in network order: parked id (16),
+//! instance id (16), digest of the principal (32), digest of the request (32), round (4), expiry (8). It stays as it is
+//! for as long as the text starts with `v1.`: a key that is kept in a file reads what was sealed before a restart.
+
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::{
+    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
+    digest,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::Value;
+
+use crate::{json::Object, peer::Principal};
+
+/// What every sealed text starts with: the version of the format.
+const PREFIX: &str = "v1.";
+
+/// Ties a sealed text to its use, so that a key that serves elsewhere, too, opens nothing here.
+const CONTEXT: &[u8] = b"mcp-bridge requestState v1";
+
+/// Bytes of the claims as they are sealed.
+const CLAIMS: usize = 16 + 16 + 32 + 32 + 4 + 8;
+
+/// Bytes of the tag at the end.
+const TAG: usize = 16;
+
+/// Length of a sealed text. Every one has it; another length is not looked at, so what a caller sends costs nothing.
+pub const SEALED: usize = PREFIX.len() + ((NONCE_LEN + CLAIMS + TAG) * 4).div_ceil(3);
+
+/// Bytes of the key.
+const KEY: usize = 32;
+
+/// Most bytes that are read of a key file: 64 hex digits with white space around them.
+const MAX_KEY_FILE: u64 = 256;
+
+/// Largest whole number that a double holds without a gap (2^53).
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// SHA-256.
+pub type Digest = [u8; 32];
+
+/// What a handle says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claims {
+    /// The parked call.
+    pub parked: u128,
+    /// The process that holds it.
+    pub instance: u128,
+    /// Whose call it is; see [`principal`].
+    pub principal: Digest,
+    /// Which request it belongs to; see [`request`].
+    pub request: Digest,
+    /// How often this call asked back, from 1.
+    pub round: u32,
+    /// The handle is void from here on, in seconds since 1970.
+    pub expiry: u64,
+}
+
+/// The text is no handle of ours: another key, another version, tampered with, or garbage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the request state was not given by this bridge, or was changed")]
+pub struct NotOurs;
+
+/// The system gave no random bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system gives no random bytes")]
+pub struct NoRandomness;
+
+/// Why there is no key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read.
+    #[error(
+        "cannot read the key file {}: {why}; name a file that this user may read, or leave out --state-key-file",
+        path.display()
+    )]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// The file is not there and cannot be made.
+    #[error(
+        "cannot create the key file {}: {why}; name a file in a directory that this user may write to",
+        path.display()
+    )]
+    Create {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        why: io::Error,
+    },
+    /// What is in it is no key.
+    #[error(
+        "the key file {} holds {length}, not 64 hex digits or 32 bytes; delete it and a new key is put there",
+        path.display()
+    )]
+    NoKey {
+        /// Which file.
+        path: PathBuf,
+        /// What is in it, in words.
+        length: String,
+    },
+    /// No key can be made.
+    #[error("cannot make a key: {0}")]
+    Random(#[from] NoRandomness),
+}
+
+/// Seals and opens handles under one key.
+pub struct Sealer {
+    key: RandomizedNonceKey,
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sealer(***)")
+    }
+}
+
+impl Sealer {
+    /// With a key of this process alone: what it seals is void when it ends.
+    pub fn random() -> Result<Sealer, NoRandomness> {
+        Sealer::new(&fresh_key()?)
+    }
+
+    /// With the key in a file (`--state-key-file`), which is made if it is not there, for its owner alone. The file
+    /// holds 64 hex digits, white space around them allowed, or 32 bytes as they are.
+    pub fn from_file(path: &Path) -> Result<Sealer, KeyError> {
+        match File::open(path) {
+            Ok(file) => Ok(Sealer::new(&read_key(path, file)?)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let key = fresh_key()?;
+                write_key(path, &key).map_err(|why| KeyError::Create { path: path.into(), why })?;
+                Ok(Sealer::new(&key)?)
+            }
+            Err(why) => Err(KeyError::Read { path: path.into(), why }),
+        }
+    }
+
+    fn new(key: &[u8; KEY]) -> Result<Sealer, NoRandomness> {
+        // It refuses a key of another length alone.
+        Ok(Sealer { key: RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| NoRandomness)? })
+    }
+
+    /// The text for the caller, [`SEALED`] bytes long. No two are alike.
+    pub fn seal(&self, claims: &Claims) -> Result<String, NoRandomness> {
+        let mut sealed = claims.to_bytes();
+        let nonce = self.key.seal_in_place_append_tag(Aad::from(CONTEXT), &mut sealed).map_err(|_| NoRandomness)?;
+        let mut bytes = nonce.as_ref().to_vec();
+        bytes.extend(sealed);
+        let mut text = String::with_capacity(SEALED);
+        text.push_str(PREFIX);
+        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
+        Ok(text)
+    }
+
+    /// Reads what a caller brought. It says nothing about expiry, caller or request: compare the claims.
+    pub fn open(&self, text: &str) -> Result<Claims, NotOurs> {
+        if text.len() != SEALED {
+            return Err(NotOurs);
+        }
+        let text = text.strip_prefix(PREFIX).ok_or(NotOurs)?;
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurs)?;
+        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(NotOurs)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| NotOurs)?;
+        let claims = self.key.open_in_place(nonce, Aad::from(CONTEXT), sealed).map_err(|_| NotOurs)?;
+        Claims::from_bytes(claims).ok_or(NotOurs)
+    }
+}
+
+impl Claims {
+    fn to_bytes(self) -> Vec<u8> {
+        let Claims { parked, instance, principal, request, round, expiry } = self;
+        let mut bytes = Vec::with_capacity(CLAIMS + TAG);
+        bytes.extend(parked.to_be_bytes());
+        bytes.extend(instance.to_be_bytes());
+        bytes.extend(principal);
+        bytes.extend(request);
+        bytes.extend(round.to_be_bytes());
+        bytes.extend(expiry.to_be_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Claims> {
+        let (parked, rest) = bytes.split_first_chunk()?;
+        let (instance, rest) = rest.split_first_chunk()?;
+        let (principal, rest) = rest.split_first_chunk()?;
+        let (request, rest) = rest.split_first_chunk()?;
+        let (round, rest) = rest.split_first_chunk()?;
+        let (expiry, rest) = rest.split_first_chunk()?;
+        rest.is_empty().then_some(Claims {
+            parked: u128::from_be_bytes(*parked),
+            instance: u128::from_be_bytes(*instance),
+            principal: *principal,
+            request: *request,
+            round: u32::from_be_bytes(*round),
+            expiry: u64::from_be_bytes(*expiry),
+        })
+    }
+}
+
+/// The digest of whom a caller was authenticated as; of nobody where the door is open.
+pub fn principal(who: Option<&Principal>) -> Digest {
+    match who {
+        Some(Principal(name)) => sha256(&[b"principal ", name.as_bytes()]),
+        None => sha256(&[b"nobody"]),
+    }
+}
+
+/// The digest of a request: its method and those params (JSON text) that a retry has to repeat, which are all but
+/// `_meta`, `inputResponses` and `requestState`. The order of keys, white space, escapes and the form of a number make
+/// no difference: a client may write its request anew.
+pub fn request(method: &str, params: Option<&str>) -> Digest {
+    let mut kept = params.and_then(Object::parse).unwrap_or_default();
+    kept.retain(|key| !matches!(key, "_meta" | "inputResponses" | "requestState"));
+    sha256(&[b"request ", method.as_bytes(), b" ", canonical(&kept.to_string()).as_bytes()])
+}
+
+/// JSON text in the one form that all spellings of the same value share: keys sorted, no white space, a whole number
+/// without a fraction. For comparing alone: a number beyond 64 bits loses digits.
+pub fn canonical(text: &str) -> String {
+    // What the bridge hands here was read as JSON before; anything else equals itself alone.
+    serde_json::from_str(text).map_or_else(
+        |_| text.to_string(),
+        |value| {
+            let mut written = String::with_capacity(text.len());
+            write_canonical(&value, &mut written);
+            written
+        },
+    )
+}
+
+/// Nested no deeper than what was read, which serde_json keeps below 128.
+fn write_canonical(value: &Value, to: &mut String) {
+    match value {
+        Value::Array(items) => {
+            to.push('[');
+            for (index, item) in items.iter().enumerate() {
+                to.push_str(if index == 0 { "" } else { "," });
+                write_canonical(item, to);
+            }
+            to.push(']');
+        }
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by_key(|(key, _)| key.as_str());
+            to.push('{');
+            for (index, (key, value)) in members.into_iter().enumerate() {
+                to.push_str(if index == 0 { "" } else { "," });
+                to.push_str(&Value::from(key.as_str()).to_string());
+                to.push(':');
+                write_canonical(value, to);
+            }
+            to.push('}');
+        }
+        Value::Number(number) => match whole(number) {
+            Some(whole) => to.push_str(&whole.to_string()),
+            None => to.push_str(&number.to_string()),
+        },
+        Value::Null | Value::Bool(_) | Value::String(_) => to.push_str(&value.to_string()),
+    }
+}
+
+/// The number that 1.0 and 1e0 are, as another reader writes it. Beyond 2^53 a reader of doubles leaves the form alone.
+fn whole(number: &serde_json::Number) -> Option<i64> {
+    let float = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0 && float.abs() <= MAX_WHOLE)?;
+    #[allow(clippy::cast_possible_truncation)] // Whole, and smaller than that.
+    Some(float as i64)
+}
+
+fn sha256(parts: &[&[u8]]) -> Digest {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut digest = Digest::default();
+    digest.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    digest
+}
+
+fn fresh_key() -> Result<[u8; KEY], NoRandomness> {
+    let mut key = [0; KEY];
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| NoRandomness)?;
+    Ok(key)
+}
+
+fn read_key(path: &Path, file: File) -> Result<[u8; KEY], KeyError> {
+    let mut bytes = Vec::new();
+    // No more than a key can have: it could be any file.
+    let read = file.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes);
+    read.map_err(|why| KeyError::Read { path: path.into(), why })?;
+    let too_long = bytes.len() as u64 > MAX_KEY_FILE;
+    let length = if too_long { "too much".to_string() } else { format!("{} bytes", bytes.len()) };
+    parse_key(&bytes).ok_or_else(|| KeyError::NoKey { path: path.into(), length })
+}
+
+fn parse_key(bytes: &[u8]) -> Option<[u8; KEY]> {
+    if let Ok(key) = bytes.try_into() {
+        return Some(key);
+    }
+    let digits = bytes.trim_ascii();
+    if digits.len() != 2 * KEY {
+        return None;
+    }
+    let mut key = [0; KEY];
+    for (to, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
+        // The radix reader would take a sign.
+        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        *to = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(key)
+}
+
+/// Never writes over what somebody else has put there meanwhile.
+fn write_key(path: &Path, key: &[u8; KEY]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    text.push('\n');
+    let mut file = options.open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests;
