@@ -85,7 +85,7 @@ async fn work(config: Config, scope: Scope) -> Result<(), Error> {
             let guard = start_guard();
             let mark = guard.as_ref().map(Guard::mark);
             let (name, stop) = (spec.name.clone(), spec.stop);
-            let registry = Registry::children(spec, config.sharing, &config.limits, mark, &scope);
+            let registry = Registry::children(spec, config.sharing, &config.limits, config.eras, mark, &scope);
             let result = serve(&network, &name, registry, &config.limits, &scope).await;
             scope.stop();
             // The calls had the grace period; the servers have their own times to end.

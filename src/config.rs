@@ -17,8 +17,31 @@ pub struct Config {
     pub front: Front,
     /// Who gets which server process. Only a network front can choose; stdio has one client.
     pub sharing: Sharing,
+    /// Which eras the server speaks, and what a translation needs.
+    pub eras: EraSettings,
     /// Every limit, with its default.
     pub limits: Limits,
+}
+
+/// Which eras the server speaks, and what a translation between eras needs.
+#[derive(Debug, Clone, Default)]
+pub struct EraSettings {
+    /// `--server-era`.
+    pub server: ServerEra,
+    /// Directories for a legacy server that asks for the client's roots outside of any call: `file:` URIs. `--root`.
+    pub roots: Vec<String>,
+}
+
+/// Which era the server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServerEra {
+    /// It is asked, in its client's own era first.
+    #[default]
+    Auto,
+    /// 2024-11-05 to 2025-11-25: never asked in the other.
+    Legacy,
+    /// 2026-07-28: never asked in the other.
+    Modern,
 }
 
 /// What the bridge reaches.

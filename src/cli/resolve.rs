@@ -15,7 +15,7 @@ use super::{
     usage,
 };
 use crate::{
-    config::{Back, Config, Front, Limits, RemoteSpec, RemoteTransport, RetryPolicy, Sharing},
+    config::{Back, Config, EraSettings, Front, Limits, RemoteSpec, RemoteTransport, RetryPolicy, Sharing},
     observe::Logging,
 };
 
@@ -78,7 +78,13 @@ impl Typed<'_> {
         limits.session_timeout = listening.session.session_timeout;
         let front = network::front(listening, routes)?;
         let back = self.child(name, server)?;
-        let config = Config { back: Back::Child(back), front: Front::Network(Box::new(front)), sharing, limits };
+        let config = Config {
+            back: Back::Child(back),
+            front: Front::Network(Box::new(front)),
+            sharing,
+            eras: EraSettings::default(),
+            limits,
+        };
         Ok(Task::Bridge(Box::new(config), self.logging(&shared.log)))
     }
 
@@ -96,6 +102,7 @@ impl Typed<'_> {
             }),
             front: Front::Stdio,
             sharing: Sharing::Own,
+            eras: EraSettings::default(),
             limits: limits(&args.shared.limits),
         };
         Ok(Task::Bridge(Box::new(config), self.logging(&args.shared.log)))

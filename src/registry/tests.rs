@@ -261,26 +261,3 @@ async fn a_session_over_the_limit_is_refused_until_one_ends() {
         tokio::task::yield_now().await;
     }
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_silent_server_does_not_keep_others_from_starting() {
-    let places = Arc::new(Semaphore::new(1));
-    let (_told, first) = oneshot::channel();
-    let start = tokio::time::Instant::now();
-    hold_place(places.clone().try_acquire_owned().unwrap(), first).await;
-    assert_eq!(start.elapsed(), STARTING);
-    assert_eq!(places.available_permits(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_start_that_came_to_nothing_is_told_for_a_while() {
-    let readiness = Readiness::default();
-    assert_eq!(readiness.check(), Ok(()));
-    readiness.set(Some("no such program".into()));
-    assert_eq!(readiness.check(), Err("no such program".into()));
-    tokio::time::advance(UNREADY).await;
-    assert_eq!(readiness.check(), Ok(()), "somebody has to try again");
-    readiness.set(Some("no such program".into()));
-    readiness.set(None);
-    assert_eq!(readiness.check(), Ok(()));
-}

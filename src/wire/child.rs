@@ -38,9 +38,9 @@ use tracing::{debug, info, warn};
 use self::group::{Group, ended_by};
 use crate::{
     config::{ChildSpec, PassEnv, StopLadder},
-    message::{Frame, FrameError},
+    message::{Frame, FrameError, Kind},
     observe,
-    peer::Peer,
+    peer::{Envelope, Inbox, Peer},
     pipe::{Ended, FrameSink, FrameSource, LineSink, Lines},
     pump::{Rules, pump},
     scope::Scope,
@@ -57,6 +57,9 @@ const DRAIN: Duration = Duration::from_millis(250);
 
 /// After stdout closed, how long the exit code is awaited before calls are told without it.
 const EXIT_CODE: Duration = Duration::from_millis(500);
+
+/// What a server may say before it is pumped, in messages and in lines that are none; beyond it the pump takes over.
+const MAX_EARLY: usize = 256;
 
 /// How often an emptying process group is looked at.
 const GROUP_POLL: Duration = Duration::from_millis(20);
@@ -162,46 +165,119 @@ fn is_path(name: &str) -> bool {
 /// Told once, with a child's first frame; dropped untold when there is none.
 pub type FirstFrame = Box<dyn FnOnce() + Send + Sync>;
 
-/// Starts the server and pumps until its partner drops the peer or it ends by itself. The handle gives its end, after
-/// no process of its group is left.
-pub fn open(
+/// A server that was started and is not pumped yet, so that it can be asked what it is.
+pub struct Child {
+    name: Arc<str>,
+    source: ChildSource,
+    sink: ChildSink,
+    exit: JoinHandle<Exit>,
+}
+
+/// What came of asking a server before it is pumped.
+#[derive(Debug)]
+pub enum Asked {
+    /// It answered. What it notified of before is given along, in order.
+    Answer(Frame, Vec<Frame>),
+    /// It closed its output, or does not read.
+    Ended(Ended),
+}
+
+/// Starts the server.
+pub fn start(
     spec: &ChildSpec,
     mark: Option<&str>,
     max_line: usize,
-    peer: Peer,
-    rules: Rules,
     first_frame: Option<FirstFrame>,
     scope: &Scope,
-) -> Result<JoinHandle<Exit>, SpawnError> {
+) -> Result<Child, SpawnError> {
     let program = resolve(spec)?;
     let refused = |source| SpawnError::Refused { program: spec.program.clone(), source };
     let mut group = Group::spawn(command(spec, &program, mark)).map_err(refused)?;
     let (stdin, stdout, stderr) = group.pipes().map_err(refused)?;
 
+    let name: Arc<str> = spec.name.as_str().into();
     let tail = Arc::new(Tail::default());
     let (closed_tx, closed_rx) = oneshot::channel();
     let (exit_tx, exit_rx) = watch::channel(None);
     let over = CancellationToken::new();
-    scope.spawn(read_stderr(stderr, rules.name.clone(), tail.clone(), over.clone()));
+    scope.spawn(read_stderr(stderr, name.clone(), tail.clone(), over.clone()));
     let source = ChildSource {
         lines: Lines::from_server(stdout, max_line),
-        name: rules.name.clone(),
+        name: name.clone(),
         exit: exit_rx,
         drain_until: None,
         tail,
         first_frame,
+        early: VecDeque::new(),
     };
     let sink = ChildSink { lines: LineSink::new(stdin), _closed: closed_tx };
-    let name = rules.name.clone();
-    let pumping = scope.spawn(pump(source, sink, peer, rules));
-    let ladder = spec.stop;
-    Ok(scope.spawn(async move {
-        let exit = supervise(group, closed_rx, ladder, &name, exit_tx).await;
+    let (ladder, watched) = (spec.stop, name.clone());
+    let exit = scope.spawn(async move {
+        let exit = supervise(group, closed_rx, ladder, &watched, exit_tx).await;
         over.cancel();
-        // The partner may still hold the dead child's peer; that is its affair.
-        drop(pumping);
         exit
-    }))
+    });
+    Ok(Child { name, source, sink, exit })
+}
+
+impl Child {
+    /// Waits for the partner's first message. `None` when the partner has left, or when the server says something or
+    /// ends first, which is then for the pump to deal with.
+    pub async fn first_message(&mut self, rx: &mut Inbox) -> Option<Envelope> {
+        // Ends with a message, from either side. Banners, which are none, are kept for the pump, which tells of them.
+        while self.source.early.len() < MAX_EARLY {
+            tokio::select! {
+                biased;
+                envelope = rx.recv() => return envelope,
+                read = self.source.fresh() => match read {
+                    Some(Err(error)) => self.source.early.push_back(Err(error)),
+                    read => {
+                        self.source.early.extend(read);
+                        return None;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Asks the server something before anything else is pumped. Cancel-safe but for the request itself, which may have
+    /// been written.
+    pub async fn ask(&mut self, request: &Frame) -> Asked {
+        if let Err(error) = self.sink.write(std::slice::from_ref(request)).await {
+            debug!(name = %self.name, "cannot write: {error}");
+            return Asked::Ended(self.source.end().await);
+        }
+        let mut ahead = Vec::new();
+        // Ends with the answer or with the stream. What is no part of the question is kept for the pump.
+        while self.source.early.len() < MAX_EARLY {
+            match self.source.fresh().await {
+                Some(Ok(frame)) => match (frame.kind(), request.kind()) {
+                    (Kind::Response(Some(id)), Kind::Request(asked)) if id == asked => {
+                        return Asked::Answer(frame, ahead);
+                    }
+                    (Kind::Notification, _) if ahead.len() < MAX_EARLY => ahead.push(frame),
+                    _ => self.source.early.push_back(Ok(frame)),
+                },
+                Some(Err(error)) => self.source.early.push_back(Err(error)),
+                None => break,
+            }
+        }
+        Asked::Ended(self.source.end().await)
+    }
+
+    /// Pumps until its partner drops the peer or the server ends by itself. The handle gives the server's end, after no
+    /// process of its group is left.
+    pub fn run(self, peer: Peer, rules: Rules, scope: &Scope) -> JoinHandle<Exit> {
+        // The partner may still hold the dead child's peer; that is its affair, and nobody waits for the pump.
+        drop(scope.spawn(pump(self.source, self.sink, peer, rules)));
+        self.exit
+    }
+
+    /// Lets the server go: closes its stdin, and sees to its end.
+    pub fn end(self) -> JoinHandle<Exit> {
+        self.exit
+    }
 }
 
 fn command(spec: &ChildSpec, program: &std::path::Path, mark: Option<&str>) -> Command {
@@ -376,6 +452,8 @@ fn log_line(line: &mut Vec<u8>, name: &str, tail: &Tail) {
 }
 
 struct ChildSource {
+    /// What came before the pump.
+    early: VecDeque<Result<Frame, FrameError>>,
     lines: Lines<ChildStdout>,
     name: Arc<str>,
     exit: watch::Receiver<Option<Exit>>,
@@ -390,10 +468,9 @@ impl ChildSource {
         // A read error is the end of the stream, as the closed pipe that it stands for.
         self.lines.next().await.ok().flatten()
     }
-}
 
-impl FrameSource for ChildSource {
-    async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
+    /// The next message that was not read yet. Cancel-safe.
+    async fn fresh(&mut self) -> Option<Result<Frame, FrameError>> {
         let frame = loop {
             if let Some(deadline) = self.drain_until {
                 break tokio::time::timeout_at(deadline, self.line()).await.ok().flatten();
@@ -411,6 +488,15 @@ impl FrameSource for ChildSource {
             tell();
         }
         frame
+    }
+}
+
+impl FrameSource for ChildSource {
+    async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
+        match self.early.pop_front() {
+            Some(early) => Some(early),
+            None => self.fresh().await,
+        }
     }
 
     async fn end(&mut self) -> Ended {

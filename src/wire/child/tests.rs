@@ -41,7 +41,7 @@ fn start_in(scope: &Scope, spec: &ChildSpec) -> Running {
         request_timeout: None,
         linger: Duration::ZERO,
     };
-    let exit = open(spec, None, 1 << 20, ours, rules, None, scope).unwrap();
+    let exit = super::start(spec, None, 1 << 20, None, scope).unwrap().run(ours, rules, scope);
     Running { peer, exit, caller }
 }
 
@@ -183,20 +183,10 @@ async fn garbage_on_stdout_is_skipped_and_the_last_frames_of_a_dead_child_arrive
 
 #[tokio::test]
 async fn what_cannot_be_started_says_what_was_searched() {
-    let (ours, _peer) = Peer::pair(1);
-    let rules = Rules {
-        name: "x".into(),
-        speaker: Caller::legacy(None),
-        role: Role::Connect,
-        max_in_flight: 1,
-        max_waiting: 1 << 20,
-        request_timeout: None,
-        linger: Duration::ZERO,
-    };
     let mut spec = shell("");
     spec.program = "no-such-program".into();
     spec.env = vec![("PATH".into(), crate::config::Secret::new("/nowhere:/else"))];
-    let error = open(&spec, None, 1, ours, rules, None, &Scope::new()).unwrap_err();
+    let error = super::start(&spec, None, 1, None, &Scope::new()).err().unwrap();
     let text = "cannot start \"no-such-program\": not found in PATH (/nowhere:/else); give its full path, or set PATH with --env";
     assert_eq!(error.to_string(), text);
     spec.cwd = Some("/no/such/dir".into());

@@ -1,0 +1,158 @@
+//! The way into one server for modern exchanges: straight to a server that speaks the era, through the translation to one
+//! that does not.
+//!
+//! Owns the one running modern server that all exchanges share, and the one translation. Talks to whoever finds and
+//! starts servers. It never moves a message but for what a modern server says on its own, which is nothing.
+
+use std::future::Future;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{OpenError, eras::Eras};
+use crate::{
+    message::{Frame, code},
+    peer::{Envelope, Era, Outbox, Peer},
+    protocol::{MODERN, meta, method},
+    scope::Scope,
+};
+
+/// A running modern server.
+#[derive(Debug, Clone)]
+pub struct Direct {
+    outbox: Outbox,
+    /// Set when the server has nothing more to say: its outbox stays open as long as somebody holds it.
+    gone: CancellationToken,
+}
+
+/// The way in.
+#[derive(Debug, Default)]
+pub struct Modern {
+    slot: tokio::sync::Mutex<Slot>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    direct: Option<Direct>,
+    translation: Option<Outbox>,
+}
+
+impl Direct {
+    /// A server behind a peer: what it says on its own account goes nowhere.
+    pub fn behind(peer: Peer, scope: &Scope) -> Direct {
+        let Peer { tx: outbox, mut rx, home: _ } = peer;
+        let gone = CancellationToken::new();
+        let told = gone.clone();
+        scope.spawn(async move {
+            // Ends with the server.
+            while let Some(envelope) = rx.recv().await {
+                refuse(envelope);
+            }
+            told.cancel();
+        });
+        Direct { outbox, gone }
+    }
+
+    /// The way in.
+    pub fn outbox(&self) -> Outbox {
+        self.outbox.clone()
+    }
+
+    /// Whether the server has ended.
+    pub fn is_gone(&self) -> bool {
+        self.gone.is_cancelled() || self.outbox.is_closed()
+    }
+}
+
+/// A modern server sends no requests (2026-07-28, Transports), and what it notifies of belongs to a request.
+fn refuse(envelope: Envelope) {
+    let method = envelope.frame.method();
+    match envelope.reply {
+        Some(reply) => {
+            warn!(method, "a modern server sent a request, which none may; refused");
+            let text = "a server of revision 2026-07-28 asks by an input_required result, not by a request";
+            reply.fail(code::METHOD_NOT_FOUND, text, None);
+        }
+        None => debug!(method, "what a modern server said belongs to no request that is in flight; dropped"),
+    }
+}
+
+impl Modern {
+    /// The way in: opened in the caller's own era first, translated where the server does not speak it. `find` starts a
+    /// server and finds out; `translate` starts the translation, once.
+    pub async fn outbox<F>(
+        &self,
+        eras: &Eras,
+        find: impl FnOnce() -> F,
+        translate: impl FnOnce() -> Outbox,
+    ) -> Result<Outbox, OpenError>
+    where
+        F: Future<Output = Result<Option<Direct>, OpenError>>,
+    {
+        // Held across the start on purpose: whoever comes second waits for the one server that all share.
+        let mut slot = self.slot.lock().await;
+        if eras.speaks(Era::Modern) != Some(false) {
+            if let Some(direct) = slot.direct.as_ref().filter(|direct| !direct.is_gone()) {
+                return Ok(direct.outbox());
+            }
+            slot.direct = find().await?;
+            if let Some(direct) = &slot.direct {
+                eras.learn(Era::Modern, true);
+                return Ok(direct.outbox());
+            }
+            eras.learn(Era::Modern, false);
+        }
+        slot.translation = slot.translation.take().filter(|outbox| !outbox.is_closed());
+        Ok(slot.translation.get_or_insert_with(translate).clone())
+    }
+
+    /// Takes a server that was found in another way.
+    pub async fn adopt(&self, direct: Direct) {
+        self.slot.lock().await.direct = Some(direct);
+    }
+}
+
+/// The bridge's own question: what are you?
+pub fn discover() -> Frame {
+    let params = serde_json::json!({
+        "_meta": {
+            meta::PROTOCOL_VERSION: MODERN,
+            meta::CLIENT_INFO: { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+            meta::CLIENT_CAPABILITIES: {},
+        }
+    });
+    let id = crate::message::Id::Text("mcp-bridge/discover".into());
+    Frame::request(&id, method::DISCOVER, Some(&params.to_string()))
+}
+
+/// Whether this answer to [`discover`] comes from a server that speaks the modern revision (2026-07-28, Versioning).
+pub fn is_modern(answer: &Frame) -> bool {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Said {
+        #[serde(default)]
+        supported_versions: Vec<String>,
+    }
+    let said = answer.body().and_then(|body| serde_json::from_str::<Said>(body).ok());
+    !answer.is_error() && said.is_some_and(|said| said.supported_versions.iter().any(|version| version == MODERN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_result_that_names_the_revision_is_modern() {
+        let id = "\"mcp-bridge/discover\"";
+        for (answer, modern) in [
+            (Frame::result(id, r#"{"resultType":"complete","supportedVersions":["2026-07-28"]}"#), true),
+            (Frame::result(id, r#"{"supportedVersions":["2025-11-25"]}"#), false),
+            (Frame::result(id, "{}"), false),
+            (Frame::error(id, code::METHOD_NOT_FOUND, "no", None), false),
+            (Frame::error(id, code::INVALID_PARAMS, "Invalid request parameters", None), false),
+        ] {
+            assert_eq!(is_modern(&answer), modern, "{answer:?}");
+        }
+        assert_eq!(discover().method(), "server/discover");
+    }
+}
