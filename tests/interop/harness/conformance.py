@@ -32,8 +32,8 @@ def jobs(software):
         baseline = partial(clients, software, revision, suite.era, [])
         yield f"{name}, direct", partial(directly, baseline, {}), False
         for era in matrix.ERAS:
-            connected = partial(clients, software, revision, era, [software.bridge, "connect"])
-            run = partial(through, ("client", revision, era), baseline, connected)
+            behind = partial(clients, software, revision, era, [software.bridge, "connect"])
+            run = partial(through, ("client", revision, era), baseline, behind)
             yield f"{name}, connect, {era} client", run, True
 
 
