@@ -1,4 +1,4 @@
-"""The jobs: a client over a route, the Inspector over a route, the conformance suite in both directions.
+"""The jobs: a client over a route, the Inspector over a route, and those of the conformance suite, which `conformance` makes.
 
 A job starts what it needs, yields checks (name, None or why it failed), and leaves nothing running.
 """
@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import matrix
+from . import conformance, matrix
 from .processes import Failed, Processes
 
 CLIENT_SECONDS = 90
 INSPECTOR_SECONDS = 30
-CONFORMANCE_SECONDS = 150
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ class Job:
 
 def all_jobs(software):
     """The long ones first, so that no core idles at the end."""
-    return [*conformance_jobs(software), *inspector_jobs(software), *client_jobs(software)]
+    suite = [Job(*each) for each in conformance.jobs(software)]
+    return [*suite, *inspector_jobs(software), *client_jobs(software)]
 
 
 # ---- the SDKs' clients ----
@@ -158,81 +158,3 @@ def inspect(software, processes, target, method, options, right):
         return None if right(json.loads(stdout)["result"]) else f"unexpected result {stdout[:300]}"
     except (ValueError, LookupError) as error:
         return f"{error!r} in its output {stdout[:300]}"
-
-
-# ---- the conformance suite ----
-
-
-def conformance_jobs(software):
-    fixture = software.fixture("conformance_server.mjs")
-    over_http = [*fixture, "--transport", "http"]
-
-    def direct(processes):
-        return processes.listen(over_http, "server") + "/mcp"
-
-    def bridged(processes):
-        argv = [software.bridge, "stdio-to-http", "--port", "0", "--", *fixture]
-        return processes.listen(argv, "bridge", graceful=True) + "/mcp"
-
-    def reverse(processes):
-        command = [software.bridge, "connect", direct(processes)]
-        return processes.listen(software.fixture("http_front.mjs", *command), "front") + "/mcp"
-
-    for revision in matrix.CONFORMANCE_SERVER:
-        for name, start in [("direct", direct), ("stdio-to-http", bridged), ("connect, behind a front", reverse)]:
-            run = server_scenarios(software, revision, start)
-            yield Job(f"conformance {revision}, server scenarios, {name}", run, needs_bridge=start is not direct)
-    for revision, scenarios in matrix.CONFORMANCE_CLIENT.items():
-        for name, command in [("direct", []), ("connect", [software.bridge, "connect"])]:
-            run = client_scenarios(software, revision, scenarios, command)
-            yield Job(f"conformance {revision}, client scenarios, {name}", run, needs_bridge=bool(command))
-
-
-def server_scenarios(software, revision, start):
-    def run(processes):
-        argv = [*software.conformance, "server", "--url", start(processes)]
-        output = processes.directory / "results"
-        argv += ["--suite", "all", "--spec-version", revision, "--output-dir", str(output)]
-        processes.run(argv, "suite", CONFORMANCE_SECONDS)
-        done = sorted(output.glob("server-*/checks.json"))
-        for path in done:
-            yield scenario_name(path).removeprefix("server-"), verdict(path)
-        expected = matrix.CONFORMANCE_SERVER[revision]
-        why = f"{len(done)} ran: {processes.tail('suite.stdout')}" if len(done) != expected else None
-        yield f"all {expected} scenarios run", why
-
-    return run
-
-
-def client_scenarios(software, revision, scenarios, command):
-    def run(processes):
-        for scenario in scenarios:
-            output = processes.directory / f"results-{scenario}"
-            client = " ".join(software.fixture("conformance_client.mjs", *command))
-            argv = [*software.conformance, "client", "--command", client, "--scenario", scenario]
-            argv += ["--spec-version", revision, "--output-dir", str(output)]
-            code, _ = processes.run(argv, f"suite-{scenario}", CONFORMANCE_SECONDS)
-            done = list(output.glob("*/checks.json"))
-            why = verdict(done[0]) if done else "the suite wrote no result"
-            if why is None and code != 0:
-                why = f"the suite ended with {code}: {processes.tail(f'suite-{scenario}.stderr')}"
-            yield scenario, why
-
-    return run
-
-
-def scenario_name(path):
-    """`server-ping` from .../server-ping-2026-01-02T03-04-05-678Z/checks.json."""
-    return path.parent.name.rsplit("-", 5)[0]
-
-
-def verdict(path):
-    """None when a scenario passed: something succeeded, nothing failed, and nothing was warned about."""
-    found = json.loads(path.read_text())
-    bad = [c for c in found if c["status"] in ("FAILURE", "WARNING")]
-    if bad:
-        texts = [f"{c['id']}: {c.get('errorMessage') or c.get('details') or c['description']}" for c in bad]
-        return "; ".join(texts).replace("\n", " ")
-    if not any(c["status"] == "SUCCESS" for c in found):
-        return "no check of it succeeded: " + "; ".join(c["description"] for c in found)
-    return None
