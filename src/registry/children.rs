@@ -32,6 +32,7 @@ use crate::{
     era::{legacy_to_modern, modern_to_legacy},
     message::{Frame, code},
     peer::{Caller, Envelope, Era, Outbox, PEER_CAPACITY, Peer},
+    pipe::Ended,
     protocol::method,
     pump::{Role, Rules},
     scope::Scope,
@@ -87,8 +88,7 @@ enum Opening {
 /// How a server refused `initialize`.
 enum Refusal {
     Answer(Frame),
-    Ended(crate::pipe::Ended),
-    Silent(Duration),
+    Ended(Ended),
 }
 
 impl Children {
@@ -211,7 +211,14 @@ impl Children {
                 Opening::Legacy(started)
             }
             Ok(Asked::Ended(end)) => Opening::Refused(started, initialize, Refusal::Ended(end)),
-            Err(_) => Opening::Refused(started, initialize, Refusal::Silent(patience)),
+            Err(_) => {
+                let text = format!(
+                    "the server did not answer within {} s; raise --request-timeout if the call may take longer",
+                    patience.as_secs_f64()
+                );
+                initialize.reply.into_iter().for_each(|reply| reply.fail(code::LIMIT, &text, None));
+                Opening::Legacy(started) // Silence tells nothing of its era.
+            }
         }
     }
 
@@ -371,13 +378,6 @@ async fn refused(started: Started, initialize: Envelope, refusal: Refusal, peer:
         match refusal {
             Refusal::Answer(answer) => reply.answer(answer),
             Refusal::Ended(end) => reply.fail(code::INTERNAL, &end.message, end.data),
-            Refusal::Silent(patience) => {
-                let text = format!(
-                    "the server did not answer within {} s; raise --request-timeout if it takes longer to start",
-                    patience.as_secs_f64()
-                );
-                reply.fail(code::LIMIT, &text, None);
-            }
         }
     }
     ended(started.run(peer, role)).await;
