@@ -8,6 +8,8 @@ use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Durat
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
+use crate::era::modern_to_legacy::seal::Sealer;
+
 /// One bridge: a server on one side, the faces that it is offered by on the other.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -30,6 +32,8 @@ pub struct EraSettings {
     pub server: ServerEra,
     /// Directories for a legacy server that asks for the client's roots outside of any call: `file:` URIs. `--root`.
     pub roots: Vec<String>,
+    /// Seals `requestState`; `None`: a key for this run. `--state-key-file`.
+    pub state: Option<Arc<Sealer>>,
 }
 
 /// Which era the server speaks.

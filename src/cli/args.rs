@@ -316,9 +316,32 @@ pub(super) struct RemoteArgs {
 #[derive(Debug, Args)]
 pub(super) struct SharedArgs {
     #[command(flatten)]
+    pub(super) eras: EraArgs,
+    #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Eras")]
+pub(super) struct EraArgs {
+    /// Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to
+    #[arg(long, value_name = "ERA", value_enum, default_value_t = ServerEraArg::Auto)]
+    pub(super) server_era: ServerEraArg,
+    /// Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)
+    #[arg(long, value_name = "DIR|URI", value_hint = ValueHint::DirPath)]
+    pub(super) root: Vec<String>,
+    /// Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) state_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ServerEraArg {
+    Auto,
+    Legacy,
+    Modern,
 }
 
 #[derive(Debug, Args)]

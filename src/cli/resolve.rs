@@ -15,10 +15,11 @@ use super::{
     usage,
 };
 use crate::{
-    config::{Back, Config, EraSettings, Front, Limits, RemoteSpec, RemoteTransport, RetryPolicy, Sharing},
+    config::{Back, Config, Front, Limits, RemoteSpec, RemoteTransport, RetryPolicy, Sharing},
     observe::Logging,
 };
 
+mod eras;
 mod name;
 mod network;
 mod remote;
@@ -82,7 +83,7 @@ impl Typed<'_> {
             back: Back::Child(back),
             front: Front::Network(Box::new(front)),
             sharing,
-            eras: EraSettings::default(),
+            eras: self.eras(&shared.eras)?,
             limits,
         };
         Ok(Task::Bridge(Box::new(config), self.logging(&shared.log)))
@@ -102,7 +103,7 @@ impl Typed<'_> {
             }),
             front: Front::Stdio,
             sharing: Sharing::Own,
-            eras: EraSettings::default(),
+            eras: self.eras(&args.shared.eras)?,
             limits: limits(&args.shared.limits),
         };
         Ok(Task::Bridge(Box::new(config), self.logging(&args.shared.log)))

@@ -15,7 +15,7 @@ use crate::cli::{
 };
 
 /// Headers that the bridge writes itself; a second one would make requests mean two things.
-const OWN_HEADERS: [&str; 11] = [
+const OWN_HEADERS: [&str; 13] = [
     "host",
     "connection",
     "content-length",
@@ -27,6 +27,8 @@ const OWN_HEADERS: [&str; 11] = [
     "last-event-id",
     "mcp-session-id",
     "mcp-protocol-version",
+    "mcp-method",
+    "mcp-name",
 ];
 
 impl Typed<'_> {
@@ -60,7 +62,7 @@ impl Typed<'_> {
         let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
             return usage(format!("-H {name:?} is not a header's name; use letters, digits and '-', as in X-Api-Key"));
         };
-        if OWN_HEADERS.contains(&parsed.as_str()) {
+        if OWN_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-param-") {
             return usage(format!("-H {name} is a header that the bridge sets itself; leave it out"));
         }
         let flag = format!("-H {name}");
