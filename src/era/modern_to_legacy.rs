@@ -1,5 +1,6 @@
 //! Modern callers at a legacy server.
 
+pub mod results;
 pub mod seal;
 
 use crate::{

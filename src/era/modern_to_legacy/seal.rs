@@ -1,22 +1,18 @@
 //! `requestState`: the handle by which a caller finds the call that waits for it, sealed so that nobody can forge,
 //! read or move it (2026-07-28, Multi Round-Trip Requests, Server Requirements).
 //!
-//! Owns the key, the text form, and the digests that bind a handle to its caller and its request. Talks to nobody but
-//! the file that the key is kept in. It knows no clock: whoever opens a handle compares the expiry, and remembers which
-//! handles were used.
+//! Owns the text form, and the digests that bind a handle to its caller and its request; `key` makes and keeps the key.
+//! Talks to nobody. It knows no clock: whoever opens a handle compares the expiry, and remembers which handles were used.
 //!
 //! # Format
 //! `v1.` and base64url without padding of: a random nonce (12 bytes), the encrypted claims (108 bytes), the tag (16).
-//! AES-256-GCM; the additional data is the text of [`CONTEXT`]. The claims, integers in network order: parked id (16),
+//! AES-256-GCM; the additional data is `mcp-bridge requestState v1`. The claims, integers in network order: parked id (16),
 //! instance id (16), digest of the principal (32), digest of the request (32), round (4), expiry (8). It stays as it is
 //! for as long as the text starts with `v1.`: a key that is kept in a file reads what was sealed before a restart.
 
-use std::{
-    fmt,
-    fs::{File, OpenOptions},
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
-};
+mod key;
+
+use std::{fmt, path::Path};
 
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
@@ -25,6 +21,8 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
 
+use self::key::KEY;
+pub use self::key::KeyError;
 use crate::{json::Object, peer::Principal};
 
 /// What every sealed text starts with: the version of the format.
@@ -41,12 +39,6 @@ const TAG: usize = 16;
 
 /// Length of a sealed text. Every one has it; another length is not looked at, so what a caller sends costs nothing.
 pub const SEALED: usize = PREFIX.len() + ((NONCE_LEN + CLAIMS + TAG) * 4).div_ceil(3);
-
-/// Bytes of the key.
-const KEY: usize = 32;
-
-/// Most bytes that are read of a key file: 64 hex digits with white space around them.
-const MAX_KEY_FILE: u64 = 256;
 
 /// Largest whole number that a double holds without a gap (2^53).
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
@@ -81,47 +73,6 @@ pub struct NotOurs;
 #[error("the system gives no random bytes")]
 pub struct NoRandomness;
 
-/// Why there is no key.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file cannot be read.
-    #[error(
-        "cannot read the key file {}: {why}; name a file that this user may read, or leave out --state-key-file",
-        path.display()
-    )]
-    Read {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        why: io::Error,
-    },
-    /// The file is not there and cannot be made.
-    #[error(
-        "cannot create the key file {}: {why}; name a file in a directory that this user may write to",
-        path.display()
-    )]
-    Create {
-        /// Which file.
-        path: PathBuf,
-        /// What the system said.
-        why: io::Error,
-    },
-    /// What is in it is no key.
-    #[error(
-        "the key file {} holds {length}, not 64 hex digits or 32 bytes; delete it and a new key is put there",
-        path.display()
-    )]
-    NoKey {
-        /// Which file.
-        path: PathBuf,
-        /// What is in it, in words.
-        length: String,
-    },
-    /// No key can be made.
-    #[error("cannot make a key: {0}")]
-    Random(#[from] NoRandomness),
-}
-
 /// Seals and opens handles under one key.
 pub struct Sealer {
     key: RandomizedNonceKey,
@@ -136,21 +87,13 @@ impl fmt::Debug for Sealer {
 impl Sealer {
     /// With a key of this process alone: what it seals is void when it ends.
     pub fn random() -> Result<Sealer, NoRandomness> {
-        Sealer::new(&fresh_key()?)
+        Sealer::new(&key::fresh()?)
     }
 
-    /// With the key in a file (`--state-key-file`), which is made if it is not there, for its owner alone. The file
-    /// holds 64 hex digits, white space around them allowed, or 32 bytes as they are.
+    /// With the key in a file (`--state-key-file`), which is made if it is not there: 64 hex digits, or
+    /// 32 bytes as they are.
     pub fn from_file(path: &Path) -> Result<Sealer, KeyError> {
-        match File::open(path) {
-            Ok(file) => Ok(Sealer::new(&read_key(path, file)?)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = fresh_key()?;
-                write_key(path, &key).map_err(|why| KeyError::Create { path: path.into(), why })?;
-                Ok(Sealer::new(&key)?)
-            }
-            Err(why) => Err(KeyError::Read { path: path.into(), why }),
-        }
+        Ok(Sealer::new(&key::at(path)?)?)
     }
 
     fn new(key: &[u8; KEY]) -> Result<Sealer, NoRandomness> {
@@ -290,52 +233,6 @@ fn sha256(parts: &[&[u8]]) -> Digest {
     let mut digest = Digest::default();
     digest.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
     digest
-}
-
-fn fresh_key() -> Result<[u8; KEY], NoRandomness> {
-    let mut key = [0; KEY];
-    aws_lc_rs::rand::fill(&mut key).map_err(|_| NoRandomness)?;
-    Ok(key)
-}
-
-fn read_key(path: &Path, file: File) -> Result<[u8; KEY], KeyError> {
-    let mut bytes = Vec::new();
-    // No more than a key can have: it could be any file.
-    let read = file.take(MAX_KEY_FILE + 1).read_to_end(&mut bytes);
-    read.map_err(|why| KeyError::Read { path: path.into(), why })?;
-    let too_long = bytes.len() as u64 > MAX_KEY_FILE;
-    let length = if too_long { "too much".to_string() } else { format!("{} bytes", bytes.len()) };
-    parse_key(&bytes).ok_or_else(|| KeyError::NoKey { path: path.into(), length })
-}
-
-fn parse_key(bytes: &[u8]) -> Option<[u8; KEY]> {
-    if let Ok(key) = bytes.try_into() {
-        return Some(key);
-    }
-    let digits = bytes.trim_ascii();
-    if digits.len() != 2 * KEY {
-        return None;
-    }
-    let mut key = [0; KEY];
-    for (to, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-        // The radix reader would take a sign.
-        let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        *to = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(key)
-}
-
-/// Never writes over what somebody else has put there meanwhile.
-fn write_key(path: &Path, key: &[u8; KEY]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut text: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-    text.push('\n');
-    let mut file = options.open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
 }
 
 #[cfg(test)]
