@@ -9,7 +9,6 @@
 //! answer of the client's is awaited until the server has taken it, so that what was said in order arrives in order.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -27,13 +26,14 @@ use tokio::{
 use tracing::debug;
 
 use self::{
-    calls::Call,
+    calls::Table,
+    reading::Reader,
     session::{Phase, Session},
 };
 use crate::{
     config::{Limits, RemoteSpec},
-    message::{Id, Kind},
-    peer::{CallerId, Envelope, Peer},
+    message::Kind,
+    peer::{Envelope, Peer},
     scope::Scope,
     wire::{
         handshake::Handshake,
@@ -46,6 +46,7 @@ mod exchange;
 mod listen;
 mod one_way;
 mod opening;
+mod reading;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -109,11 +110,9 @@ struct Link {
     phase: watch::Sender<Phase>,
     memory: Mutex<Handshake>,
     listener: Mutex<Option<Scope>>,
-    calls: Mutex<HashMap<(CallerId, Id), Arc<Call>>>,
-    places: Arc<Semaphore>,
+    calls: Arc<Table>,
     one_way: Arc<Semaphore>,
-    /// Room for large messages that wait for their reader, in KiB.
-    room: Arc<Semaphore>,
+    reader: Reader,
 }
 
 /// The poison of a lock means that a task panicked elsewhere; the tables stay usable.
@@ -123,6 +122,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Link {
     fn new(way: &Arc<Way>, desk: &Desk) -> Link {
+        let calls = Table::new(way.limits.max_in_flight);
         Link {
             scope: way.scope.child(),
             tx: desk.tx.clone(),
@@ -130,10 +130,9 @@ impl Link {
             phase: watch::Sender::new(Phase::Open(Arc::new(Session::none(way.web.url())))),
             memory: Mutex::default(),
             listener: Mutex::default(),
-            calls: Mutex::default(),
-            places: Arc::new(Semaphore::new(way.limits.max_in_flight)),
+            reader: Reader::new(way, &calls),
+            calls,
             one_way: Arc::new(Semaphore::new(MAX_ONE_WAY as usize)),
-            room: Arc::new(Semaphore::new(exchange::room_for(&way.limits))),
             way: way.clone(),
         }
     }
@@ -161,9 +160,8 @@ impl Link {
     async fn close(&self) {
         // What is in flight may finish; more attempts to connect are not worth a wait.
         let _ = self.way.hurry.set(());
-        let all = u32::try_from(self.way.limits.max_in_flight).unwrap_or(u32::MAX);
         let finished = async {
-            let _calls = self.places.acquire_many(all).await;
+            self.calls.empty().await;
             let _rest = self.one_way.acquire_many(MAX_ONE_WAY).await;
         };
         tokio::select! {

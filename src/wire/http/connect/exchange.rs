@@ -1,31 +1,32 @@
 //! One message and what comes back for it.
 //!
-//! Owns the reading of responses: a JSON body, an event stream, a broken stream that is resumed. It holds the caller's
-//! reply only by reference; whoever called it answers.
+//! Owns an exchange within a session: an event stream read to its answer, a broken stream that is resumed, a session that
+//! is gone. It holds the caller's reply only by reference; whoever called it answers.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode};
 use serde_json::json;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, SetOnce},
-    time::sleep,
-};
-use tracing::{debug, warn};
+use tokio::{sync::SetOnce, time::sleep};
+use tracing::debug;
 
-use super::{Link, calls::Trip, lock, session::Session};
+use super::{
+    Link,
+    calls::Trip,
+    reading::{Posted, asked, frames_of},
+    session::Session,
+};
 use crate::{
-    config::Limits,
     message::{Frame, Id, Kind},
     peer::{Caller, Gone, Reply},
     wire::{
-        event_stream::{Event, EventName, clamp_retry},
+        event_stream::{Event, clamp_retry},
         remote::{
-            ConnectError, Trouble, backoff, deliver,
+            Trouble, backoff, deliver,
             events::{Events, StreamFault},
-            fault::{Fault, FaultKind, status_line, unasked_encoding},
-            web::{Incoming, Outgoing, encoding, media_type, read_body},
+            fault::{Fault, FaultKind, status_line},
+            web::{Incoming, Outgoing, media_type},
         },
     },
 };
@@ -35,35 +36,6 @@ const MAX_FRUITLESS: u32 = 6;
 
 /// The wait before the first attempt to resume where the server asks for none, as in the official SDKs.
 const RESUME_DELAY: Duration = Duration::from_secs(1);
-
-/// An error body is read up to this; a larger one is no JSON-RPC error.
-const MAX_ERROR_BODY: usize = 1024 * 1024;
-
-/// Messages up to this many bytes are not weighed: channels bound their number.
-const SMALL: usize = 16 * 1024;
-
-/// The unit in which room for large messages is counted.
-const KIB: usize = 1024;
-
-/// Room for large messages of one session, in KiB.
-pub(super) fn room_for(limits: &Limits) -> usize {
-    (limits.max_waiting() / KIB).clamp(1, Semaphore::MAX_PERMITS)
-}
-
-/// What a POST came to.
-#[derive(Debug)]
-pub(super) enum Posted {
-    /// A JSON-RPC response: the answer, or with a status that is no success the server's error.
-    Answer(Frame),
-    /// An event stream that will hold the answer.
-    Stream(Box<Events>),
-    /// The server does not know the session any more, and did nothing.
-    SessionGone(StatusCode),
-    /// A status that is no success, without a JSON-RPC error.
-    Refused(StatusCode),
-    /// A success that is no answer of an MCP server; to stand after the URL.
-    NotMcp(String),
-}
 
 /// How far a stream was read.
 #[derive(Debug, Default)]
@@ -120,73 +92,21 @@ impl Link {
         incoming
     }
 
-    /// Reads the head of a response to a POST, and its body where it is not a stream. `asked`: the request's id.
+    /// Reads a response to a POST of this session. `asked`: the request's id.
     pub(super) async fn classify(
         &self,
         session: &Session,
         incoming: Incoming,
         asked: Option<&Id>,
     ) -> Result<Posted, Fault> {
-        let response = incoming.response;
-        let (status, media) = (response.status(), media_type(response.headers()));
-        let max = self.way.limits.max_message;
-        if !status.is_success() {
-            let body = read_body(response, max.min(MAX_ERROR_BODY)).await.ok().flatten();
-            let error = body.and_then(|body| Frame::parse(body).ok()).filter(Frame::is_error);
-            return Ok(match error {
-                error if session_is_gone(session, status, error.as_ref()) => Posted::SessionGone(status),
-                Some(error) => Posted::Answer(error),
-                None => Posted::Refused(status),
-            });
-        }
-        if let Some(encoding) = encoding(response.headers()) {
-            return Ok(Posted::NotMcp(unasked_encoding(&encoding)));
-        }
-        if media == "text/event-stream" {
-            return Ok(Posted::Stream(Box::new(Events::new(response, max))));
-        }
-        if media == "text/html" {
-            return Ok(Posted::NotMcp("answered with a web page instead of MCP; check the path of the URL".into()));
-        }
-        // Room is taken before the body is read: many large answers to a slow reader must not all come in at once.
-        let room =
-            self.room(response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max))).await;
-        let Some(body) = read_body(response, max).await? else {
-            return Ok(Posted::NotMcp(format!("sent an answer larger than {max} bytes; raise --max-message")));
+        let status = incoming.response.status();
+        let posted = self.reader.read(incoming, asked).await?;
+        let gone = match &posted {
+            Posted::Answer(error) if !status.is_success() => session_is_gone(session, status, Some(error)),
+            Posted::Refused(_) => session_is_gone(session, status, None),
+            _ => false,
         };
-        if body.is_empty() && asked.is_some() {
-            let line = status_line(status);
-            return Ok(Posted::NotMcp(format!("answered HTTP {line} without the answer to the request")));
-        }
-        Ok(match Frame::parse_batch(body).map(Vec::into_iter) {
-            Ok(mut frames) => match frames.find(|frame| self.answers(frame, asked)) {
-                Some(answer) => Posted::Answer(match room {
-                    Some(room) => answer.holding(Some(room)),
-                    None => answer,
-                }),
-                None => Posted::NotMcp("sent a message that is no answer to the request; look into its log".into()),
-            },
-            Err(error) => {
-                Posted::NotMcp(format!("sent something that is no MCP message ({error}); check the path of the URL"))
-            }
-        })
-    }
-
-    /// Waits for room for a large message, which is given back with the permit.
-    async fn room(&self, length: usize) -> Option<OwnedSemaphorePermit> {
-        if length <= SMALL {
-            return None;
-        }
-        let weight = u32::try_from((length / KIB).min(room_for(&self.way.limits))).unwrap_or(u32::MAX);
-        self.room.clone().acquire_many_owned(weight).await.ok()
-    }
-
-    /// A message that keeps its room until it has been written or dropped.
-    pub(super) async fn weighed(&self, frame: Frame) -> Frame {
-        match self.room(frame.bytes().len()).await {
-            Some(room) => frame.holding(Some(room)),
-            None => frame,
-        }
+        Ok(if gone { Posted::SessionGone(status) } else { posted })
     }
 
     /// Sends a request and brings its answer, in whatever session is open. The server's error answers are answers.
@@ -227,7 +147,7 @@ impl Link {
         reply: Option<&Reply>,
         trip: &Trip,
     ) -> Result<Option<Frame>, Trouble> {
-        let failed = |fault: Fault| self.trouble(&fault);
+        let failed = |fault: Fault| self.reader.unreachable(&fault);
         let incoming = self.post(session, frame, trip).await.map_err(failed)?;
         let success = incoming.response.status().is_success();
         match self.classify(session, incoming, asked(frame)).await.map_err(failed)? {
@@ -243,24 +163,9 @@ impl Link {
                 Ok(Some(answer))
             }
             Posted::SessionGone(_) => Ok(None),
-            Posted::Refused(status) => {
-                self.way.failed(self.way.refused(status, None));
-                let message = format!("{} answered {}", self.way.shown(), self.way.in_words(status));
-                Err(Trouble { data: Some(json!({ "status": status.as_u16() })), ..Trouble::new(message) })
-            }
-            Posted::NotMcp(what) => {
-                let message = format!("{} {what}", self.way.shown());
-                self.way.failed(ConnectError::Protocol(message.clone()));
-                Err(Trouble::new(message))
-            }
+            Posted::Refused(status) => Err(self.reader.refused(status)),
+            Posted::NotMcp(what) => Err(self.reader.not_mcp(&what)),
         }
-    }
-
-    fn trouble(&self, fault: &Fault) -> Trouble {
-        let failed = self.way.unreachable(fault);
-        let what = failed.to_string();
-        self.way.failed(failed);
-        if fault.sent { Trouble::fate_unknown(&what) } else { Trouble::new(what) }
     }
 
     // ---- event streams
@@ -307,8 +212,8 @@ impl Link {
             };
             cursor.note(&event);
             for frame in frames_of(&event, &self.way.shown()) {
-                let frame = self.weighed(frame).await;
-                if self.is_answer(&frame, id) {
+                let frame = self.reader.weighed(frame).await;
+                if self.reader.is_answer(&frame, id) {
                     return Ok(Some(frame));
                 }
                 if self.pass_on(server, frame, reply).await.is_err() {
@@ -329,27 +234,6 @@ impl Link {
         let Kind::Request(id) = frame.kind() else { return Ok(None) };
         let read = self.read_to_answer(server, events, id, reply, &mut Cursor::default()).await;
         read.map_err(|trouble| Fault::new(FaultKind::Silent, true, trouble.message))
-    }
-
-    fn answers(&self, frame: &Frame, asked: Option<&Id>) -> bool {
-        match asked {
-            Some(id) => self.is_answer(frame, id),
-            None => matches!(frame.kind(), Kind::Response(_)),
-        }
-    }
-
-    /// Whether a response belongs to this call. An error does under any id that is not another call's: servers make one
-    /// up where they could not read the request. A result must bear the id, or what a reader of doubles made of it: the
-    /// answer to another request must not pass for this one's.
-    fn is_answer(&self, frame: &Frame, id: &Id) -> bool {
-        let Kind::Response(named) = frame.kind() else { return false };
-        let Some(other) = named.as_ref().filter(|other| *other != id) else { return true };
-        let foreign = lock(&self.calls).keys().any(|(_, known)| known == other);
-        let ours = !foreign && (frame.is_error() || is_alike(other, id));
-        if !ours {
-            warn!("{} sent the answer to one request in response to another; dropped", self.way.shown());
-        }
-        ours
     }
 
     /// Hands on what comes ahead of an answer, or outside of any call. A foreign answer goes no further.
@@ -407,32 +291,6 @@ impl Link {
         }
         Err(Trouble::fate_unknown(broke))
     }
-}
-
-/// The id of a request.
-pub(super) fn asked(frame: &Frame) -> Option<&Id> {
-    match frame.kind() {
-        Kind::Request(id) => Some(id),
-        _ => None,
-    }
-}
-
-/// Whether two ids are the same number to a reader of doubles, or to one that takes a string of digits for a number.
-fn is_alike(one: &Id, other: &Id) -> bool {
-    let number = |id: &Id| match id {
-        Id::Text(text) => text.parse::<f64>().ok(),
-        id => id.to_json().parse().ok(),
-    };
-    number(one).is_some_and(|one| number(other) == Some(one))
-}
-
-/// The messages of one event. Revision 2025-03-26 allows several in one.
-pub(super) fn frames_of(event: &Event, server: &str) -> Vec<Frame> {
-    let Some(data) = event.payload().filter(|_| event.name == EventName::MESSAGE) else { return Vec::new() };
-    Frame::parse_batch(data.clone()).unwrap_or_else(|error| {
-        warn!("{server} sent an event that is no message ({error}); dropped");
-        Vec::new()
-    })
 }
 
 /// 404 to a request with a session id means that the session is gone (2025-11-25, Transports, Session Management). Servers

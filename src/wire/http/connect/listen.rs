@@ -10,8 +10,9 @@ use tracing::{debug, warn};
 
 use super::{
     Link,
-    exchange::{Cursor, Posted, frames_of},
+    exchange::Cursor,
     lock,
+    reading::{Posted, frames_of},
     session::{Phase, Session},
 };
 use crate::{
@@ -127,7 +128,7 @@ impl Link {
                 Ok(Some(event)) => {
                     cursor.note(&event);
                     for frame in frames_of(&event, &self.way.shown()) {
-                        let frame = self.weighed(frame).await;
+                        let frame = self.reader.weighed(frame).await;
                         self.pass_on(server, frame, None).await?;
                     }
                 }

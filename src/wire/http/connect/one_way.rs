@@ -9,7 +9,7 @@ use http::StatusCode;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::{Link, ORDER_PATIENCE, calls::Trip, exchange::Posted, lock};
+use super::{Link, ORDER_PATIENCE, calls::Trip, lock, reading::Posted};
 use crate::{
     message::{Frame, Kind},
     peer::{CallerId, Envelope},

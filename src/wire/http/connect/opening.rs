@@ -10,9 +10,8 @@ use tokio::time::timeout;
 use tracing::info;
 
 use super::{
-    Link,
-    exchange::{Posted, asked},
-    lock,
+    Link, lock,
+    reading::{Posted, asked},
     session::{self, Phase, Session},
 };
 use crate::{

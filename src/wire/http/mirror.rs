@@ -1,0 +1,449 @@
+//! What the modern era mirrors from a request's body into its HTTP headers. Pure.
+//!
+//! Owns the rules of 2026-07-28 (Streamable HTTP, Request Metadata; Tools, `x-mcp-header`) for both roles: which headers
+//! a request has, how a value is written and read, what a tool's `inputSchema` asks for, and whether headers and body
+//! agree. Talks to nobody. It never puts a byte into a header that could end it: what is not plain goes as base64.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::rules::PROTOCOL_VERSION;
+use crate::{
+    json::{self, Object},
+    message::Frame,
+    protocol::{RequestMeta, method},
+};
+
+/// The method of the body.
+pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// What the request is about: a tool, a prompt, a resource, a task.
+pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
+/// What stands before the name that a tool's schema gives to a parameter's header; in lower case, as all names are here.
+pub const PARAM: &str = "mcp-param-";
+
+/// The key in a parameter's schema.
+const ANNOTATION: &str = "x-mcp-header";
+const OPENING: &str = "=?base64?";
+const CLOSING: &str = "?=";
+
+/// The longest name of a parameter's header, in bytes. Servers take 8 KiB of headers in all.
+const MAX_HEADER_NAME: usize = 256;
+
+/// Integers up to this are the same to every JSON reader (2^53 - 1).
+const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
+
+/// Why the body of a request cannot be mirrored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// Two readers could see two different values.
+    #[error("{0} is no JSON object whose keys are distinct; send each key once")]
+    Object(&'static str),
+    /// The field is no string.
+    #[error("{0} must be a string, since a header repeats it")]
+    NotText(&'static str),
+    /// Methods have no encoding.
+    #[error("the method cannot stand in a header; use visible ASCII")]
+    Method,
+}
+
+/// How headers and body disagree. The text is the one that the specification's example has, without the values: those may
+/// be secret, and errors are logged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// The body has a value, or the method needs it.
+    #[error("Header mismatch: the {0} header is missing")]
+    Missing(Title),
+    /// Not readable, or there twice.
+    #[error("Header mismatch: the {0} header is malformed or stands twice")]
+    Malformed(Title),
+    /// It says something else than the body.
+    #[error("Header mismatch: the {0} header does not match the body")]
+    Mismatch(Title),
+    /// The body itself cannot be read.
+    #[error("Header mismatch: {0}")]
+    Body(#[from] Unreadable),
+}
+
+/// A header's name as the specification writes it: `Mcp-Param-region`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Title(HeaderName);
+
+impl fmt::Display for Title {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == PROTOCOL_VERSION {
+            return f.write_str("MCP-Protocol-Version");
+        }
+        let rest = self.0.as_str();
+        match (rest.strip_prefix(PARAM), rest) {
+            (Some(param), _) => write!(f, "Mcp-Param-{param}"),
+            (None, "mcp-method") => f.write_str("Mcp-Method"),
+            (None, "mcp-name") => f.write_str("Mcp-Name"),
+            (None, other) => f.write_str(other),
+        }
+    }
+}
+
+// ---- values
+
+/// A value as a header can carry it: visible ASCII as it is, with spaces inside; all else as base64 of its UTF-8, and so
+/// what could be taken for that. The empty value goes as base64, too: intermediaries drop empty headers.
+pub fn encode(value: &str) -> HeaderValue {
+    let plain = value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && value.trim_matches(' ').len() == value.len()
+        && !value.is_empty()
+        && !(value.starts_with(OPENING) && value.ends_with(CLOSING));
+    let text: Cow<str> =
+        if plain { value.into() } else { format!("{OPENING}{}{CLOSING}", BASE64.encode(value)).into() };
+    // Printable ASCII is always a value.
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("=?base64??="))
+}
+
+/// What a header says; `None` when it holds bytes that no sender may put there, or base64 that no sender writes so.
+pub fn decode(value: &HeaderValue) -> Option<Cow<'_, str>> {
+    let text = value.to_str().ok()?.trim_matches([' ', '\t']);
+    let Some(packed) = text.strip_prefix(OPENING).and_then(|rest| rest.strip_suffix(CLOSING)) else {
+        return Some(text.into());
+    };
+    // The engine refuses trailing bits and missing padding: there is one way to write a value.
+    String::from_utf8(BASE64.decode(packed).ok()?).ok().map(Cow::Owned)
+}
+
+/// An argument in the form that a header repeats; `None` where it has none: null, an object, an array.
+fn written(argument: &str) -> Option<Cow<'_, str>> {
+    match argument.as_bytes().first()? {
+        b'"' => json::string(argument),
+        b't' | b'f' => Some(argument.into()),
+        b'-' | b'0'..=b'9' => Some(match argument.parse::<f64>() {
+            // 1e3 and 1000.0 are the integer 1000. What a reader of doubles cannot hold stays as it was written.
+            Ok(number) if number.fract() == 0.0 && number.abs() <= MAX_SAFE => (number as i64).to_string().into(),
+            _ => argument.into(),
+        }),
+        _ => None,
+    }
+}
+
+/// Whether a header's text says what an argument says. Numbers are compared as numbers (Server Validation).
+fn agrees(said: &str, argument: &str) -> bool {
+    let number = |text: &str| {
+        let first = text.as_bytes().first()?;
+        (matches!(first, b'-' | b'0'..=b'9') && serde_json::from_str::<f64>(text).is_ok())
+            .then(|| written(text).map(Cow::into_owned))?
+    };
+    match argument.as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => number(said).is_some() && number(said) == number(argument),
+        _ => written(argument).is_some_and(|argument| argument == said),
+    }
+}
+
+// ---- the headers of every request
+
+/// The field of the params that `Mcp-Name` repeats, and whether the core protocol requires it. Tasks are an extension.
+fn subject_field(name: &str) -> Option<(&'static str, bool)> {
+    match name {
+        method::TOOLS_CALL | method::PROMPTS_GET => Some(("name", true)),
+        method::RESOURCES_READ => Some(("uri", true)),
+        "tasks/get" | "tasks/update" | "tasks/cancel" => Some(("taskId", false)),
+        _ => None,
+    }
+}
+
+/// What a request is about: what its `Mcp-Name` says. `None` where the method has no such field or the body lacks it.
+pub fn subject(frame: &Frame) -> Result<Option<Cow<'_, str>>, Unreadable> {
+    let Some((field, _)) = subject_field(frame.method()) else { return Ok(None) };
+    let Some(body) = frame.body() else { return Ok(None) };
+    let params = Object::parse(body).ok_or(Unreadable::Object("params"))?;
+    let Some(value) = json::member(&params, field) else { return Ok(None) };
+    json::string(value).map(Some).ok_or(Unreadable::NotText(field))
+}
+
+/// The headers of a request: version, method, subject, and what the tool's schema asks for.
+pub fn headers(frame: &Frame, annotations: &Annotations) -> Result<HeaderMap, Unreadable> {
+    let mut headers = HeaderMap::with_capacity(8);
+    let version = RequestMeta::of(frame).and_then(|meta| meta.version).and_then(json::string);
+    if let Some(version) = version.and_then(|version| plain(&version)) {
+        headers.insert(PROTOCOL_VERSION, version);
+    }
+    headers.insert(METHOD, plain(frame.method()).ok_or(Unreadable::Method)?);
+    if let Some(subject) = subject(frame)? {
+        headers.insert(NAME, encode(&subject));
+    }
+    for (name, value) in annotations.headers(frame)? {
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+/// A value of a header that has no encoding.
+fn plain(text: &str) -> Option<HeaderValue> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    HeaderValue::from_str(text).ok().filter(|_| fits)
+}
+
+/// Checks version, method and subject of a request that came.
+pub fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Wrong> {
+    let version = RequestMeta::of(frame).and_then(|meta| meta.version).and_then(json::string);
+    let said = the(headers, &PROTOCOL_VERSION)?.ok_or(Wrong::Missing(Title(PROTOCOL_VERSION)))?;
+    // A body without a version is another fault, which has an answer of its own.
+    if version.is_some_and(|version| said.as_bytes() != version.as_bytes()) {
+        return Err(Wrong::Mismatch(Title(PROTOCOL_VERSION)));
+    }
+    let said = the(headers, &METHOD)?.ok_or(Wrong::Missing(Title(METHOD)))?;
+    if said.as_bytes() != frame.method().as_bytes() {
+        return Err(Wrong::Mismatch(Title(METHOD)));
+    }
+    let Some((_, required)) = subject_field(frame.method()) else { return Ok(()) };
+    match (the(headers, &NAME)?, subject(frame)?) {
+        (None, Some(_)) if required => Err(Wrong::Missing(Title(NAME))),
+        (None, _) => Ok(()),
+        (Some(said), subject) => {
+            let said = decode(said).ok_or(Wrong::Malformed(Title(NAME)))?;
+            if subject.is_some_and(|subject| subject == said) { Ok(()) } else { Err(Wrong::Mismatch(Title(NAME))) }
+        }
+    }
+}
+
+/// The one value of a header.
+fn the<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, Wrong> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (first, None) => Ok(first),
+        _ => Err(Wrong::Malformed(Title(name.clone()))),
+    }
+}
+
+// ---- the parameters of a tool
+
+/// Why a tool's schema may not be used over Streamable HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// No JSON that can be read.
+    #[error("its inputSchema cannot be read")]
+    Unreadable,
+    /// Below an array, a composition, a condition, or at the root.
+    #[error("x-mcp-header stands where `properties` alone do not lead ({0})")]
+    Unreachable(String),
+    /// Empty, not a string, with blanks or control characters.
+    #[error("x-mcp-header of '{0}' is no name of a header")]
+    Name(String),
+    /// Longer than any server takes.
+    #[error("x-mcp-header of '{0}' is longer than {MAX_HEADER_NAME} bytes")]
+    Long(String),
+    /// Something else than a string, an integer or a boolean.
+    #[error("x-mcp-header of '{0}' is on a parameter whose type is not string, integer or boolean")]
+    Type(String),
+    /// Two parameters share a header.
+    #[error("x-mcp-header of '{0}' is another parameter's, too")]
+    Twice(String),
+}
+
+/// The parameters of one tool that headers repeat.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Annotations {
+    params: Box<[Param]>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Param {
+    header: HeaderName,
+    /// The keys that lead to the argument.
+    path: Box<[Box<str>]>,
+}
+
+impl Annotations {
+    /// Reads a tool's `inputSchema`, as JSON text.
+    pub fn of(schema: &str) -> Result<Annotations, Invalid> {
+        // Most schemas have none. A key can be written with escapes, if hardly anybody does.
+        let may = |what: &str| memchr::memmem::find(schema.as_bytes(), what.as_bytes()).is_some();
+        if !may(ANNOTATION) && !may("\\u") {
+            return Ok(Annotations::default());
+        }
+        let schema: Value = serde_json::from_str(schema).map_err(|_| Invalid::Unreadable)?;
+        let mut walk = Walk::default();
+        walk.schema(&schema, true)?;
+        Ok(Annotations { params: walk.found.into() })
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.params.is_empty()
+    }
+
+    /// About how many bytes these hold.
+    pub fn weight(&self) -> usize {
+        let keys = |param: &Param| param.path.iter().map(|key| key.len() + size_of::<Box<str>>()).sum::<usize>();
+        self.params.iter().map(|param| size_of::<Param>() + param.header.as_str().len() + keys(param)).sum()
+    }
+
+    /// The headers for a `tools/call`: one for each argument that is there and not null.
+    pub fn headers(&self, call: &Frame) -> Result<Vec<(HeaderName, HeaderValue)>, Unreadable> {
+        let mut headers = Vec::new();
+        self.each(call, |header, argument| {
+            headers.extend(argument.and_then(written).map(|value| (header.clone(), encode(&value))));
+            Ok(())
+        })?;
+        Ok(headers)
+    }
+
+    /// Checks the headers of a `tools/call` that came against its arguments.
+    pub fn check(&self, headers: &HeaderMap, call: &Frame) -> Result<(), Wrong> {
+        self.each(call, |header, argument| {
+            let title = || Title(header.clone());
+            match (the(headers, header)?, argument) {
+                (None, None) => Ok(()),
+                (None, Some(_)) => Err(Wrong::Missing(title())),
+                (Some(_), None) => Err(Wrong::Mismatch(title())),
+                (Some(said), Some(argument)) => {
+                    let said = decode(said).ok_or_else(|| Wrong::Malformed(title()))?;
+                    if agrees(&said, argument) { Ok(()) } else { Err(Wrong::Mismatch(title())) }
+                }
+            }
+        })
+    }
+
+    /// Gives each header with its argument, as JSON text; `None` for one that is absent or null.
+    fn each<'a, E: From<Unreadable>>(
+        &self,
+        call: &'a Frame,
+        mut with: impl FnMut(&HeaderName, Option<&'a str>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.params.is_empty() {
+            return Ok(());
+        }
+        let params = Object::parse(call.body().unwrap_or("{}")).ok_or(Unreadable::Object("params"))?;
+        let arguments = match json::member(&params, "arguments") {
+            Some(text) if text != "null" => Object::parse(text).ok_or(Unreadable::Object("arguments"))?,
+            _ => Object::new(),
+        };
+        for Param { header, path } in &self.params {
+            with(header, at(&arguments, path)?.filter(|argument| *argument != "null"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The value at a path; `None` where the path leads nowhere.
+fn at<'a>(arguments: &Object<'a>, path: &[Box<str>]) -> Result<Option<&'a str>, Unreadable> {
+    let Some((first, rest)) = path.split_first() else { return Ok(None) };
+    let mut here = json::member(arguments, first);
+    for key in rest {
+        let Some(text) = here.filter(|text| text.starts_with('{')) else { return Ok(None) };
+        here = json::member(&Object::parse(text).ok_or(Unreadable::Object("arguments"))?, key);
+    }
+    Ok(here)
+}
+
+/// A pass over a schema. As deep as a message may be nested ([`crate::message::MAX_DEPTH`]).
+#[derive(Default)]
+struct Walk {
+    path: Vec<Box<str>>,
+    found: Vec<Param>,
+    taken: HashSet<HeaderName>,
+}
+
+impl Walk {
+    /// `reachable`: `properties` alone led here.
+    fn schema(&mut self, schema: &Value, reachable: bool) -> Result<(), Invalid> {
+        let Value::Object(keywords) = schema else {
+            // `items` may be a list of schemas, and so are compositions.
+            return schema.as_array().into_iter().flatten().try_for_each(|schema| self.schema(schema, false));
+        };
+        if let Some(name) = keywords.get(ANNOTATION) {
+            let param = self.param(name, keywords.get("type"), reachable)?;
+            self.found.push(param);
+        }
+        for (keyword, value) in keywords {
+            match keyword.as_str() {
+                // Data of the tool's own, not schemas.
+                "const" | "default" | "enum" | "examples" | ANNOTATION => {}
+                // The keys are names there, whatever they look like.
+                "properties" => self.names(value, reachable)?,
+                "patternProperties" | "dependentSchemas" | "$defs" | "definitions" => self.names(value, false)?,
+                _ => self.schema(value, false)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, schemas: &Value, reachable: bool) -> Result<(), Invalid> {
+        for (name, schema) in schemas.as_object().into_iter().flatten() {
+            self.path.push(name.as_str().into());
+            self.schema(schema, reachable)?;
+            self.path.pop();
+        }
+        Ok(())
+    }
+
+    fn param(&mut self, name: &Value, kind: Option<&Value>, reachable: bool) -> Result<Param, Invalid> {
+        let place = || place(&self.path);
+        if !reachable || self.path.is_empty() {
+            return Err(Invalid::Unreachable(place()));
+        }
+        let name = name.as_str().unwrap_or_default();
+        if name.is_empty() {
+            return Err(Invalid::Name(place()));
+        }
+        if name.len() > MAX_HEADER_NAME {
+            return Err(Invalid::Long(place()));
+        }
+        // The reader of names takes tokens only (RFC 9110, section 5.1), and lowers their case.
+        let header = HeaderName::from_bytes(format!("{PARAM}{name}").as_bytes()).map_err(|_| Invalid::Name(place()))?;
+        if !matches!(kind.and_then(Value::as_str), Some("string" | "integer" | "boolean")) {
+            return Err(Invalid::Type(place()));
+        }
+        if !self.taken.insert(header.clone()) {
+            return Err(Invalid::Twice(place()));
+        }
+        Ok(Param { header, path: self.path.clone().into() })
+    }
+}
+
+/// A path for a log: on one line, and of bounded length.
+fn place(path: &[Box<str>]) -> String {
+    let text = path.join(".");
+    text.chars().take(100).map(|char| if char.is_control() { '?' } else { char }).collect()
+}
+
+// ---- lists of tools
+
+/// What one result of `tools/list` says about headers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tools {
+    /// Each tool that may be used, with its annotations.
+    pub good: Vec<(String, Annotations)>,
+    /// Each tool that may not, and why.
+    pub bad: Vec<(String, Invalid)>,
+    /// The result without the bad tools; `None` when there is none.
+    pub edited: Option<String>,
+    /// Where the next page begins.
+    pub cursor: Option<String>,
+}
+
+impl Tools {
+    /// Reads a result, as JSON text; `None` when it is no list of tools.
+    pub fn read(result: &str) -> Option<Tools> {
+        let mut page = Object::parse(result)?;
+        let items = json::array(json::member(&page, "tools")?)?;
+        let (mut good, mut bad, mut kept) = (Vec::new(), Vec::new(), Vec::with_capacity(items.len()));
+        for item in items {
+            let tool = Object::parse(item);
+            let member = |key| tool.as_ref().and_then(|tool| json::member(tool, key));
+            let name = member("name").and_then(json::string).unwrap_or_default().into_owned();
+            match Annotations::of(member("inputSchema").unwrap_or_default()) {
+                Ok(annotations) => {
+                    kept.push(item);
+                    good.push((name, annotations));
+                }
+                Err(why) => bad.push((name, why)),
+            }
+        }
+        let cursor = json::member(&page, "nextCursor").and_then(json::string).map(Cow::into_owned);
+        let edited = (!bad.is_empty()).then(|| page.set("tools", json::join(kept)).to_string());
+        Some(Tools { good, bad, edited, cursor })
+    }
+}
+
+#[cfg(test)]
+mod tests;
