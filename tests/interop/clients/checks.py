@@ -83,6 +83,8 @@ async def check(name, run):
         print(f"ok {name}", flush=True)
     except Exception as error:
         failed += 1
+        while getattr(error, "exceptions", None):
+            error = error.exceptions[0]
         why = str(error) or type(error).__name__
         print(f"FAIL {name}: {why}".replace("\n", " | "), flush=True)
 

@@ -286,6 +286,7 @@ const profiles = {
   typescript: () => probe({ unknownMethod: -32601 }),
   'modern-python': () => probe({ unknownMethod: -32601, modern: true }),
   'modern-typescript': () => probe({ unknownMethod: -32601, modern: true }),
+  'dual-typescript': () => probe({ unknownMethod: -32601, modern: true }),
 };
 
 /**

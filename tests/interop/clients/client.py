@@ -542,6 +542,7 @@ PROFILES = {
     "typescript": lambda: probe(-32601),
     "modern-python": lambda: probe(-32601, modern=True),
     "modern-typescript": lambda: probe(-32601, modern=True),
+    "dual-typescript": lambda: probe(-32601, modern=True),
 }
 
 

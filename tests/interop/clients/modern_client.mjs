@@ -133,6 +133,7 @@ const profiles = {
   typescript: () => probe({ unknownMethod: -32601 }),
   'modern-python': () => probe({ unknownMethod: -32601, offersOldThings: false }),
   'modern-typescript': () => probe({ unknownMethod: -32601, offersOldThings: false }),
+  'dual-typescript': () => probe({ unknownMethod: -32601, offersOldThings: false }),
 };
 
 /** What every probe server offers (fixtures/probe_server.mjs, fastmcp_server.py, modern_*); see client.mjs. */
