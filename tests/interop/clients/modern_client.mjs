@@ -54,7 +54,9 @@ client.setRequestHandler('sampling/createMessage', ({ params }) => {
 });
 client.setRequestHandler('elicitation/create', ({ params }) => {
   asked.push(params);
-  return { action: 'accept', content: { answer: 'forty-two' } };
+  const values = { string: 'forty-two', number: 1.5, integer: 42, boolean: true };
+  const { required = [], properties } = params.requestedSchema;
+  return { action: 'accept', content: Object.fromEntries(required.map((name) => [name, values[properties[name].type]])) };
 });
 
 function openTransport() {
@@ -115,6 +117,65 @@ async function errors({ unknownMethod, readUnknown }) {
 }
 
 const profiles = {
+  // The reference server knows the older era only. What it does outside any call, a modern client never sees: it asks for
+  // roots as soon as it is initialized.
+  async everything() {
+    await common(/everything/);
+    await check('tools/list has the tools, none bound to the older era\'s tasks', async () => {
+      const { tools } = await client.listTools();
+      for (const tool of ['echo', 'trigger-sampling-request', 'trigger-elicitation-request', 'simulate-research-query']) {
+        assert.ok(names(tools).includes(tool), tool);
+      }
+      assert.deepEqual(tools.filter((tool) => tool.execution), []);
+    });
+    await check('echo comes back byte for byte', async () => {
+      assert.equal(await said('echo', { message: STRANGE }), `Echo: ${STRANGE}`);
+    });
+    await check('structured content comes', async () => {
+      assert.equal((await call('get-structured-content', { location: 'Chicago' })).structuredContent.humidity, 82);
+    });
+    await check('resources/list and resources/read give text', async () => {
+      assert.ok((await client.listResources()).resources.length > 0);
+      const text = await client.readResource({ uri: 'demo://resource/dynamic/text/3' });
+      assert.match(text.contents[0].text, /^Resource 3/);
+    });
+    await check('resources/list_changed comes when a resource appears', async () => {
+      const end = await listen({ resourcesListChanged: true });
+      await call('gzip-file-as-resource', { name: 'note.gz', data: 'data:text/plain,hello', outputType: 'resourceLink' });
+      await notified('notifications/resources/list_changed');
+      await end();
+    });
+    await check('prompts/get and completion with its context', async () => {
+      const prompt = await client.getPrompt({ name: 'args-prompt', arguments: { city: 'Kyiv' } });
+      assert.match(prompt.messages[0].content.text, /Kyiv/);
+      const { completion } = await client.complete({
+        ref: { type: 'ref/prompt', name: 'completable-prompt' },
+        argument: { name: 'name', value: 'D' },
+        context: { arguments: { department: 'Sales' } },
+      });
+      assert.deepEqual(completion.values, ['David']);
+    });
+    await check('progress comes in order, before the answer', async () => {
+      const from = frames.length;
+      await call('trigger-long-running-operation', { duration: 0.5, steps: 5 }, withProgress);
+      assert.deepEqual(progressBeforeAnswers(from), [upTo(5)]);
+    });
+    await check('sampling is asked and its answer arrives', async () => {
+      assert.match(await said('trigger-sampling-request', { prompt: 'why', maxTokens: 5 }), /sampled <.*why.*>/);
+    });
+    await check('elicitation is asked and its answer arrives', async () => {
+      assert.match(await said('trigger-elicitation-request'), /forty-two/);
+    });
+    await check('a tool that must run as a task is called like any other', async () => {
+      assert.match(await said('simulate-research-query', { topic: 'bridges' }), /Research Report: bridges\n/);
+    });
+    await check('a tool that must run as a task asks back', async () => {
+      const text = await said('simulate-research-query', { topic: 'bridges', ambiguous: true });
+      assert.match(text, /Research Report: bridges \(forty-two\)/);
+    });
+    await errors({ unknownMethod: -32601, readUnknown: 'demo://no/such' });
+  },
+
   async time() {
     await common(/time/);
     await check('tools/list has both tools', async () => {

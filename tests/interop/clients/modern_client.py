@@ -8,6 +8,7 @@ what must come of it. clients/modern_client.mjs makes the same checks.
 
 import contextlib
 import json
+import re
 import time as clock
 import warnings
 
@@ -72,7 +73,10 @@ async def sample(context, params):
 
 async def elicit(context, params):
     asked.append(params)
-    return types.ElicitResult(action="accept", content={"answer": "forty-two"})
+    values = {"string": "forty-two", "number": 1.5, "integer": 42, "boolean": True}
+    schema = params.requested_schema
+    content = {name: values[schema["properties"][name]["type"]] for name in schema.get("required", [])}
+    return types.ElicitResult(action="accept", content=content)
 
 
 @contextlib.asynccontextmanager
@@ -179,6 +183,74 @@ def errors(unknown_method, read_unknown=None):
         @checked("an unknown resource is an error")
         async def _():
             await error_of(client.read_resource(read_unknown))
+
+
+def everything():
+    """The reference server knows the older era only.
+
+    What it does outside any call, a modern client never sees: it asks for roots as soon as it is initialized.
+    """
+    common("everything")
+
+    @checked("tools/list has the tools, none bound to the older era's tasks")
+    async def _():
+        tools = (await client.list_tools()).tools
+        for tool in ["echo", "trigger-sampling-request", "trigger-elicitation-request", "simulate-research-query"]:
+            assert tool in names(tools), tool
+        equal([tool.name for tool in tools if getattr(tool, "execution", None)], [])
+
+    @checked("echo comes back byte for byte")
+    async def _():
+        equal(await said("echo", message=STRANGE), f"Echo: {STRANGE}")
+
+    @checked("structured content comes")
+    async def _():
+        equal((await call("get-structured-content", location="Chicago")).structured_content["humidity"], 82)
+
+    @checked("resources/list and resources/read give text")
+    async def _():
+        assert (await client.list_resources()).resources
+        text = (await client.read_resource("demo://resource/dynamic/text/3")).contents[0].text
+        assert text.startswith("Resource 3"), text
+
+    @checked("resources/list_changed comes when a resource appears")
+    async def _():
+        async with listening(resources_list_changed=True):
+            await call("gzip-file-as-resource", name="note.gz", data="data:text/plain,hello", outputType="resourceLink")
+            await inbox.next("notifications/resources/list_changed")
+
+    @checked("prompts/get and completion with its context")
+    async def _():
+        assert "Kyiv" in (await client.get_prompt("args-prompt", {"city": "Kyiv"})).messages[0].content.text
+        ref = types.PromptReference(name="completable-prompt")
+        result = await client.complete(ref, {"name": "name", "value": "D"}, {"department": "Sales"})
+        equal(result.completion.values, ["David"])
+
+    @checked("progress comes in order, before the answer")
+    async def _():
+        since = len(frames)
+        await with_progress("trigger-long-running-operation", duration=0.5, steps=5)
+        equal(progress_before_answers(since), [up_to(5)])
+
+    @checked("sampling is asked and its answer arrives")
+    async def _():
+        text = await said("trigger-sampling-request", prompt="why", maxTokens=5)
+        assert re.search("sampled <.*why.*>", text), text
+
+    @checked("elicitation is asked and its answer arrives")
+    async def _():
+        assert "forty-two" in await said("trigger-elicitation-request")
+
+    @checked("a tool that must run as a task is called like any other")
+    async def _():
+        assert "Research Report: bridges\n" in await said("simulate-research-query", topic="bridges")
+
+    @checked("a tool that must run as a task asks back")
+    async def _():
+        text = await said("simulate-research-query", topic="bridges", ambiguous=True)
+        assert "Research Report: bridges (forty-two)" in text, text
+
+    errors(-32601, "demo://no/such")
 
 
 def time():
@@ -364,6 +436,7 @@ def probe(unknown_method, faulty=True, offers_old_things=True):
 
 
 PROFILES = {
+    "everything": everything,
     "time": time,
     "fastmcp": lambda: probe(-32602, faulty=False),
     "typescript": lambda: probe(-32601),

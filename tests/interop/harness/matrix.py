@@ -157,6 +157,8 @@ PAIRINGS = [
     # Servers of both eras, which should be spoken to in the caller's own.
     (["typescript", "python", "modern python"], ["dual-typescript"], ["direct", "stdio-to-http"]),
     (MODERN_CLIENTS, ["time"], ["direct", "stdio-to-http"]),
+    (["modern typescript"], ["everything"], ["stdio-to-http"]),
+    (["modern python"], ["everything"], ["connect"]),
 ]
 
 # What translation between the eras cannot give: (text in the job's name, check) -> why.
