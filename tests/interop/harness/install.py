@@ -28,7 +28,7 @@ def install():
         raise Missing("npm was not found on PATH: install Node.js with npm (any version since 18)")
     once("package-lock.json", HERE / "node_modules", npm)
     once("requirements.txt", VENVS / "sdk", venv)
-    once("requirements-time.txt", VENVS / "time", venv)
+    once("requirements-modern.txt", VENVS / "modern", venv)
     return node()
 
 

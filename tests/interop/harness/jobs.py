@@ -1,18 +1,16 @@
-"""The jobs: a client over a route, the Inspector over a route, and those of the conformance suite, which `conformance` makes.
+"""The jobs: the SDKs' clients (`clients` makes these), the Inspector over a route, and the conformance suite's (`conformance`).
 
 A job starts what it needs, yields checks (name, None or why it failed), and leaves nothing running.
 """
 
 import json
-import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import conformance, matrix
+from . import clients, conformance, matrix
+from .clients import job_name, reach
 from .processes import Failed, Processes
 
-CLIENT_SECONDS = 90
 INSPECTOR_SECONDS = 30
 
 
@@ -42,73 +40,8 @@ class Job:
 def all_jobs(software):
     """The long ones first, so that no core idles at the end."""
     suite = [Job(*each) for each in conformance.jobs(software)]
-    return [*suite, *inspector_jobs(software), *client_jobs(software)]
-
-
-# ---- the SDKs' clients ----
-
-
-def client_jobs(software):
-    for sdk in software.clients:
-        for profile, server in software.stdio_servers.items():
-            yield client_job(software, sdk, profile, None, server=server)
-            for route in matrix.STDIO_ROUTES:
-                yield client_job(software, sdk, profile, route, server=server)
-        for (profile, kind), remote in software.remote_servers.items():
-            yield client_job(software, sdk, profile, None, remote=remote, kind=kind)
-            for route in matrix.REMOTE_ROUTES[kind]:
-                yield client_job(software, sdk, profile, route, remote=remote, kind=kind)
-
-
-def client_job(software, sdk, profile, route, **server):
-    def run(processes):
-        targets = reach(software, processes, route, **server)
-        with ThreadPoolExecutor(len(targets)) as at_once:
-            runs = [at_once.submit(client, software, processes, sdk, profile, target, route) for target in targets]
-        for target, done in zip(targets, runs):
-            for name, why in done.result():
-                yield (f"[{target[0]}] {name}" if len(targets) > 1 else name), why
-
-    return Job(job_name(f"{sdk} client", route, profile, **server), run, needs_bridge=route is not None)
-
-
-def job_name(client, route, profile, server=None, remote=None, kind="stdio"):
-    return f"{client}, {route.name if route else 'direct'}, {profile} server on {kind}"
-
-
-def reach(software, processes, route, server=None, remote=None, kind=None):
-    """Starts the route's servers and returns the client's targets."""
-    if remote:
-        argv, env = remote
-        base = processes.listen(argv, "server", env)
-        return route.reach(software.bridge, base) if route else matrix.at(kind)(None, base)
-    if route is None:
-        return [["stdio", *server]]
-    base = processes.listen([software.bridge, route.listen, "--port", "0", "--", *server], "bridge", graceful=True)
-    return route.reach(software.bridge, base)
-
-
-def client(software, processes, sdk, profile, target, route):
-    name = f"client-{target[0]}"
-    with tempfile.TemporaryDirectory() as directory:
-        dirs = [Path(directory).resolve() / which for which in ["one", "two"]]
-        for path in dirs:
-            path.mkdir()
-        options = ["--profile", profile, "--dirs", ",".join(map(str, dirs))]
-        if route and route.prompt_close:
-            options += ["--prompt-close", "yes"]
-        code, stdout = processes.run([*software.clients[sdk], *options, *target], name, CLIENT_SECONDS)
-    checks = []
-    for line in stdout.splitlines():
-        if line.startswith("ok "):
-            checks.append((line[3:], None))
-        elif line.startswith("FAIL "):
-            check, _, why = line[5:].partition(": ")
-            checks.append((check, why))
-    if not stdout.endswith("done\n"):
-        ended = f"ended with {code}" if code is not None else f"was ended after {CLIENT_SECONDS} s"
-        checks.append(("the client comes to its end", f"it {ended}: {processes.tail(f'{name}.stderr')}"))
-    return checks
+    sdks = [Job(*each) for each in clients.jobs(software)]
+    return [*suite, *inspector_jobs(software), *sdks]
 
 
 # ---- the Inspector ----

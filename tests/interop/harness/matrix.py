@@ -16,6 +16,10 @@ class Software:
     def python(self):
         return str(VENVS / "sdk/bin/python")
 
+    @property
+    def modern_python(self):
+        return str(VENVS / "modern/bin/python")
+
     def package(self, path):
         return [self.node, str(HERE / "node_modules/@modelcontextprotocol" / path)]
 
@@ -32,10 +36,23 @@ class Software:
 
     @property
     def clients(self):
-        """The SDKs' clients, by name; each takes `--profile P --dirs A,B KIND TARGET...`."""
+        """The SDKs' clients of the first generation, by name; each takes `--profile P --dirs A,B KIND TARGET...`."""
         return {
             "typescript": [self.node, str(HERE / "clients/client.mjs")],
             "python": [self.python, str(HERE / "clients/client.py")],
+        }
+
+    @property
+    def modern_clients(self):
+        """Those of the second, by how they negotiate and name; each takes `--era modern|legacy` too: what must come of it."""
+        typescript = [self.node, str(HERE / "clients/modern_client.mjs")]
+        python = [self.modern_python, str(HERE / "clients/modern_client.py")]
+        return {
+            "modern typescript": [*typescript, "--mode", "modern"],
+            "modern python": [*python, "--mode", "modern"],
+            "auto typescript": [*typescript, "--mode", "auto"],
+            "auto python": [*python, "--mode", "auto"],
+            "default typescript": [*typescript, "--mode", "default"],
         }
 
     @property
@@ -44,9 +61,18 @@ class Software:
         return {
             "everything": self.package("server-everything/dist/index.js"),
             "filesystem": self.package("server-filesystem/dist/index.js"),
-            "time": [str(VENVS / "time/bin/mcp-server-time")],
+            "time": [str(VENVS / "modern/bin/mcp-server-time")],
             "fastmcp": [self.python, str(HERE / "fixtures/fastmcp_server.py")],
             "typescript": self.fixture("probe_server.mjs"),
+        }
+
+    @property
+    def modern_servers(self):
+        """By profile; over stdio, or with `--transport http`. All but the last refuse the older era."""
+        return {
+            "modern-typescript": self.fixture("modern_probe_server.mjs"),
+            "modern-python": [self.modern_python, str(HERE / "fixtures/modern_server.py")],
+            "dual-typescript": self.fixture("modern_probe_server.mjs", "--era", "both"),
         }
 
     @property
@@ -102,6 +128,41 @@ REMOTE_ROUTES = {
     ]
     for kind in PATHS
 }
+
+# The pairings of the SDKs' generations: (the server's kind, the route to it or None for none).
+PAIRING_ROUTES = {
+    "direct": ("stdio", None),
+    "direct http": ("http", None),
+    "stdio-to-http": ("stdio", Route("stdio-to-http", at("http"), listen="stdio-to-http")),
+    "serve": ("stdio", Route("serve over sse", at("sse"), listen="serve")),
+    "connect": ("http", Route("connect to http", command("connect", "http"), prompt_close=True)),
+    "connect sse": ("sse", Route("connect to sse", command("connect", "sse"), prompt_close=True)),
+}
+
+LEGACY_CLIENTS = ["typescript", "python"]
+LEGACY_SERVERS = ["typescript", "fastmcp"]
+MODERN_CLIENTS = ["modern typescript", "modern python"]
+MODERN_SERVERS = ["modern-typescript", "modern-python"]
+
+# Who meets whom and how: (clients, servers, routes). What legacy clients and legacy servers do is in the routes above.
+PAIRINGS = [
+    (LEGACY_CLIENTS, MODERN_SERVERS, ["stdio-to-http", "serve", "connect"]),
+    (MODERN_CLIENTS, LEGACY_SERVERS, ["stdio-to-http", "connect", "connect sse"]),
+    (MODERN_CLIENTS, MODERN_SERVERS, ["direct", "direct http", "stdio-to-http", "connect"]),
+    # As users run them: the SDK finds out what the server speaks, or does not even ask.
+    (["auto typescript"], ["typescript", "modern-python"], ["direct", "stdio-to-http", "connect"]),
+    (["auto python"], ["fastmcp", "modern-typescript"], ["direct", "stdio-to-http", "connect"]),
+    (["default typescript"], ["modern-typescript"], ["stdio-to-http", "connect"]),
+    (["default typescript"], ["typescript"], ["direct", "stdio-to-http"]),
+    # Servers of both eras, which should be spoken to in the caller's own.
+    (["typescript", "python", "modern python"], ["dual-typescript"], ["direct", "stdio-to-http"]),
+    (MODERN_CLIENTS, ["time"], ["direct", "stdio-to-http"]),
+    (["modern typescript"], ["everything"], ["stdio-to-http"]),
+    (["modern python"], ["everything"], ["connect"]),
+]
+
+# What translation between the eras cannot give: (text in the job's name, check) -> why.
+PAIRING_EXCEPTIONS = {}
 
 
 @dataclass(frozen=True)
