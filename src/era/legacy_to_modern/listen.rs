@@ -1,0 +1,446 @@
+//! The subscriptions of one legacy session: one `subscriptions/listen` at the server that covers all of them.
+//!
+//! Owns the set of what the client wants to hear of, the stream that brings it, and what waits for a client that does not
+//! read. Talks to the server through the session and to the client through what belongs to no call. It never tells the
+//! server's answer before the server gave it: a subscription is one when the server has acknowledged it.
+//!
+//! A change of the set opens a stream for the whole new set, waits for its acknowledgement, and ends the stream before it
+//! only then, so that no change is missed. A stream that the server lost is opened again after a pause; then the client is
+//! told that everything has changed, since the modern era has no resumption (2026-07-28, Subscriptions).
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::debug;
+
+use self::outgoing::Outgoing;
+use super::{
+    Asked, Session,
+    client::Client,
+    opening::{Changes, Refusal},
+    results::{ErrorHead, passed_on},
+};
+use crate::{
+    json::{self, Object},
+    message::{Frame, Kind, code},
+    peer::{Caller, Envelope, Reply},
+    protocol::method,
+    wire::remote::backoff,
+};
+
+mod outgoing;
+
+/// Subscriptions of one session, and the longest URI of one, in bytes. More would be an attack on memory, and on the size
+/// of each `subscriptions/listen`.
+const MAX_SUBSCRIPTIONS: (usize, usize) = (1024, 8 * 1024);
+
+/// A stream that lived this long was no failure; pauses begin anew.
+const HEALTHY: Duration = Duration::from_secs(60);
+
+/// What the session's main loop wants.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// The client is ready to hear of changes of lists.
+    Begin,
+    /// `resources/subscribe`, or the end of it.
+    Change(Change),
+}
+
+/// A change of the set of subscriptions.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub uri: String,
+    pub on: bool,
+    pub reply: Reply,
+}
+
+/// What the client wants to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Set {
+    changes: Changes,
+    uris: Vec<String>,
+}
+
+impl Set {
+    fn is_empty(&self) -> bool {
+        !self.changes.any() && self.uris.is_empty()
+    }
+
+    fn is_full(&self, uri: &String, most: usize) -> bool {
+        self.uris.len() >= most && !self.uris.contains(uri)
+    }
+
+    /// The filter of `subscriptions/listen`.
+    fn filter(&self) -> String {
+        let mut filter = Object::new();
+        let Changes { tools, prompts, resources } = self.changes;
+        for (key, wanted) in
+            [("toolsListChanged", tools), ("promptsListChanged", prompts), ("resourcesListChanged", resources)]
+        {
+            if wanted {
+                filter.set(key, "true");
+            }
+        }
+        if !self.uris.is_empty() {
+            filter.set("resourceSubscriptions", json::join(self.uris.iter().map(|uri| json::quote(uri))));
+        }
+        filter.to_string()
+    }
+
+    /// What of it an acknowledgement grants.
+    fn granted(&self, acknowledgement: &Frame) -> Set {
+        let params = acknowledgement.body().and_then(Object::parse).unwrap_or_default();
+        let filter = params.get("notifications").and_then(Object::parse).unwrap_or_default();
+        let flag = |key: &str| filter.get(key) == Some("true");
+        let uris = filter.get("resourceSubscriptions").and_then(json::array).unwrap_or_default();
+        let uris: Vec<_> = uris.into_iter().filter_map(json::string).collect();
+        Set {
+            changes: Changes {
+                tools: self.changes.tools && flag("toolsListChanged"),
+                prompts: self.changes.prompts && flag("promptsListChanged"),
+                resources: self.changes.resources && flag("resourcesListChanged"),
+            },
+            uris: self.uris.iter().filter(|uri| uris.iter().any(|granted| granted == *uri)).cloned().collect(),
+        }
+    }
+}
+
+/// The stream of changes.
+#[derive(Debug)]
+enum Stream {
+    /// Nothing is wanted, or nothing is to be had.
+    None,
+    Open {
+        asked: Asked,
+        since: Instant,
+    },
+    /// It was lost, and is opened again then.
+    Lost(Instant),
+}
+
+/// What the stream came to.
+#[derive(Debug)]
+enum Event {
+    /// A notification.
+    Said(Frame),
+    /// It is over; with the server's error, if there was one.
+    Ended(Option<Frame>),
+    /// The pause is over.
+    Again,
+}
+
+impl Stream {
+    /// Cancel-safe.
+    async fn next(&mut self) -> Event {
+        match self {
+            Stream::None => std::future::pending().await,
+            Stream::Lost(until) => {
+                sleep_until(*until).await;
+                Event::Again
+            }
+            Stream::Open { asked, .. } => match asked.rx.recv().await {
+                None => Event::Ended(None),
+                Some(Envelope { frame, .. }) => match frame.kind() {
+                    Kind::Response(_) => Event::Ended(Some(frame).filter(Frame::is_error)),
+                    _ => Event::Said(frame),
+                },
+            },
+        }
+    }
+}
+
+/// The task that keeps the subscriptions.
+#[derive(Debug)]
+pub(super) struct Listener {
+    session: Arc<Session>,
+    client: Arc<Client>,
+    caller: Arc<Caller>,
+    tx: mpsc::Sender<Envelope>,
+    commands: mpsc::Receiver<Command>,
+    wanted: Set,
+    stream: Stream,
+    outgoing: Outgoing,
+    /// Streams in a row that did not last.
+    failures: u32,
+    /// Something may have changed unheard.
+    missed: bool,
+}
+
+impl Listener {
+    pub fn new(
+        session: Arc<Session>,
+        client: Arc<Client>,
+        caller: Arc<Caller>,
+        tx: mpsc::Sender<Envelope>,
+        commands: mpsc::Receiver<Command>,
+    ) -> Listener {
+        let outgoing = Outgoing::new(session.voice.clone());
+        Listener {
+            session,
+            client,
+            caller,
+            tx,
+            commands,
+            wanted: Set::default(),
+            stream: Stream::None,
+            outgoing,
+            failures: 0,
+            missed: false,
+        }
+    }
+
+    /// Ends with the session.
+    pub async fn run(mut self) {
+        let session = self.session.clone();
+        tokio::select! {
+            () = self.work() => {}
+            () = session.over.cancelled() => {}
+        }
+        let Listener { session, caller, stream, tx, .. } = self;
+        drop(tx); // A server that takes nothing must not keep the session open.
+        if let Stream::Open { asked, .. } = &stream {
+            session.withdraw(&caller, asked.id).await;
+        }
+    }
+
+    /// Ends when the session's main loop has, or the client's front.
+    async fn work(&mut self) {
+        loop {
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.command(command).await,
+                    None => return,
+                },
+                event = self.stream.next() => self.event(event).await,
+                sent = self.outgoing.send_next(&self.tx) => if sent.is_err() { return },
+            }
+        }
+    }
+
+    async fn event(&mut self, event: Event) {
+        match event {
+            Event::Said(frame) => self.outgoing.take(&frame),
+            Event::Ended(error) => self.lost(error.as_ref()),
+            Event::Again => {
+                if let Err(refusal) = self.open(self.wanted.clone()).await {
+                    debug!("cannot listen to the server's changes: {refusal:?}");
+                }
+            }
+        }
+    }
+
+    // ---- what the client wants
+
+    async fn command(&mut self, first: Command) {
+        let mut batch = Vec::from_iter(self.admit(first));
+        while let Ok(next) = self.commands.try_recv() {
+            batch.extend(self.admit(next));
+        }
+        // One stream for all that wait. If the server refuses it, one for each, to find out which one it refuses.
+        match self.change(&batch).await {
+            Ok(granted) => batch.into_iter().for_each(|change| self.settle(change, &granted)),
+            Err(refusal) if batch.len() < 2 => self.refused(batch.pop(), refusal).await,
+            Err(refusal) => {
+                debug!("the server refused several subscriptions at once: {refusal:?}");
+                for change in batch {
+                    match self.change(std::slice::from_ref(&change)).await {
+                        Ok(granted) => self.settle(change, &granted),
+                        Err(refusal) => self.refused(Some(change), refusal).await,
+                    }
+                }
+            }
+        }
+        if self.wanted.is_empty() {
+            self.replace(Stream::None).await;
+        }
+    }
+
+    /// Gives the change, unless it is answered here.
+    fn admit(&mut self, command: Command) -> Option<Change> {
+        let (most, longest) = MAX_SUBSCRIPTIONS;
+        match command {
+            Command::Begin => {
+                // The bridge's own wish, which stands whatever the server says now.
+                self.wanted.changes = self.session.offers(|offers| offers.changes).unwrap_or_default();
+                None
+            }
+            Command::Change(change) if change.on && change.uri.len() > longest => {
+                let text = format!("a URI of {} bytes is too long to subscribe to; {longest} may be", change.uri.len());
+                change.reply.fail(code::LIMIT, &text, None);
+                None
+            }
+            Command::Change(change) if change.on && self.wanted.is_full(&change.uri, most) => {
+                let text = format!("a client may have {most} subscriptions; end others first");
+                change.reply.fail(code::LIMIT, &text, None);
+                None
+            }
+            Command::Change(change) => Some(change),
+        }
+    }
+
+    /// Makes the changes together; gives what the server grants, or why it grants nothing.
+    async fn change(&mut self, batch: &[Change]) -> Result<Set, Refusal> {
+        let mut next = self.wanted.clone();
+        for Change { uri, on, .. } in batch {
+            match on {
+                true if !next.uris.contains(uri) => next.uris.push(uri.clone()),
+                true => {}
+                false => next.uris.retain(|known| known != uri),
+            }
+        }
+        let stands = next == self.wanted && matches!(self.stream, Stream::Open { .. });
+        if stands { Ok(next) } else { self.open(next).await }
+    }
+
+    /// Answers a change that the server took.
+    fn settle(&mut self, change: Change, granted: &Set) {
+        let Change { uri, on, reply } = change;
+        if !on || granted.uris.contains(&uri) {
+            let frame = Frame::result(reply.id_text(), "{}");
+            return reply.answer(frame);
+        }
+        self.wanted.uris.retain(|known| *known != uri);
+        let text = format!("the server does not tell of changes of {}", json::quote(&uri));
+        reply.fail(code::INVALID_PARAMS, &text, None);
+    }
+
+    /// Answers a change that the server refused. Nothing can refuse the end of a subscription: the stream that covers it
+    /// ends, and one without it is opened later.
+    async fn refused(&mut self, change: Option<Change>, refusal: Refusal) {
+        match change {
+            Some(change) if change.on => refusal.answer(change.reply),
+            Some(change) => {
+                self.wanted.uris.retain(|known| *known != change.uri);
+                self.settle(change, &Set::default());
+                if matches!(self.stream, Stream::Open { .. }) {
+                    self.replace(Stream::None).await;
+                    self.missed = true;
+                    self.pause();
+                }
+            }
+            None => debug!("the server tells of no changes for now: {refusal:?}"),
+        }
+    }
+
+    // ---- the stream
+
+    /// Makes `next` what is wanted: opens its stream, then ends the one before. Gives what the server grants of it. On an
+    /// error what was wanted before stands.
+    async fn open(&mut self, next: Set) -> Result<Set, Refusal> {
+        if next.is_empty() {
+            self.wanted = next.clone();
+            self.replace(Stream::None).await;
+            return Ok(next);
+        }
+        let params = self.client.listen_params(&next.filter());
+        let mut asked = self.session.ask(&self.caller, method::LISTEN, &params).await;
+        let opened = timeout(self.session.settings.patience, self.acknowledged(&mut asked, &next)).await;
+        let granted = match opened {
+            Ok(Ok(granted)) => granted,
+            Ok(Err(error)) => return Err(self.unopened(error)),
+            Err(_) => {
+                self.session.withdraw(&self.caller, asked.id).await;
+                let text = format!("the server did not acknowledge {} in time", method::LISTEN);
+                self.pause();
+                return Err(Refusal::Ours(code::LIMIT, text, None));
+            }
+        };
+        self.wanted = next;
+        self.replace(Stream::Open { asked, since: Instant::now() }).await;
+        if std::mem::take(&mut self.missed) {
+            self.outgoing.take_all(granted.changes, &granted.uris);
+        }
+        Ok(granted)
+    }
+
+    /// Waits for the acknowledgement, and passes on meanwhile what the stream before brings.
+    async fn acknowledged(&mut self, asked: &mut Asked, next: &Set) -> Result<Set, Option<Frame>> {
+        loop {
+            let envelope = tokio::select! {
+                envelope = asked.rx.recv() => envelope,
+                event = self.stream.next() => {
+                    match event {
+                        Event::Said(frame) => self.outgoing.take(&frame),
+                        Event::Ended(_) => { self.stream = Stream::None; self.missed = true; }
+                        Event::Again => self.stream = Stream::None, // This is the attempt.
+                    }
+                    continue;
+                }
+                sent = self.outgoing.send_next(&self.tx) => match sent {
+                    Ok(()) => continue,
+                    Err(_) => return Err(None),
+                },
+            };
+            let Some(Envelope { frame, .. }) = envelope else { return Err(None) };
+            match frame.kind() {
+                Kind::Response(_) => return Err(Some(frame)),
+                _ if frame.method() == method::ACKNOWLEDGED => return Ok(next.granted(&frame)),
+                // The acknowledgement has to come first; a change is none the less one.
+                _ => self.outgoing.take(&frame),
+            }
+        }
+    }
+
+    /// Ends the stream before, once all that it has brought is taken.
+    async fn replace(&mut self, next: Stream) {
+        let Stream::Open { mut asked, .. } = std::mem::replace(&mut self.stream, next) else { return };
+        while let Ok(Envelope { frame, .. }) = asked.rx.try_recv() {
+            match frame.kind() {
+                Kind::Response(_) => return, // It has ended by itself.
+                _ => self.outgoing.take(&frame),
+            }
+        }
+        self.session.withdraw(&self.caller, asked.id).await;
+    }
+
+    /// An answer in the place of an acknowledgement.
+    fn unopened(&mut self, answer: Option<Frame>) -> Refusal {
+        match answer {
+            Some(frame) if frame.is_error() => {
+                let never = ErrorHead::of(&frame).code == code::METHOD_NOT_FOUND;
+                if never && !matches!(self.stream, Stream::Open { .. }) {
+                    // A server that offers changes and has no way to ask for them.
+                    self.wanted = Set::default();
+                    self.stream = Stream::None;
+                } else {
+                    self.pause();
+                }
+                passed_on(frame)
+            }
+            _ => {
+                self.pause();
+                Refusal::Ours(code::INTERNAL, format!("the server ended {} at once", method::LISTEN), None)
+            }
+        }
+    }
+
+    /// The stream has ended by itself.
+    fn lost(&mut self, error: Option<&Frame>) {
+        debug!(error = ?error.and_then(Frame::body), "lost the stream of the server's changes");
+        if let Stream::Open { since, .. } = &self.stream
+            && since.elapsed() >= HEALTHY
+        {
+            self.failures = 0;
+        }
+        self.missed = true;
+        self.stream = Stream::None;
+        self.pause();
+    }
+
+    /// Comes back later, if there is no stream and something is wanted.
+    fn pause(&mut self) {
+        if matches!(self.stream, Stream::Open { .. }) || self.wanted.is_empty() {
+            return;
+        }
+        let settings = &self.session.settings;
+        self.failures = self.failures.saturating_add(1);
+        let factor = 1_u32.checked_shl(self.failures - 1).unwrap_or(u32::MAX);
+        let most = settings.listen_floor.saturating_mul(factor).min(settings.listen_longest);
+        // At random: sessions that lost the same server must not come back in step.
+        let wait = settings.listen_floor.max(most.mul_f64(backoff::chance()));
+        self.stream = Stream::Lost(Instant::now() + wait);
+    }
+}
