@@ -196,6 +196,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             break
         }
         'mcp-bridge;demo-server' {
+            [CompletionResult]::new('--era', '--era', [CompletionResultType]::ParameterName, 'Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

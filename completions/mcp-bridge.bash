@@ -136,12 +136,16 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__demo__subcmd__server)
-            opts="-h --help"
+            opts="-h --era --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --era)
+                    COMPREPLY=($(compgen -W "legacy modern both" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

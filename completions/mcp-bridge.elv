@@ -186,6 +186,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --help 'Print help'
         }
         &'mcp-bridge;demo-server'= {
+            cand --era 'Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both'
             cand -h 'Print help'
             cand --help 'Print help'
         }

@@ -197,6 +197,9 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l log-fo
 json\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -l era -d 'Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both' -r -f -a "legacy\t''
+modern\t''
+both\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand man" -s h -l help -d 'Print help'

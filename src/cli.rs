@@ -14,6 +14,7 @@ use clap::{FromArgMatches, parser::ValueSource};
 
 use crate::{
     config::Config,
+    demo::Eras,
     observe::{Logging, flat},
     wire::child::guard,
 };
@@ -38,7 +39,7 @@ pub enum Task {
     /// Carry messages until told to stop.
     Bridge(Box<Config>, Logging),
     /// Be the built-in stdio server.
-    Demo,
+    Demo(Eras),
     /// Be the process that ends every descendant with this mark when the bridge is gone.
     Guard(String),
     /// Nothing is left to do: what was asked for is printed or written.
@@ -107,7 +108,7 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
         Command::SseToStdio(args) => typed.sse_to_stdio(*args),
         Command::HttpToStdio(args) => typed.http_to_stdio(*args),
         Command::Connect(args) => typed.connect(*args),
-        Command::DemoServer => Ok(Task::Demo),
+        Command::DemoServer { era } => Ok(Task::Demo(era.into())),
         Command::Completions { shell } => print(&generate::completions(shell)),
         Command::Man { what } => generate::man(what.as_deref()),
         Command::Generate { tree } => generate::write_tree(&tree),

@@ -1,20 +1,27 @@
 //! The demo server: a small MCP server on one pair of byte streams, `mcp-bridge demo-server`.
 //!
 //! It lets somebody with nothing but this binary see the bridge at work, and gives tests and benches a fast counterpart
-//! that keeps to the rules. It offers every server feature of the legacy revisions, each in its smallest form.
+//! that keeps to the rules. It offers every server feature of both eras, each in its smallest form.
 //!
 //! ```text
 //!  read ──> wire::Lines ──> Server::receive ──┬── answered at once ──────────────> Outbox ──> wire::Sending ──> write
 //!                             │ (server.rs)   └── Calls: work that waits ─────────────^
-//!                             └── tools.rs, content.rs: what is offered
+//!              legacy.rs <────┴────> modern.rs      a face for each era: what is asked of a request, and kept of it
+//!              (tasks.rs) └── terms.rs ──┘          what a tool may rely on, whichever face it serves
+//!                             └── tools.rs, content.rs: what is offered, in both eras
 //! ```
 //!
 //! All of it is one future. Nothing is spawned: waiting calls live in a set that [`serve`] polls, so ending `serve` ends
-//! them. This module owns that loop and the process entry [`run`]. It shares no type with the bridge but how stdin and
-//! stdout are opened, on purpose: a counterpart with the same code would have the same bugs.
+//! them. This module owns that loop and the process entry [`run`]. It shares with the bridge how stdin and stdout are
+//! opened and the words of the protocol, and no more, on purpose: a counterpart with the same code would have the same
+//! bugs.
 
 mod content;
+mod legacy;
+mod modern;
 mod server;
+mod tasks;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -42,8 +49,19 @@ const TEST_SWITCH: &str = "MCP_BRIDGE_DEMO_TEST";
 pub enum ToolSet {
     /// What a user should see.
     Plain,
-    /// Also `crash`, `garbage`, `env` and `spawn`, which misbehave on request.
+    /// Also `crash`, `garbage`, `env`, `unlisten` and `spawn`, which misbehave on request.
     WithTestTools,
+}
+
+/// Which eras are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eras {
+    /// 2024-11-05 to 2025-11-25. `server/discover` is an unknown method.
+    Legacy,
+    /// 2026-07-28. `initialize` is refused with the name of that revision.
+    Modern,
+    /// Each request as it comes: with the metadata of 2026-07-28 it stands alone, all else belongs to the session.
+    Both,
 }
 
 /// How a conversation ended.
@@ -72,22 +90,22 @@ pub enum DemoError {
     LineTooLong,
 }
 
-/// Serves one client with the plain tools until it closes `read`.
-pub async fn serve<R, W>(read: R, write: W) -> Result<End, DemoError>
+/// Serves one client in both eras.
+pub async fn serve_with<R, W>(read: R, write: W, tools: ToolSet) -> Result<End, DemoError>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    serve_with(read, write, ToolSet::Plain).await
+    serve(read, write, tools, Eras::Both).await
 }
 
 /// Serves one client until it closes `read`, or until the tool `crash` is called.
-pub async fn serve_with<R, W>(mut read: R, mut write: W, tools: ToolSet) -> Result<End, DemoError>
+pub async fn serve<R, W>(mut read: R, mut write: W, tools: ToolSet, eras: Eras) -> Result<End, DemoError>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let server = Server::new(tools);
+    let server = Server::new(tools, eras);
     let mut calls = Calls::default();
     let mut lines = Lines::default();
     let mut sending = Sending::default();
@@ -121,8 +139,8 @@ where
 }
 
 /// Runs the demo server on this process's stdin and stdout. Exits with 0 when stdin closes, 1 when a stream breaks.
-pub fn run() -> ExitCode {
-    match run_on_stdio() {
+pub fn run(eras: Eras) -> ExitCode {
+    match run_on_stdio(eras) {
         Ok(End::Closed) => ExitCode::SUCCESS,
         Ok(End::Crash(code)) => ExitCode::from(code),
         Err(error) => {
@@ -132,14 +150,14 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn run_on_stdio() -> Result<End, DemoError> {
+fn run_on_stdio(eras: Eras) -> Result<End, DemoError> {
     let tools = match std::env::var_os(TEST_SWITCH) {
         Some(value) if value == "1" => ToolSet::WithTestTools,
         _ => ToolSet::Plain,
     };
     // One thread: the work is tiny, and start-up time and memory count, since every session may start one of these.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(DemoError::Start)?;
-    let end = runtime.block_on(async { serve_with(stdio::stdin(), stdio::stdout(), tools).await });
+    let end = runtime.block_on(async { serve(stdio::stdin(), stdio::stdout(), tools, eras).await });
     // In the blocking form a thread may sit in read(2) for ever: do not wait for it.
     runtime.shutdown_background();
     end

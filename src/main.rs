@@ -15,7 +15,7 @@ use mcp_bridge::{
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().collect()) {
         Ok(Task::Bridge(config, logging)) => return carry(*config, logging).into(),
-        Ok(Task::Demo) => return demo::run(),
+        Ok(Task::Demo(eras)) => return demo::run(eras),
         Ok(Task::Guard(mark)) => guard::run(&mark),
         Ok(Task::Done) => {}
         Err(error) => return error.report(),

@@ -72,7 +72,8 @@ fn every_command_is_accepted() {
 
 #[test]
 fn every_flag_exists() {
-    let commands = ["serve", "stdio-to-sse", "stdio-to-http", "sse-to-stdio", "http-to-stdio", "connect"];
+    let commands =
+        ["serve", "stdio-to-sse", "stdio-to-http", "sse-to-stdio", "http-to-stdio", "connect", "demo-server"];
     let help: String = commands
         .iter()
         .map(|command| {

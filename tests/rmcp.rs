@@ -31,6 +31,8 @@ use crate::support::{
     soon,
 };
 
+mod modern;
+
 // ---- its client
 
 /// A client that answers what servers ask, and tells the test of what it is told.

@@ -10,7 +10,7 @@ use clap_complete::Shell;
 use url::Url;
 
 use super::values;
-use crate::observe;
+use crate::{demo, observe};
 
 macro_rules! usage {
     ($name:literal) => {
@@ -98,7 +98,11 @@ pub(super) enum Command {
     #[command(override_usage = "mcp-bridge connect [OPTIONS] <URL>", after_help = AFTER_CONNECT)]
     Connect(Box<ToStdio>),
     /// Be a small stdio server, to try the bridge and clients with
-    DemoServer,
+    DemoServer {
+        /// Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both
+        #[arg(long, value_name = "ERA", value_enum, default_value_t = DemoEra::Both)]
+        era: DemoEra,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell to complete in
@@ -405,6 +409,23 @@ impl From<LogFormat> for observe::Format {
         match format {
             LogFormat::Text => observe::Format::Text,
             LogFormat::Json => observe::Format::Json,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DemoEra {
+    Legacy,
+    Modern,
+    Both,
+}
+
+impl From<DemoEra> for demo::Eras {
+    fn from(era: DemoEra) -> demo::Eras {
+        match era {
+            DemoEra::Legacy => demo::Eras::Legacy,
+            DemoEra::Modern => demo::Eras::Modern,
+            DemoEra::Both => demo::Eras::Both,
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Resources, prompts, completion and paging. Owns what they say; talks to [`Server`] for what changes. Never sends.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::server::{Answer, Reply, Server, Terms, params};
+use super::server::Server;
+use super::terms::{Answer, Reply, Terms, params};
 use super::wire::{Params, RpcError};
 
 /// The resource that `touch` changes.
 pub(super) const COUNTER: &str = "demo://counter";
-/// The resource that tells what was negotiated; changes with the client's roots.
+/// The resource that tells what was negotiated; changes with the roots of a legacy client.
 pub(super) const INFO: &str = "demo://info";
 const ITEM: &str = "demo://item/";
 /// Items listed. Others can be read too: the template covers every number.
@@ -46,7 +48,7 @@ pub(super) fn page(key: &str, all: Vec<Value>, size: usize, raw: Params<'_>) -> 
     Ok(result.into())
 }
 
-pub(super) fn list_resources<'a, 'm>(_: &'a Server, _: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
+pub(super) fn list_resources<'a, 'm>(_: &'a Server, _: &Arc<Terms>, raw: Params<'m>) -> Answer<'a, 'm> {
     let mut all = vec![
         json!({"uri": COUNTER, "name": "counter", "description": "Counts the calls of touch", "mimeType": "text/plain"}),
         json!({"uri": INFO, "name": "info", "description": "What was negotiated", "mimeType": "application/json"}),
@@ -58,7 +60,7 @@ pub(super) fn list_resources<'a, 'm>(_: &'a Server, _: &Terms, raw: Params<'m>) 
     page("resources", all, PAGE, raw).map(Reply::Now)
 }
 
-pub(super) fn list_templates<'a, 'm>(_: &'a Server, _: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
+pub(super) fn list_templates<'a, 'm>(_: &'a Server, _: &Arc<Terms>, raw: Params<'m>) -> Answer<'a, 'm> {
     let item = json!({"uriTemplate": format!("{ITEM}{{n}}"), "name": "item", "description": "One item, by number", "mimeType": "text/plain"});
     page("resourceTemplates", vec![item], PAGE, raw).map(Reply::Now)
 }
@@ -69,49 +71,41 @@ struct Uri<'m> {
     uri: Cow<'m, str>,
 }
 
-pub(super) fn read_resource<'a, 'm>(server: &'a Server, terms: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
+pub(super) fn read_resource<'a, 'm>(server: &'a Server, terms: &Arc<Terms>, raw: Params<'m>) -> Answer<'a, 'm> {
     let Uri { uri } = params(raw)?;
     let (mime, text) = look_up(server, terms, &uri)?;
     Ok(Reply::Now(json!({"contents": [{"uri": uri, "mimeType": mime, "text": text}]})))
 }
 
-pub(super) fn subscribe<'a, 'm>(server: &'a Server, terms: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
-    let Uri { uri } = params(raw)?;
-    look_up(server, terms, &uri)?;
-    server.set_subscribed(&uri, true);
-    Ok(Reply::Now(json!({})))
-}
-
-pub(super) fn unsubscribe<'a, 'm>(server: &'a Server, _: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
-    server.set_subscribed(&params::<Uri>(raw)?.uri, false);
-    Ok(Reply::Now(json!({})))
-}
-
-fn look_up(server: &Server, terms: &Terms, uri: &str) -> Result<(&'static str, String), RpcError> {
+/// What a resource says, and of which type that is.
+pub(super) fn look_up(server: &Server, terms: &Terms, uri: &str) -> Result<(&'static str, String), RpcError> {
     let item = || uri.strip_prefix(ITEM).and_then(|n| n.parse::<u64>().ok());
     match uri {
         COUNTER => Ok(("text/plain", server.counter().to_string())),
         INFO => {
-            let info = json!({"protocolVersion": terms.version, "client": terms.client, "roots": server.roots()});
+            // A modern client tells its roots only when a tool asks for them, and to that alone.
+            let roots = if terms.is_modern() { Value::Null } else { server.session.roots() };
+            let info = json!({"protocolVersion": terms.version, "client": terms.client, "roots": roots});
             Ok(("application/json", info.to_string()))
         }
         _ => match item() {
             Some(n) => Ok(("text/plain", format!("This is item {n}."))),
-            // -32002 is "resource not found" (server/resources, "Error Handling").
+            // server/resources, "Error Handling", of both eras.
             None => {
-                Err(RpcError { data: Some(json!({"uri": uri})), ..RpcError::new(-32002, "there is no such resource") })
+                let code = if terms.is_modern() { -32602 } else { -32002 };
+                Err(RpcError { data: Some(json!({"uri": uri})), ..RpcError::new(code, "there is no such resource") })
             }
         },
     }
 }
 
-pub(super) fn list_prompts<'a, 'm>(_: &'a Server, _: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
+pub(super) fn list_prompts<'a, 'm>(_: &'a Server, _: &Arc<Terms>, raw: Params<'m>) -> Answer<'a, 'm> {
     let name = json!({"name": "name", "description": "Who is greeted", "required": true});
     let greet = json!({"name": "greet", "description": "Asks the model to greet somebody", "arguments": [name]});
     page("prompts", vec![greet], PAGE, raw).map(Reply::Now)
 }
 
-pub(super) fn get_prompt<'a, 'm>(_: &'a Server, _: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
+pub(super) fn get_prompt<'a, 'm>(_: &'a Server, _: &Arc<Terms>, raw: Params<'m>) -> Answer<'a, 'm> {
     #[derive(Deserialize)]
     struct Get {
         name: String,
@@ -132,7 +126,7 @@ pub(super) fn get_prompt<'a, 'm>(_: &'a Server, _: &Terms, raw: Params<'m>) -> A
     })))
 }
 
-pub(super) fn complete<'a, 'm>(_: &'a Server, _: &Terms, raw: Params<'m>) -> Answer<'a, 'm> {
+pub(super) fn complete<'a, 'm>(_: &'a Server, _: &Arc<Terms>, raw: Params<'m>) -> Answer<'a, 'm> {
     #[derive(Deserialize)]
     #[serde(tag = "type")]
     enum Of {
