@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod call;
+mod lone;
 mod replay;
 mod session;
 mod sessions;

@@ -1,26 +1,25 @@
 //! POST without sessions (`--stateless`): each stands alone, served by a server that the bridge initialized.
 //!
-//! Owns what such a POST may ask for. Talks to the registry. It never gives out a session id, nor an event id: there is
-//! nothing to come back to.
-
-use std::task::{Context, Poll};
+//! Owns what such a POST may ask for. Talks to the registry. It never gives out a session id.
 
 use http::StatusCode;
-use tokio::{sync::mpsc, time::timeout};
 
-use super::{Accept, Request, bad, call::CALL_CAPACITY};
+use super::{Accept, Request, bad, lone::Lone};
 use crate::{
     message::{Frame, FrameError, Kind, code},
     peer::{Caller, Envelope, Principal, Reply},
     protocol::Revision,
     wire::{
-        exchange::{self, Chunks, EventStream, Events, Next, Refusal, Response, read_body},
+        exchange::{self, Chunks, EventStream, Refusal, Response, read_body},
         http::rules,
     },
 };
 
 /// Most requests of one batch. Each takes the place of an answer in a channel.
 const MAX_BATCH: usize = 64;
+
+/// What a server hears that asks back.
+const NOBODY_ANSWERS: &str = "this client has no session to answer in: the bridge runs without (--stateless)";
 
 impl Accept {
     pub(super) async fn post_stateless(
@@ -58,9 +57,8 @@ impl Accept {
 
     async fn call_stateless(&self, requests: Vec<Frame>, principal: Option<Principal>) -> Result<Response, Refusal> {
         let caller = Caller::legacy(principal);
-        let answers = requests.len();
         let first_id = requests.first().map(|frame| Box::<str>::from(frame.id_text())).unwrap_or_default();
-        let (tx, mut rx) = mpsc::channel(CALL_CAPACITY + answers);
+        let (tx, mut lone) = Lone::new(requests.len(), NOBODY_ANSWERS);
         let server = self.registry.outbox(&caller).await.map_err(|error| Refusal::from(error).id(&first_id))?;
         for frame in requests {
             let Ok(reply) = Reply::on(tx.clone(), &frame, &caller).await else { continue };
@@ -72,58 +70,17 @@ impl Accept {
             drop(server.send(Envelope { from: caller.clone(), frame, reply: Some(reply) }).await);
         }
         drop((server, tx));
-        let first = match timeout(self.limits.answer_patience, rx.recv()).await {
-            Ok(Some(first)) if answers == 1 && matches!(first.frame.kind(), Kind::Response(_)) => {
-                return Ok(exchange::json(StatusCode::OK, &first.frame));
-            }
-            Ok(first) => first,
-            Err(_) => None,
-        };
         let mut chunks = Chunks::default();
-        let mut events = LooseEvents { rx, answers };
-        if let Some(first) = first {
-            events.write(first, &mut chunks);
+        match lone.first(self.limits.answer_patience).await {
+            Some(answer) if lone.is_over() => return Ok(exchange::json(StatusCode::OK, &answer)),
+            Some(first) => chunks.message(None, first.bytes()),
+            None => {}
         }
-        Ok(exchange::events(EventStream::new(events, chunks, self.keep_alive)))
+        Ok(exchange::events(EventStream::new(lone, chunks, self.keep_alive)))
     }
 }
 
 /// What goes on after its answer.
 fn needs_session(frame: &Frame) -> bool {
     matches!(frame.method(), "resources/subscribe" | "resources/unsubscribe")
-}
-
-/// The stream of one POST.
-#[derive(Debug)]
-struct LooseEvents {
-    rx: mpsc::Receiver<Envelope>,
-    answers: usize,
-}
-
-impl LooseEvents {
-    fn write(&mut self, envelope: Envelope, out: &mut Chunks) {
-        if let Some(reply) = envelope.reply {
-            let text = "this client has no session to answer in: the bridge runs without (--stateless)";
-            reply.fail(code::METHOD_NOT_FOUND, text, None);
-            return;
-        }
-        if matches!(envelope.frame.kind(), Kind::Response(_)) {
-            self.answers = self.answers.saturating_sub(1);
-        }
-        out.message(None, envelope.frame.bytes());
-    }
-}
-
-impl Events for LooseEvents {
-    fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
-        while self.answers > 0 && !out.is_full() {
-            match self.rx.poll_recv(cx) {
-                Poll::Ready(Some(envelope)) => self.write(envelope, out),
-                Poll::Ready(None) => self.answers = 0,
-                Poll::Pending if out.is_empty() => return Poll::Pending,
-                Poll::Pending => return Poll::Ready(Next::More),
-            }
-        }
-        Poll::Ready(if self.answers == 0 { Next::End } else { Next::More })
-    }
 }
