@@ -250,6 +250,9 @@ pub struct Limits {
     pub max_connections: usize,
     /// Calls in flight in one session or connection. Bounds what waits for one peer. 512.
     pub max_in_flight: usize,
+    /// Exchanges of the modern era in flight at one endpoint, subscriptions included; one more gets 503 with Retry-After.
+    /// HTTP/2 has many on one connection, so connections do not bound them. 8,192.
+    pub max_exchanges: usize,
     /// Children being started at once. Stops a thundering herd of `npx`. 16.
     pub max_spawning: usize,
     /// Bytes of events kept for resumption in one session. 1 MiB, but always the newest event.
@@ -279,6 +282,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             max_connections: 8_192,
             max_in_flight: 512,
+            max_exchanges: 8_192,
             max_spawning: 16,
             replay_bytes: 1024 * 1024,
             replay_events: 1_024,

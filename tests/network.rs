@@ -4,6 +4,7 @@ mod calls;
 mod guard;
 mod legacy_sse;
 mod limits;
+mod modern;
 mod resume;
 mod sessions;
 mod stateless;

@@ -277,6 +277,12 @@ impl Answer {
         }
     }
 
+    /// The next piece of a stream as it came, comments included.
+    pub async fn raw(&mut self) -> String {
+        let piece = soon("a piece of the body", self.piece()).await.expect("more of the body");
+        String::from_utf8(piece.to_vec()).unwrap()
+    }
+
     /// The whole rest of the body.
     pub async fn text(&mut self) -> String {
         let mut all = Vec::new();

@@ -37,7 +37,11 @@ impl Room {
         limits: &Limits,
     ) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
         let most = limits.max_message as u64;
-        let size = request.body().size_hint().exact().unwrap_or(most).min(most);
+        self.take_for(request.body().size_hint().exact().unwrap_or(most).min(most), limits).await
+    }
+
+    /// The same for a body of a known size.
+    pub async fn take_for(&self, size: u64, limits: &Limits) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
         if size <= SMALL {
             return Ok(None);
         }

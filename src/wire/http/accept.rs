@@ -1,7 +1,8 @@
-//! Streamable HTTP as a server (2025-03-26 to 2025-11-25, Transports, Streamable HTTP).
+//! Streamable HTTP as a server (2025-03-26 to 2025-11-25, Transports, Streamable HTTP; 2026-07-28, Streamable HTTP).
 //!
-//! Owns what a POST, a GET and a DELETE of the one endpoint come to. Talks to the registry for a server, to the table
-//! of sessions, and to whoever dispatched the request: Host, Origin and authorization were checked there. It never
+//! Owns what a POST, a GET and a DELETE of the one endpoint come to. Both eras are served side by side: sessions of the
+//! legacy era, and exchanges of the modern one, which stand alone. Talks to the registry for a server, to the table of
+//! sessions, and to whoever dispatched the request: Host, Origin and authorization were checked there. It never
 //! routes an answer: each call has a channel of its own, and that channel is the body of the response.
 
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use tracing::debug;
 
 use self::{
     call::{call, call_batch, in_session},
+    modern::Exchanges,
     replay::{Missed, Place},
     session::{NotOpened, Session},
     sessions::{SessionEvents, Sessions},
+    tools::Books,
 };
 use crate::{
     config::{Limits, Sharing},
@@ -24,17 +27,19 @@ use crate::{
     registry::Registry,
     scope::Scope,
     wire::{
-        exchange::{self, EventStream, KeepAlive, Refusal, Response, read_body},
-        http::rules::{self, SessionClaim},
+        exchange::{self, EventStream, KeepAlive, Refusal, Response, Room, read_body},
+        http::rules::{self, Said, SessionClaim},
     },
 };
 
 mod call;
 mod lone;
+mod modern;
 mod replay;
 mod session;
 mod sessions;
 mod stateless;
+mod tools;
 
 /// How long a client waits before it comes back for the rest of a stream.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
@@ -52,24 +57,34 @@ pub struct Accept {
     sessions: Arc<Sessions>,
     limits: Arc<Limits>,
     keep_alive: KeepAlive,
+    scope: Scope,
+    exchanges: Exchanges,
+    /// For large messages of exchanges.
+    room: Room,
+    tools: Books,
 }
 
 impl Accept {
-    /// An endpoint without sessions yet. Its tasks run in `scope`; when that stops, the streams that belong to no call
-    /// end, and calls go on until [`Accept::end`].
+    /// An endpoint without sessions yet. Its tasks run in `scope`; when that stops, subscriptions and the streams that
+    /// belong to no call end, and calls go on until [`Accept::end`].
     pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Accept {
-        let sessions = Sessions::start(limits.clone(), keep_alive, scope);
-        Accept { registry, sessions, limits, keep_alive }
+        let sessions = Sessions::start(limits.clone(), keep_alive, scope.clone());
+        let (exchanges, room) = (Exchanges::new(limits.max_exchanges), Room::new(&limits));
+        Accept { registry, sessions, limits, keep_alive, scope, exchanges, room, tools: Books::default() }
     }
 
     /// Answers one request of an authorized caller.
     pub async fn handle(&self, request: Request, principal: Option<Principal>) -> Response {
         let stateless = self.registry.sharing() == Sharing::Stateless;
+        let said = Said::by(request.headers());
+        let modern = said.is_modern();
         let answer = match *request.method() {
+            Method::POST if modern => Box::pin(self.post_modern(request, principal)).await,
+            Method::GET | Method::DELETE if modern => Err(only_post()),
             // Boxed, as is what opens a session below: each connection has room for the largest of these, and most only
             // ever call.
-            Method::POST if stateless => Box::pin(self.post_stateless(request, principal)).await,
-            Method::POST => self.post(request, principal).await,
+            Method::POST if stateless => Box::pin(self.post_stateless(request, said, principal)).await,
+            Method::POST => self.post(request, said, principal).await,
             Method::GET if !stateless => self.get(&request, principal.as_ref()),
             Method::DELETE if !stateless => self.delete(&request, principal.as_ref()),
             _ => Err(not_allowed(stateless)),
@@ -82,7 +97,7 @@ impl Accept {
         self.sessions.end();
     }
 
-    async fn post(&self, request: Request, principal: Option<Principal>) -> Result<Response, Refusal> {
+    async fn post(&self, request: Request, said: Said, principal: Option<Principal>) -> Result<Response, Refusal> {
         let (session, revision) = self.check_post(request.headers(), principal.as_ref())?;
         let room = match &session {
             Some(session) => session.room.take(&request, &self.limits).await?,
@@ -106,6 +121,9 @@ impl Accept {
                     Err(bad("the session is initialized; leave out Mcp-Session-Id for another").id(frame.id_text()))
                 }
             };
+        }
+        if let Some(response) = modern::refuse_misplaced(&said, &frame, session.is_some()) {
+            return Ok(response);
         }
         revision?;
         let session = session.ok_or_else(no_session)?;
@@ -248,6 +266,11 @@ fn not_opened(reason: NotOpened) -> Refusal {
         NotOpened::Missed(Missed::Unknown) => bad("Last-Event-ID names no event of a stream of this session"),
         NotOpened::Missed(Missed::Forgotten) => bad("events after Last-Event-ID are not kept any more; ask again"),
     }
+}
+
+fn only_post() -> Refusal {
+    let text = "revision 2026-07-28 has only POST here; open a stream with subscriptions/listen";
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text).header(header::ALLOW, HeaderValue::from_static("POST"))
 }
 
 fn not_allowed(stateless: bool) -> Refusal {

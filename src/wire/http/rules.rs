@@ -1,13 +1,18 @@
 //! What the headers of a request must say. Pure.
 //!
 //! Owns the rules of Streamable HTTP (2025-11-25, Transports, Streamable HTTP) for `Accept`, `Content-Type`,
-//! `MCP-Protocol-Version`, `Mcp-Session-Id` and `Last-Event-ID`. Talks to nobody. It never looks into a body.
+//! `MCP-Protocol-Version`, `Mcp-Session-Id` and `Last-Event-ID`. Talks to nobody. It never looks into a body, but in
+//! `modern`, where headers and body have to agree.
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use uuid::Uuid;
 
 use crate::{peer::Era, protocol::Revision, wire::exchange::Refusal};
+
+mod modern;
+
+pub use modern::{Fault, Said, check_meta, is_misplaced, opens_session, status_of};
 
 /// Names the session; written `MCP-Session-Id` in 2025-11-25, and no different to HTTP.
 pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");

@@ -38,16 +38,24 @@ impl Lone {
     /// What comes first; `None` when nothing comes in time. Proxies close silent responses, so what has not come by then
     /// comes as an event stream.
     pub async fn first(&mut self, patience: Duration) -> Option<Frame> {
-        let first = async {
-            // Ends with the first message for the client, or with the server.
-            loop {
-                let envelope = self.rx.recv().await?;
-                if let Some(frame) = self.take(envelope) {
-                    return Some(frame);
-                }
+        timeout(patience, self.next()).await.ok().flatten()
+    }
+
+    /// The next message for the client; `None` when the server has left. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Frame> {
+        // Ends with the first message for the client, or with the server.
+        loop {
+            let envelope = self.rx.recv().await?;
+            if let Some(frame) = self.take(envelope) {
+                return Some(frame);
             }
-        };
-        timeout(patience, first).await.ok().flatten()
+        }
+    }
+
+    /// Nothing more is wanted.
+    pub fn close(&mut self) {
+        self.answers = 0;
+        self.rx.close();
     }
 
     /// Whether every answer has come.
@@ -84,14 +92,23 @@ impl Lone {
 
 impl Events for Lone {
     fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
-        while !out.is_full() {
-            match self.poll(cx) {
-                Poll::Ready(Some(frame)) => out.message(None, frame.bytes()),
-                Poll::Ready(None) => return Poll::Ready(Next::End),
-                Poll::Pending if out.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
-            }
-        }
-        Poll::Ready(if self.is_over() { Next::End } else { Next::More })
+        pour(cx, out, |cx| self.poll(cx))
     }
+}
+
+/// Moves messages into an event stream, until there is none or enough is waiting to be written.
+pub fn pour(
+    cx: &mut Context<'_>,
+    out: &mut Chunks,
+    mut next: impl FnMut(&mut Context<'_>) -> Poll<Option<Frame>>,
+) -> Poll<Next> {
+    while !out.is_full() {
+        match next(cx) {
+            Poll::Ready(Some(frame)) => out.message(None, frame.bytes()),
+            Poll::Ready(None) => return Poll::Ready(Next::End),
+            Poll::Pending if out.is_empty() => return Poll::Pending,
+            Poll::Pending => break,
+        }
+    }
+    Poll::Ready(Next::More)
 }

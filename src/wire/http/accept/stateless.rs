@@ -4,14 +4,14 @@
 
 use http::StatusCode;
 
-use super::{Accept, Request, bad, lone::Lone};
+use super::{Accept, Request, bad, lone::Lone, modern::refuse_misplaced};
 use crate::{
     message::{Frame, FrameError, Kind, code},
     peer::{Caller, Envelope, Principal, Reply},
     protocol::Revision,
     wire::{
         exchange::{self, Chunks, EventStream, Refusal, Response, read_body},
-        http::rules,
+        http::rules::{self, Said},
     },
 };
 
@@ -25,6 +25,7 @@ impl Accept {
     pub(super) async fn post_stateless(
         &self,
         request: Request,
+        said: Said,
         principal: Option<Principal>,
     ) -> Result<Response, Refusal> {
         rules::check_accept_post(request.headers())?;
@@ -32,7 +33,10 @@ impl Accept {
         let revision = rules::claimed_revision(request.headers());
         let raw = read_body(request, &self.limits).await?;
         let frames = match Frame::parse(raw.clone()) {
-            Ok(frame) => vec![frame],
+            Ok(frame) => match refuse_misplaced(&said, &frame, false) {
+                Some(response) => return Ok(response),
+                None => vec![frame],
+            },
             // Without a header the revision is 2025-03-26 (2025-06-18, Transports, Protocol Version Header).
             Err(FrameError::Batch) if !matches!(revision?, None | Some(Revision::V2025_03_26)) => {
                 return Err(FrameError::Batch.into());
@@ -55,7 +59,11 @@ impl Accept {
         }
     }
 
-    async fn call_stateless(&self, requests: Vec<Frame>, principal: Option<Principal>) -> Result<Response, Refusal> {
+    pub(super) async fn call_stateless(
+        &self,
+        requests: Vec<Frame>,
+        principal: Option<Principal>,
+    ) -> Result<Response, Refusal> {
         let caller = Caller::legacy(principal);
         let first_id = requests.first().map(|frame| Box::<str>::from(frame.id_text())).unwrap_or_default();
         let (tx, mut lone) = Lone::new(requests.len(), NOBODY_ANSWERS);

@@ -1,0 +1,141 @@
+//! POST of the modern era: one exchange, which is one request and all that comes back for it (2026-07-28, Streamable HTTP).
+//!
+//! Owns the order of the checks, and the bound on exchanges in flight. Talks to the book of tools, and to the exchange. It
+//! never gives out or reads a session id, never asks the client for anything, and never changes what passes.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Accept, Request, bad};
+use crate::{
+    config::Sharing,
+    message::{Frame, Kind, code},
+    peer::Principal,
+    protocol::method,
+    wire::{
+        exchange::{self, Chunks, EventStream, Refusal, Response, read_body},
+        http::{
+            mirror,
+            rules::{self, Fault, Said},
+        },
+    },
+};
+
+mod one;
+
+pub use self::one::Exchange;
+
+/// How long a client waits before it asks again at an endpoint that is full.
+const FULL_RETRY: Duration = Duration::from_secs(1);
+
+impl Accept {
+    /// Answers a POST whose header names a modern revision.
+    pub(super) async fn post_modern(
+        &self,
+        request: Request,
+        principal: Option<Principal>,
+    ) -> Result<Response, Refusal> {
+        rules::check_accept_post(request.headers())?;
+        rules::check_content(request.headers())?;
+        // Before the body is read: what is being read takes memory, too.
+        let place = self.exchanges.place()?;
+        let headers = request.headers().clone();
+        let raw = read_body(request, &self.limits).await?;
+        let room = self.room.take_for(raw.len() as u64, &self.limits).await?;
+        let frame = Frame::parse(raw)?.holding(room);
+        match frame.kind() {
+            // What headers it needs is not defined, and no client has anything to say: it is taken, and that is all.
+            Kind::Notification => return Ok(exchange::empty(StatusCode::ACCEPTED)),
+            Kind::Response(_) => return Err(bad("a client sends requests; nothing here waits for a response")),
+            Kind::Request(_) if rules::opens_session(&frame) => return self.open_legacy(frame, principal).await,
+            Kind::Request(_) => {}
+        }
+        if let Err(fault) = self.check_modern(&headers, &frame, principal.as_ref()).await {
+            return Ok(answered(&fault.answer(&frame)));
+        }
+        let learning = (frame.method() == method::TOOLS_LIST).then(|| self.tools.learning(&frame, principal.as_ref()));
+        let exchange = Exchange::open(&self.registry, &self.scope, frame, principal, Some(place)).await;
+        let mut exchange = exchange.map_err(|(error, id)| Refusal::from(error).id(&id))?;
+        exchange.learning = learning;
+        let mut chunks = Chunks::default();
+        match exchange.first(self.limits.answer_patience).await {
+            Some(answer) if exchange.is_over() => return Ok(answered(&answer)),
+            Some(first) => chunks.message(None, first.bytes()),
+            None => {}
+        }
+        Ok(exchange::events(EventStream::new(exchange, chunks, self.keep_alive)))
+    }
+
+    async fn open_legacy(&self, frame: Frame, principal: Option<Principal>) -> Result<Response, Refusal> {
+        match self.registry.sharing() {
+            Sharing::Stateless => Box::pin(self.call_stateless(vec![frame], principal)).await,
+            Sharing::Own | Sharing::Shared => Box::pin(self.initialize(frame, principal)).await,
+        }
+    }
+
+    async fn check_modern(
+        &self,
+        headers: &HeaderMap,
+        frame: &Frame,
+        principal: Option<&Principal>,
+    ) -> Result<(), Fault> {
+        rules::check_meta(&Said::by(headers), frame)?;
+        mirror::check(headers, frame)?;
+        match frame.method() {
+            // It would make a server that speaks both eras take its legacy face, for all who share it.
+            method::INITIALIZE => {
+                let text = "revision 2026-07-28 has no initialize; send the request itself";
+                Err(Fault::new(code::METHOD_NOT_FOUND, text))
+            }
+            method::TOOLS_CALL => {
+                Box::pin(self.tools.check(&self.registry, &self.scope, headers, frame, principal)).await
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The answer to a modern message that came with a legacy header, or with none. `None`: it is none. Nothing is known of the
+/// headers of notifications, so one is taken; in a session it is the server's.
+pub fn refuse_misplaced(said: &Said, frame: &Frame, in_session: bool) -> Option<Response> {
+    match frame.kind() {
+        Kind::Request(_) if rules::is_misplaced(frame, in_session) => {
+            let fault = rules::check_meta(said, frame).err()?;
+            Some(answered(&fault.answer(frame)))
+        }
+        Kind::Notification if !in_session && rules::is_misplaced(frame, in_session) => {
+            Some(exchange::empty(StatusCode::ACCEPTED))
+        }
+        _ => None,
+    }
+}
+
+/// An answer that comes alone.
+fn answered(answer: &Frame) -> Response {
+    exchange::json(rules::status_of(answer), answer)
+}
+
+/// The exchanges in flight at one endpoint.
+#[derive(Debug)]
+pub struct Exchanges {
+    places: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Exchanges {
+    /// None yet, and at most so many.
+    pub fn new(most: usize) -> Exchanges {
+        Exchanges { places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), most }
+    }
+
+    fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.places.clone().try_acquire_owned().map_err(|_| {
+            let text = format!("{} exchanges are in flight here; try again later", self.most);
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+                .code(code::LIMIT)
+                .header(header::RETRY_AFTER, HeaderValue::from(FULL_RETRY.as_secs()))
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! One exchange of the modern era: a request on its way to a server, and all that comes back for it.
+//!
+//! Owns the end of an exchange: its answer, a client that hung up, which is a cancellation, or for a subscription the
+//! bridge's shutdown. Talks to the registry for a server. It never knows what was asked, but for a subscription.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc::error::TrySendError},
+    time::timeout,
+};
+use tracing::debug;
+
+use super::super::{
+    lone::{self, Lone},
+    tools::Learning,
+};
+use crate::{
+    message::Frame,
+    peer::{Caller, Envelope, Outbox, Principal, Reply},
+    protocol::{meta, method},
+    registry::{OpenError, Registry},
+    scope::Scope,
+    wire::exchange::{Chunks, Events, Next},
+};
+
+/// What a server hears that asks back.
+const NOBODY_ANSWERS: &str = "a client of revision 2026-07-28 takes no requests; answer its call with input_required";
+
+/// How long a cancellation waits for a server whose inbox is full. It holds the place of its exchange, so they are few.
+const WITHDRAWAL: Duration = Duration::from_secs(30);
+
+/// One request and what comes back for it. Dropped before the answer, it takes the request back.
+pub struct Exchange {
+    lone: Lone,
+    /// `Some` until the answer has come.
+    withdrawal: Option<Withdrawal>,
+    /// Who reads the answer on its way.
+    pub learning: Option<Learning>,
+    /// Of `subscriptions/listen`: the bridge's shutdown, which ends it.
+    ending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    id: Box<str>,
+}
+
+impl Exchange {
+    /// Passes a request to the server. An error names the id of the request.
+    pub async fn open(
+        registry: &Registry,
+        scope: &Scope,
+        frame: Frame,
+        principal: Option<Principal>,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> Result<Exchange, (OpenError, Box<str>)> {
+        let caller = Caller::modern(principal);
+        let id: Box<str> = frame.id_text().into();
+        let (tx, lone) = Lone::new(1, NOBODY_ANSWERS);
+        let server = match registry.outbox(&caller).await {
+            Ok(server) => server,
+            Err(error) => return Err((error, id)),
+        };
+        let mut exchange = Exchange { lone, withdrawal: None, learning: None, ending: None, id: id.clone() };
+        if frame.method() == method::LISTEN {
+            let scope = scope.clone();
+            exchange.ending = Some(Box::pin(async move { scope.stopped().await }));
+        }
+        let Ok(reply) = Reply::on(tx, &frame, &caller).await else { return Ok(exchange) };
+        // A server that is gone drops the envelope, and with it the reply, which answers.
+        if server.send(Envelope { from: caller.clone(), frame, reply: Some(reply) }).await.is_ok() {
+            let way = Way { server, caller, scope: scope.clone(), _place: place };
+            exchange.withdrawal = Some(Withdrawal { way: Some(way), id });
+        }
+        Ok(exchange)
+    }
+
+    /// What comes first; `None` when nothing comes in time.
+    pub async fn first(&mut self, patience: Duration) -> Option<Frame> {
+        let first = self.lone.first(patience).await;
+        self.settle(first.as_ref());
+        first
+    }
+
+    /// The answer alone; `None` when the server has left.
+    pub async fn answer(&mut self) -> Option<Frame> {
+        // Ends with the answer.
+        loop {
+            let frame = self.lone.next().await?;
+            if self.lone.is_over() {
+                self.settle(Some(&frame));
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Whether the answer has come.
+    pub fn is_over(&self) -> bool {
+        self.lone.is_over()
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        match self.lone.poll(cx) {
+            Poll::Ready(frame) => {
+                self.settle(frame.as_ref());
+                Poll::Ready(frame)
+            }
+            Poll::Pending => match self.ending.as_mut().map(|ending| ending.as_mut().poll(cx)) {
+                Some(Poll::Ready(())) => {
+                    self.ending = None;
+                    self.lone.close();
+                    drop(self.withdrawal.take());
+                    Poll::Ready(Some(self.goodbye()))
+                }
+                _ => Poll::Pending,
+            },
+        }
+    }
+
+    /// The end of a subscription that the bridge ends itself (2026-07-28, Subscriptions).
+    fn goodbye(&self) -> Frame {
+        let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{}}}}}"#, meta::SUBSCRIPTION_ID, self.id);
+        Frame::result(&self.id, &result)
+    }
+
+    /// Takes note of what goes to the client; `None` is the end.
+    fn settle(&mut self, frame: Option<&Frame>) {
+        if !self.lone.is_over() {
+            return;
+        }
+        if let Some(withdrawal) = self.withdrawal.take() {
+            withdrawal.not_needed();
+        }
+        if let Some((learning, answer)) = self.learning.take().zip(frame) {
+            learning.read(answer);
+        }
+    }
+}
+
+impl Events for Exchange {
+    fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
+        lone::pour(cx, out, |cx| self.poll(cx))
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("lone", &self.lone).finish_non_exhaustive()
+    }
+}
+
+/// Dropped, it tells the server that nobody waits for the answer any more: a disconnect is a cancellation (2026-07-28,
+/// Streamable HTTP, Cancellation).
+#[derive(Debug)]
+struct Withdrawal {
+    way: Option<Way>,
+    id: Box<str>,
+}
+
+/// The way to the server. Kept for as long as the exchange lasts: what closes it ends the exchange.
+#[derive(Debug)]
+struct Way {
+    server: Outbox,
+    caller: Arc<Caller>,
+    scope: Scope,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Withdrawal {
+    fn not_needed(mut self) {
+        self.way = None;
+    }
+}
+
+impl Drop for Withdrawal {
+    fn drop(&mut self) {
+        let Some(way) = self.way.take() else { return };
+        let params = format!(r#"{{"requestId":{},"reason":"the client closed the connection"}}"#, self.id);
+        let frame = Frame::notification(method::CANCELLED, Some(&params));
+        match way.server.try_send(Envelope::one_way(way.caller.clone(), frame)) {
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(envelope)) => {
+                let scope = way.scope.clone();
+                scope.spawn(async move {
+                    // A server that ends with the bridge need not know, and must not be kept for it.
+                    tokio::select! {
+                        sent = timeout(WITHDRAWAL, way.server.send(envelope)) => if sent.is_err() {
+                            debug!("a cancellation was given up: the server does not read");
+                        },
+                        () = way.scope.stopped() => {}
+                    }
+                });
+            }
+        }
+    }
+}
