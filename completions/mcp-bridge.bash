@@ -78,7 +78,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__connect)
-            opts="-H -h --header --bearer --retries --retry-delay --connect-timeout --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --retries --retry-delay --connect-timeout --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -106,6 +106,32 @@ _mcp__bridge() {
                     ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-era)
+                    COMPREPLY=($(compgen -W "auto legacy modern" -- "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --state-key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-message)
@@ -154,7 +180,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --retries --retry-delay --connect-timeout --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --retries --retry-delay --connect-timeout --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -182,6 +208,32 @@ _mcp__bridge() {
                     ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-era)
+                    COMPREPLY=($(compgen -W "auto legacy modern" -- "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --state-key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-message)
@@ -226,7 +278,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__serve)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --sse-path --message-path --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --sse-path --message-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,6 +383,32 @@ _mcp__bridge() {
                     ;;
                 --message-path)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-era)
+                    COMPREPLY=($(compgen -W "auto legacy modern" -- "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --state-key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-message)
@@ -361,7 +439,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --retries --retry-delay --connect-timeout --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --retries --retry-delay --connect-timeout --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -389,6 +467,32 @@ _mcp__bridge() {
                     ;;
                 --connect-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-era)
+                    COMPREPLY=($(compgen -W "auto legacy modern" -- "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --state-key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-message)
@@ -419,7 +523,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__http)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -518,6 +622,32 @@ _mcp__bridge() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --server-era)
+                    COMPREPLY=($(compgen -W "auto legacy modern" -- "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --state-key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -546,7 +676,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__sse)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -647,6 +777,32 @@ _mcp__bridge() {
                     ;;
                 --message-path)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --server-era)
+                    COMPREPLY=($(compgen -W "auto legacy modern" -- "${cur}"))
+                    return 0
+                    ;;
+                --root)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --state-key-file)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-message)

@@ -53,6 +53,11 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l m
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l sse-path -d 'Path of the HTTP+SSE event stream' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l message-path -d 'Path that HTTP+SSE clients POST messages to' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -89,6 +94,11 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l mcp-path -d 'Path of Streamable HTTP' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -127,6 +137,11 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepaliv
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l mcp-path -d 'Path of Streamable HTTP' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l sse-path -d 'Path of the HTTP+SSE event stream' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l message-path -d 'Path that HTTP+SSE clients POST messages to' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -151,6 +166,11 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l b
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -168,6 +188,11 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -185,6 +210,11 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l bearer
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
