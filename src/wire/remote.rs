@@ -64,33 +64,98 @@ pub enum ConnectError {
 /// partner has nothing more to say and the calls in flight are answered (within `limits.grace`), or when the server
 /// cannot be used. What is unanswered by then is answered with an error.
 pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
-    match spec.transport {
-        RemoteTransport::Http => http::connect::open(spec, limits, peer, scope),
-        RemoteTransport::Sse => legacy_sse::connect::open(spec, limits, peer, scope),
-        RemoteTransport::Auto => {
-            let way = Way::new(spec, limits, scope);
-            scope.spawn(async move { way.clone().verdict(find_out(way, Desk::new(peer)).await) })
+    let way = Way::new(spec, limits, scope);
+    scope.spawn(async move { legacy(way, peer, false).await.map(drop) })
+}
+
+/// Works a session of the legacy era with the server, over the transport that `spec.transport` says, and ends with it.
+/// `Ok(Some)`: the server refused the client's `initialize` as one does that speaks the modern era only, and
+/// `modern_allowed` was said. Whoever asked finds out then, with [`http::connect::modern::discover`].
+pub(crate) async fn legacy(way: Arc<Way>, peer: Peer, modern_allowed: bool) -> Result<Option<NotLegacy>, ConnectError> {
+    let mut desk = Desk::new(peer);
+    let end = match way.asked.only {
+        Some(RemoteTransport::Sse) => legacy_sse::connect::run(&way, &mut desk, None).await.map(|()| None),
+        _ => over_http(&way, &mut desk, modern_allowed).await,
+    };
+    match end? {
+        Some(refusal) => Ok(Some(NotLegacy { way, desk, refusal })),
+        None => way.verdict(Ok(())).map(|()| None),
+    }
+}
+
+/// POST first (2025-11-25, Transports, Backwards Compatibility). Gives back a refusal that is for others to judge.
+async fn over_http(way: &Arc<Way>, desk: &mut Desk, modern_allowed: bool) -> Result<Option<Refusal>, ConnectError> {
+    // Ends with the wire that it finds. Starts over when the server refused this `initialize` only, with an MCP error.
+    loop {
+        let refusal = match http::connect::run(way, desk, modern_allowed).await? {
+            http::connect::End::Done => return Ok(None),
+            http::connect::End::Refused(refusal) => refusal,
+        };
+        if modern_allowed && refusal.may_be_modern() {
+            return Ok(Some(refusal));
+        }
+        if settle(way, desk, refusal).await? == Settled::Over {
+            return Ok(None);
         }
     }
 }
 
-/// POST first; 400, 404 or 405 to `initialize` leads to a GET that expects an `endpoint` event (2025-11-25, Transports,
-/// Backwards Compatibility). Nothing else is evidence of the older transport.
-async fn find_out(way: Arc<Way>, mut desk: Desk) -> Result<(), ConnectError> {
-    // Ends with the wire that it finds. Starts over when the server refused this `initialize` only, with an MCP error.
-    loop {
-        let refusal = match http::connect::run(&way, &mut desk).await? {
-            http::connect::End::Done => return Ok(()),
-            http::connect::End::Refused(refusal) => refusal,
-        };
-        debug!("{} refuses a POST with HTTP {}; trying the older SSE transport", way.shown(), refusal.status.as_u16());
-        match legacy_sse::connect::dial(&way).await {
-            Ok(line) => {
-                desk.put_back(refusal.envelope);
-                return legacy_sse::connect::run(&way, &mut desk, Some(line)).await;
-            }
-            Err(other) => refusal.settle(&way, Some(&other.to_string()))?,
+/// What a refusal led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    /// To the older transport, over which all was said.
+    Over,
+    /// To an error for the client, which may try another `initialize`.
+    Told,
+}
+
+/// 400, 404 or 405 leads to a GET that expects an `endpoint` event, where no transport was asked for. Nothing else is
+/// evidence of the older transport.
+async fn settle(way: &Arc<Way>, desk: &mut Desk, refusal: Refusal) -> Result<Settled, ConnectError> {
+    if way.asked.only.is_some() || !refusal.may_be_older() {
+        return refusal.settle(way, None).map(|()| Settled::Told);
+    }
+    debug!("{} refuses a POST with HTTP {}; trying the older SSE transport", way.shown(), refusal.status.as_u16());
+    match legacy_sse::connect::dial(way).await {
+        Ok(line) => {
+            desk.put_back(refusal.envelope);
+            legacy_sse::connect::run(way, desk, Some(line)).await.map(|()| Settled::Over)
         }
+        Err(other) => refusal.settle(way, Some(&other.to_string())).map(|()| Settled::Told),
+    }
+}
+
+/// A server that refused the client's `initialize`, perhaps because it speaks the modern era only.
+#[derive(Debug)]
+#[allow(dead_code)] // Until the registry has remote servers.
+pub(crate) struct NotLegacy {
+    way: Arc<Way>,
+    desk: Desk,
+    refusal: Refusal,
+}
+
+#[allow(dead_code)] // As above.
+impl NotLegacy {
+    /// How it refused.
+    pub(crate) fn refusal(&self) -> &Refusal {
+        &self.refusal
+    }
+
+    /// It is modern: the client's side, from which the refused `initialize` comes first once more.
+    pub(crate) fn into_peer(self) -> Peer {
+        let NotLegacy { way: _, mut desk, refusal } = self;
+        desk.put_back(refusal.envelope);
+        desk.into_peer()
+    }
+
+    /// It is not modern: works the session on as if nobody had asked. The refusal leads to the older transport, or to the
+    /// client.
+    pub(crate) async fn go_on(self) -> Result<(), ConnectError> {
+        let NotLegacy { way, mut desk, refusal } = self;
+        if settle(&way, &mut desk, refusal).await? == Settled::Told {
+            over_http(&way, &mut desk, false).await?;
+        }
+        way.verdict(Ok(()))
     }
 }
 
@@ -105,12 +170,31 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
+    /// Whether a server of the older transport refuses so.
+    pub(crate) fn may_be_older(&self) -> bool {
+        matches!(self.status.as_u16(), 400 | 404 | 405)
+    }
+
+    /// Whether a modern server refuses so: with a JSON-RPC error, whose code is its own choice (2026-07-28, Versioning,
+    /// Compatibility Matrix). A gateway in front of one may answer 400 with nothing at all.
+    pub(crate) fn may_be_modern(&self) -> bool {
+        match self.status.as_u16() {
+            401 | 403 | 408 | 425 | 429 | 500.. => false,
+            400 => true,
+            _ => self.error.is_some(),
+        }
+    }
+
     /// Answers. An error of the server's own goes to the client, and the wire stays; else the server is of no use.
     pub(crate) fn settle(self, way: &Way, sse: Option<&str>) -> Result<(), ConnectError> {
         let Refusal { envelope, status, error } = self;
         if let Some(error) = error {
             if let Some(reply) = envelope.reply {
                 reply.answer(with_some_id(error));
+            }
+            if status.is_success() {
+                way.worked();
+                return Ok(());
             }
             let failed = way.refused(status, sse);
             return match status {
@@ -141,6 +225,8 @@ pub(crate) struct Way {
     pub(crate) server: Arc<Caller>,
     /// Set when the partner has left: then no attempt is worth a wait.
     pub(crate) hurry: SetOnce<()>,
+    /// Set when an exchange of the modern era met no server of that era: what was found out before may be wrong by now.
+    pub(crate) doubt: SetOnce<()>,
     life: Mutex<Life>,
 }
 
@@ -163,6 +249,7 @@ impl Way {
             scope: scope.child(),
             server: Caller::legacy(None),
             hurry: SetOnce::new(),
+            doubt: SetOnce::new(),
             life: Mutex::new(Life::Vain(None)),
         })
     }
@@ -339,6 +426,11 @@ pub(crate) struct Desk {
 impl Desk {
     pub(crate) fn new(peer: Peer) -> Desk {
         Desk { tx: peer.tx, home: peer.home, rx: peer.rx }
+    }
+
+    /// The wire's end of the pair again.
+    pub(crate) fn into_peer(self) -> Peer {
+        Peer { tx: self.tx, rx: self.rx, home: self.home }
     }
 
     /// The next envelope; `None` when the partner has nothing more to say. Cancel-safe.

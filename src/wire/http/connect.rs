@@ -1,4 +1,5 @@
-//! Streamable HTTP as a client (2025-03-26 to 2025-11-25, Transports, Streamable HTTP).
+//! Streamable HTTP as a client (2025-03-26 to 2025-11-25, Transports, Streamable HTTP). The modern era has its own wire,
+//! in the module `modern`, and shares the table of calls and the reading of responses.
 //!
 //! Owns the upstream session: one POST for each message, the stream of unsolicited messages, the session's id and
 //! version, resumption, and the one silent re-initialization when the server has forgotten the session. Talks to the
@@ -20,7 +21,6 @@ use tokio::{
         mpsc::{Sender, WeakSender},
         watch,
     },
-    task::JoinHandle,
     time::timeout,
 };
 use tracing::debug;
@@ -31,9 +31,8 @@ use self::{
     session::{Phase, Session},
 };
 use crate::{
-    config::{Limits, RemoteSpec},
     message::Kind,
-    peer::{Envelope, Peer},
+    peer::Envelope,
     scope::Scope,
     wire::{
         handshake::Handshake,
@@ -44,6 +43,8 @@ use crate::{
 mod calls;
 mod exchange;
 mod listen;
+#[allow(dead_code, unused_imports)] // Until the registry has remote servers.
+pub(crate) mod modern;
 mod one_way;
 mod opening;
 mod reading;
@@ -61,40 +62,28 @@ const MAX_ONE_WAY: u32 = 64;
 /// For the DELETE that ends the session.
 const DELETE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The wire; see [`crate::wire::remote::open`].
-pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
-    let way = Way::new(spec, limits, scope);
-    let mut desk = Desk::new(peer);
-    scope.spawn(async move { way.verdict(work(&way, &mut desk).await) })
-}
-
-async fn work(way: &Arc<Way>, desk: &mut Desk) -> Result<(), ConnectError> {
-    // Ends with the wire. Starts over when the server refused one `initialize` with an MCP error.
-    loop {
-        match run(way, desk).await? {
-            End::Done => return Ok(()),
-            End::Refused(refusal) => refusal.settle(way, None)?,
-        }
-    }
-}
-
 /// How the wire ended.
 #[derive(Debug)]
 pub(crate) enum End {
     /// The partner left.
     Done,
-    /// `initialize` got 400, 404 or 405: perhaps the server speaks the older transport.
+    /// `initialize` was refused in a way that may mean another transport or another era.
     Refused(Refusal),
 }
 
-/// Works the desk until the partner leaves, or until `initialize` fails.
-pub(crate) async fn run(way: &Arc<Way>, desk: &mut Desk) -> Result<End, ConnectError> {
-    let link = Arc::new(Link::new(way, desk));
+/// Works the desk until the partner leaves, or until `initialize` fails. `modern_allowed`: whether the caller wants to know
+/// of a refusal that a modern server may have given.
+pub(crate) async fn run(way: &Arc<Way>, desk: &mut Desk, modern_allowed: bool) -> Result<End, ConnectError> {
+    let link = Arc::new(Link::new(way, desk, modern_allowed));
     let scope = link.scope.clone();
     let end = tokio::select! {
         end = link.serve(desk) => end,
         () = scope.stopped() => Ok(End::Done),
     };
+    // What comes after a refusal has all the patience that was asked for.
+    if !matches!(end, Ok(End::Refused(_))) {
+        let _ = way.hurry.set(());
+    }
     link.close().await;
     end
 }
@@ -103,6 +92,7 @@ pub(crate) async fn run(way: &Arc<Way>, desk: &mut Desk) -> Result<End, ConnectE
 #[derive(Debug)]
 struct Link {
     way: Arc<Way>,
+    modern_allowed: bool,
     /// Stops what belongs to this link only.
     scope: Scope,
     tx: Sender<Envelope>,
@@ -121,7 +111,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Link {
-    fn new(way: &Arc<Way>, desk: &Desk) -> Link {
+    fn new(way: &Arc<Way>, desk: &Desk, modern_allowed: bool) -> Link {
         let calls = Table::new(way.limits.max_in_flight);
         Link {
             scope: way.scope.child(),
@@ -133,6 +123,7 @@ impl Link {
             reader: Reader::new(way, &calls),
             calls,
             one_way: Arc::new(Semaphore::new(MAX_ONE_WAY as usize)),
+            modern_allowed,
             way: way.clone(),
         }
     }
@@ -158,8 +149,6 @@ impl Link {
 
     /// Lets what is in flight finish, within the grace period, and ends the session.
     async fn close(&self) {
-        // What is in flight may finish; more attempts to connect are not worth a wait.
-        let _ = self.way.hurry.set(());
         let finished = async {
             self.calls.empty().await;
             let _rest = self.one_way.acquire_many(MAX_ONE_WAY).await;

@@ -14,7 +14,6 @@ use std::{
 use http::{HeaderMap, Method, StatusCode, header};
 use tokio::{
     sync::mpsc::{self, error::SendError},
-    task::JoinHandle,
     time::timeout,
 };
 use tracing::{debug, info, warn};
@@ -22,7 +21,6 @@ use url::Url;
 
 use self::pipe::{EventSource, PostSink};
 use crate::{
-    config::{Limits, RemoteSpec},
     message::{Frame, Kind, code},
     peer::{Envelope, Peer},
     pump::{Role, Rules, pump},
@@ -54,13 +52,6 @@ const MAX_ENDPOINT: usize = 8 * 1024;
 
 /// Messages that may come ahead of the answers of that handshake; more are dropped.
 const MAX_EARLY: usize = 256;
-
-/// The wire; see [`crate::wire::remote::open`].
-pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> JoinHandle<Result<(), ConnectError>> {
-    let way = Way::new(spec, limits, scope);
-    let mut desk = Desk::new(peer);
-    scope.spawn(async move { way.verdict(run(&way, &mut desk, None).await) })
-}
 
 /// An event stream that has named its endpoint.
 #[derive(Debug)]

@@ -4,12 +4,17 @@ use http::{HeaderMap, HeaderValue};
 use tokio::net::TcpListener;
 
 use super::{
-    ConnectError,
+    ConnectError, NotLegacy, Way,
     fixture::{Client, Fixture, initialize, initialize_result, soon, spec},
 };
-use crate::config::{
-    Limits, RemoteSpec,
-    RemoteTransport::{Auto, Http, Sse},
+use crate::{
+    config::{
+        Limits, RemoteSpec, RemoteTransport,
+        RemoteTransport::{Auto, Http, Sse},
+    },
+    message::Frame,
+    peer::{Caller, Envelope, PEER_CAPACITY, Peer, Reply},
+    scope::Scope,
 };
 
 const V: &str = "2025-06-18";
@@ -296,4 +301,121 @@ async fn a_client_that_leaves_does_not_wait_for_more_attempts() {
         client.request(&initialize(V)).await;
         assert!(matches!(client.leave().await, Err(ConnectError::Unreachable(_))));
     }
+}
+
+// ---- a server that may be modern
+
+type Legacy = tokio::task::JoinHandle<Result<Option<NotLegacy>, ConnectError>>;
+
+/// Begins a session that may turn out not to be one: `initialize` is under way.
+async fn begin(fixture: &Fixture, transport: RemoteTransport) -> (Peer, Legacy, Scope) {
+    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+    let scope = Scope::new();
+    let way = Way::new(&spec(&fixture.url, transport), &Limits::default(), &scope);
+    let wire = scope.spawn(super::legacy(way, theirs, true));
+    send(&ours, &initialize(V)).await;
+    (ours, wire, scope)
+}
+
+async fn send(peer: &Peer, text: &str) {
+    let (frame, caller) = (Frame::parse(text.to_owned().into()).unwrap(), Caller::legacy(None));
+    let reply = Reply::on(peer.home.upgrade().unwrap(), &frame, &caller).await.unwrap();
+    peer.tx.send(Envelope { from: caller, frame, reply: Some(reply) }).await.unwrap();
+}
+
+/// The refusal that the wire hands back.
+async fn handed_back(wire: Legacy) -> NotLegacy {
+    soon("the wire", wire).await.unwrap().unwrap().unwrap()
+}
+
+const MODERN_ERROR: &str = r#"{"jsonrpc":"2.0","id":0,"error":{"code":-32601,"message":"no such method"}}"#;
+
+#[tokio::test]
+async fn a_refusal_that_a_modern_server_may_give_is_handed_back_with_the_client() {
+    for (transport, status, body) in [
+        (Auto, 400, MODERN_ERROR),
+        (Auto, 404, MODERN_ERROR),
+        (Auto, 200, MODERN_ERROR),
+        (Auto, 422, MODERN_ERROR),
+        (Auto, 400, ""),
+        (Http, 400, MODERN_ERROR),
+        (Http, 200, MODERN_ERROR),
+    ] {
+        let mut fixture = Fixture::start().await;
+        let (mut client, wire, _scope) = begin(&fixture, transport).await;
+        fixture.expect_post("initialize").await.reply(status, &[], body).await;
+        let refused = handed_back(wire).await;
+        assert_eq!(refused.refusal().status.as_u16(), status);
+        assert!(fixture.is_idle(), "no other attempt was made");
+        let mut peer = refused.into_peer();
+        let again = peer.rx.recv().await.unwrap();
+        assert_eq!(again.frame.method(), "initialize");
+        again.reply.unwrap().answer(Frame::result("0", "{}"));
+        assert!(!client.rx.recv().await.unwrap().frame.is_error());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_no_modern_server_gives_is_settled_at_once() {
+    for status in [404, 405] {
+        let mut fixture = Fixture::start().await;
+        let (mut client, wire, _scope) = begin(&fixture, Auto).await;
+        fixture.expect_post("initialize").await.reply(status, &[], "").await;
+        let mut sse = fixture.endpoint().await;
+        fixture.expect_post("initialize").await.reply(202, &[], "").await;
+        sse.message(&initialize_result("0", V)).await;
+        assert!(!soon("an answer", client.rx.recv()).await.unwrap().frame.is_error());
+        drop(client);
+        assert!(soon("the wire", wire).await.unwrap().unwrap().is_none());
+    }
+    for status in [401, 403, 500] {
+        let mut fixture = Fixture::start().await;
+        let (mut client, wire, _scope) = begin(&fixture, Auto).await;
+        fixture.expect_post("initialize").await.reply(status, &[], MODERN_ERROR).await;
+        assert!(soon("an answer", client.rx.recv()).await.unwrap().frame.is_error());
+        drop(client);
+        let end = soon("the wire", wire).await.unwrap().unwrap_err();
+        assert_eq!(matches!(end, ConnectError::NotAuthorized(_)), status != 500, "{end}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_modern_after_all_is_worked_on_with() {
+    // The older transport.
+    let mut fixture = Fixture::start().await;
+    let (mut client, wire, scope) = begin(&fixture, Auto).await;
+    fixture.expect_post("initialize").await.reply(400, &[], MODERN_ERROR).await;
+    let going = scope.spawn(handed_back(wire).await.go_on());
+    let mut sse = fixture.endpoint().await;
+    fixture.expect_post("initialize").await.reply(202, &[], "").await;
+    sse.message(&initialize_result("0", V)).await;
+    assert!(!soon("an answer", client.rx.recv()).await.unwrap().frame.is_error());
+    drop(client);
+    assert_eq!(soon("the wire", going).await.unwrap(), Ok(()));
+    // An error in good order goes to the client, who may ask for another version; nobody is asked twice what he is.
+    let mut fixture = Fixture::start().await;
+    let (mut client, wire, scope) = begin(&fixture, Auto).await;
+    fixture.expect_post("initialize").await.json(MODERN_ERROR).await;
+    let going = scope.spawn(handed_back(wire).await.go_on());
+    assert!(soon("an answer", client.rx.recv()).await.unwrap().frame.is_error());
+    send(&client, &initialize(V)).await;
+    fixture.expect_post("initialize").await.json(MODERN_ERROR).await;
+    assert!(soon("an answer", client.rx.recv()).await.unwrap().frame.is_error());
+    drop(client);
+    assert_eq!(soon("the wire", going).await.unwrap(), Ok(()));
+    assert!(fixture.is_idle());
+}
+
+#[tokio::test]
+async fn attempts_after_a_refusal_are_as_patient_as_before() {
+    let mut fixture = Fixture::start().await;
+    let mut client = Client::start(&fixture.url, Auto);
+    client.request(&initialize("1999-01-01")).await;
+    fixture.expect("POST").await.reply(400, &[], MODERN_ERROR).await;
+    fixture.expect("GET").await.reply(405, &[], "").await;
+    client.error().await;
+    client.request(&initialize(V)).await;
+    fixture.expect("POST").await.reply(503, &[], "").await;
+    fixture.expect("POST").await.json(&initialize_result("0", V)).await;
+    assert!(!client.next().await.frame.is_error());
 }

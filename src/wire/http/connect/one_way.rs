@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// After this, the POST of a notification or an answer is given up.
-const ONE_WAY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const ONE_WAY_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Link {
     /// Sends a message that has no answer, and waits a while for the server to take it.

@@ -15,6 +15,7 @@ use super::{
     session::{self, Phase, Session},
 };
 use crate::{
+    config::Limits,
     message::{Frame, code},
     peer::{Envelope, Reply},
     wire::{
@@ -32,6 +33,11 @@ use crate::{
 /// demand take tens of seconds; the official SDKs' clients give up after 60 s.
 const INITIALIZE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// For one attempt at a first message.
+pub(super) fn patience(limits: &Limits) -> Duration {
+    limits.request_timeout.map_or(INITIALIZE_TIMEOUT, |limit| limit.min(INITIALIZE_TIMEOUT))
+}
+
 /// What an attempt at `initialize` came to.
 #[derive(Debug)]
 pub(super) enum Opening {
@@ -48,7 +54,7 @@ pub(super) enum Opening {
 }
 
 impl Link {
-    /// Opens the session. `Some` when the server refuses in a way that may mean the older transport.
+    /// Opens the session. `Some` when the server refuses in a way that may mean the older transport, or the modern era.
     pub(super) async fn initialize(
         self: &Arc<Self>,
         envelope: Envelope,
@@ -59,6 +65,9 @@ impl Link {
         let opening = self.way.patiently(|| self.try_initialize(&frame, reply));
         let opened = self.way.while_wanted(desk, opening).await;
         let failed = match opened {
+            Ok(Opening::Answered { answer, session: None }) if self.modern_allowed && answer.is_error() => {
+                return Ok(Some(Refusal { envelope, status: StatusCode::OK, error: Some(answer) }));
+            }
             Ok(Opening::Answered { answer, session }) => {
                 self.way.worked();
                 lock(&self.memory).opened(&answer);
@@ -73,8 +82,8 @@ impl Link {
             }
             Ok(Opening::Refused { status, error }) => {
                 let refusal = Refusal { envelope, status, error };
-                let older = matches!(status.as_u16(), 400 | 404 | 405);
-                return if older { Ok(Some(refusal)) } else { refusal.settle(&self.way, None).map(|()| None) };
+                let tells = refusal.may_be_older() || (self.modern_allowed && refusal.may_be_modern());
+                return if tells { Ok(Some(refusal)) } else { refusal.settle(&self.way, None).map(|()| None) };
             }
             Ok(Opening::NotMcp(why)) => ConnectError::Protocol(why),
             Err(fault) => self.way.unreachable(&fault),
@@ -91,8 +100,7 @@ impl Link {
         frame: &Frame,
         reply: Option<&Reply>,
     ) -> Result<Opening, Fault> {
-        let patience =
-            self.way.limits.request_timeout.map_or(INITIALIZE_TIMEOUT, |limit| limit.min(INITIALIZE_TIMEOUT));
+        let patience = patience(&self.way.limits);
         match timeout(patience, self.ask_to_open(frame, reply)).await {
             Ok(opening) => opening.map_err(|fault| Fault { sent: false, ..fault }),
             Err(_) => {

@@ -27,8 +27,8 @@ const MAX_SESSION_ID: usize = 4096;
 
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-const BOTH_FORMS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const BOTH_FORMS: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What each request of one session carries, and where it goes.
 #[derive(Debug)]

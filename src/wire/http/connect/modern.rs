@@ -1,0 +1,198 @@
+//! Streamable HTTP as a client of the modern era (2026-07-28, Streamable HTTP): exchanges that stand alone.
+//!
+//! Owns the receiving end of an [`crate::peer::Outbox`]: one POST a request, whose answer goes straight home; and what the
+//! bridge must know of the server's tools to send their headers. Talks to the server through [`crate::wire::remote`]. It
+//! opens no session and no stream of its own, resumes nothing, changes no byte of a request, and never sends one again
+//! that the server may have carried out.
+
+use std::sync::Arc;
+
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
+use tracing::{debug, warn};
+
+use self::book::Book;
+use super::{
+    MAX_ONE_WAY,
+    calls::{Call, Entered, Key, Table},
+    one_way::ONE_WAY_TIMEOUT,
+    reading::Reader,
+};
+use crate::{
+    message::{Frame, Kind, code},
+    peer::{Caller, Envelope, Reply},
+    protocol::method,
+    scope::Scope,
+    wire::remote::{ConnectError, Trouble, Way, with_some_id},
+};
+
+mod book;
+mod contact;
+mod exchange;
+#[cfg(test)]
+mod tests;
+mod tools;
+
+pub(crate) use contact::{Contact, Discovered, discover};
+
+/// Works the receiving end of an outbox. Ends when the outbox is dropped and the calls in flight are answered, within
+/// `limits.grace`; what is unanswered by then, and every subscription, is answered with an error.
+pub(crate) fn serve(way: Arc<Way>, rx: mpsc::Receiver<Envelope>) -> JoinHandle<Result<(), ConnectError>> {
+    let scope = way.scope.clone();
+    scope.spawn(async move {
+        let server = Arc::new(Server::new(&way));
+        tokio::select! {
+            () = server.work(rx) => {}
+            () = way.scope.stopped() => {}
+        }
+        server.close().await;
+        way.verdict(Ok(()))
+    })
+}
+
+/// One server, and all that is in flight to it.
+#[derive(Debug)]
+struct Server {
+    way: Arc<Way>,
+    /// Who speaks at the far end.
+    speaker: Arc<Caller>,
+    /// Stops what is in flight.
+    scope: Scope,
+    /// Stops subscriptions, which have no end of their own.
+    listens: Scope,
+    calls: Arc<Table>,
+    one_way: Arc<Semaphore>,
+    reader: Reader,
+    book: Book,
+}
+
+impl Server {
+    fn new(way: &Arc<Way>) -> Server {
+        let calls = Table::new(way.limits.max_in_flight);
+        let scope = way.scope.child();
+        Server {
+            speaker: Caller::modern(None),
+            listens: scope.child(),
+            scope,
+            reader: Reader::new(way, &calls),
+            calls,
+            one_way: Arc::new(Semaphore::new(MAX_ONE_WAY as usize)),
+            book: Book::default(),
+            way: way.clone(),
+        }
+    }
+
+    async fn work(self: &Arc<Self>, mut rx: mpsc::Receiver<Envelope>) {
+        // Ends when nobody holds the outbox any more.
+        while let Some(envelope) = rx.recv().await {
+            match envelope.frame.kind() {
+                Kind::Request(_) => self.call(envelope),
+                Kind::Notification if envelope.frame.method() == method::CANCELLED => self.cancel(&envelope),
+                Kind::Notification => self.tell(envelope.frame),
+                Kind::Response(_) => debug!("dropped an answer: no server of this era asks"),
+            }
+        }
+    }
+
+    async fn close(&self) {
+        // More attempts to connect are not worth a wait.
+        let _ = self.way.hurry.set(());
+        self.listens.stop();
+        let finished = async {
+            self.calls.empty().await;
+            let _rest = self.one_way.acquire_many(MAX_ONE_WAY).await;
+        };
+        tokio::select! {
+            _ = timeout(self.way.limits.grace, finished) => {}
+            () = self.scope.stopped() => {}
+        }
+        self.scope.stop();
+    }
+
+    /// Gives a request a task of its own.
+    fn call(self: &Arc<Self>, envelope: Envelope) {
+        let Some(Entered { frame, reply, key, call, place }) = self.calls.enter(envelope) else { return };
+        let server = self.clone();
+        self.scope.spawn(async move {
+            server.carry(frame, reply, &key, &call).await;
+            drop(place);
+        });
+    }
+
+    /// Carries one call from its POST to its answer. To drop the exchange closes the response's stream, which is how the
+    /// server learns that a call is not wanted any more (2026-07-28, Streamable HTTP, Cancellation).
+    async fn carry(&self, frame: Frame, reply: Reply, key: &Key, call: &Call) {
+        let outcome = tokio::select! {
+            outcome = self.within_time(&frame, &reply) => outcome,
+            trouble = self.withdrawn(&frame, &reply, call) => Err(trouble),
+        };
+        self.calls.leave(key, call);
+        match outcome {
+            Ok(answer) => reply.answer(with_some_id(answer)),
+            Err(trouble) => trouble.tell(reply),
+        }
+    }
+
+    /// Resolves when nobody waits for the answer any more, or nobody will bring it.
+    async fn withdrawn(&self, frame: &Frame, reply: &Reply, call: &Call) -> Trouble {
+        let ended = async {
+            if frame.method() == method::LISTEN {
+                self.listens.stopped().await;
+                return Trouble::new("the bridge is shutting down");
+            }
+            self.scope.stopped().await;
+            Trouble::fate_unknown("the bridge is shutting down")
+        };
+        tokio::select! {
+            _ = call.cancelled.wait() => {
+                Trouble { code: code::CANCELLED, ..Trouble::new("the request was cancelled") }
+            }
+            () = reply.gone() => Trouble::new("the caller hung up"),
+            trouble = ended => trouble,
+        }
+    }
+
+    async fn within_time(&self, frame: &Frame, reply: &Reply) -> Result<Frame, Trouble> {
+        let limit = match self.way.limits.request_timeout {
+            // A subscription is open for as long as it is wanted.
+            Some(limit) if frame.method() != method::LISTEN => limit,
+            _ => return self.exchange(frame, reply).await,
+        };
+        timeout(limit, self.exchange(frame, reply)).await.unwrap_or_else(|_| {
+            let message = format!("no answer within {} s (--request-timeout)", limit.as_secs_f32());
+            Err(Trouble { code: code::LIMIT, ..Trouble::new(message) })
+        })
+    }
+
+    /// Ends the call that a caller takes back.
+    fn cancel(&self, cancellation: &Envelope) {
+        match self.calls.meant_by(cancellation) {
+            Some(call) => drop(call.cancelled.set(())),
+            None => debug!("dropped a cancellation of nothing that is in flight"),
+        }
+    }
+
+    /// Sends a notification. The core protocol has none that a client sends over HTTP (2026-07-28, Streamable HTTP, Sending
+    /// Messages), so nobody waits for it.
+    fn tell(self: &Arc<Self>, frame: Frame) {
+        let Ok(place) = self.one_way.clone().try_acquire_owned() else {
+            return warn!(method = frame.method(), "dropped a notification: the server is slow to take them");
+        };
+        let server = self.clone();
+        self.scope.spawn(async move {
+            let told = tokio::select! {
+                told = timeout(ONE_WAY_TIMEOUT, server.notify(&frame)) => told,
+                () = server.scope.stopped() => return,
+            };
+            match told {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => warn!("{} did not take {}: {why}", server.way.shown(), frame.method()),
+                Err(_) => warn!("{} did not take {} in time", server.way.shown(), frame.method()),
+            }
+            drop(place);
+        });
+    }
+}
