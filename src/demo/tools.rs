@@ -94,22 +94,24 @@ fn catalogue(server: &Server, terms: &Terms) -> Vec<Value> {
         all.push(tool("extra", "Is there while toggled on", none(), &[]));
     }
     if server.tools == ToolSet::WithTestTools {
-        let crash = json!({"code": count("Exit code, 0 to 255 (1)"), "message": string("What to say on stderr")});
-        let hold = json!({"hold_stdout": {"type": "boolean", "description": "Keep this server's stdout open (false)"}});
-        all.extend([
-            tool("crash", "Ends this server", crash, &[]),
-            tool("garbage", "Writes a line to stdout that is not JSON, then answers", none(), &[]),
-            tool(
-                "env",
-                "Returns an environment variable whose name begins with DEMO_",
-                json!({"name": string("Its name")}),
-                &["name"],
-            ),
-            tool("unlisten", "Ends the subscriptions of modern clients", none(), &[]),
-            tool("spawn", "Starts a process that ignores SIGTERM; returns its process id", hold, &[]),
-        ]);
+        all.extend(for_tests());
     }
     all
+}
+
+/// The tools that only tests want.
+fn for_tests() -> [Value; 5] {
+    let none = || json!({});
+    let crash = json!({"code": count("Exit code, 0 to 255 (1)"), "message": string("What to say on stderr")});
+    let hold = json!({"hold_stdout": {"type": "boolean", "description": "Keep this server's stdout open (false)"}});
+    let env = json!({"name": string("Its name")});
+    [
+        tool("crash", "Ends this server", crash, &[]),
+        tool("garbage", "Writes a line to stdout that is not JSON, then answers", none(), &[]),
+        tool("env", "Returns an environment variable whose name begins with DEMO_", env, &["name"]),
+        tool("unlisten", "Ends the subscriptions of modern clients", none(), &[]),
+        tool("spawn", "Starts a process that ignores SIGTERM; returns its process id", hold, &[]),
+    ]
 }
 
 pub(super) fn list<'a, 'm>(server: &'a Server, terms: &Arc<Terms>, raw: Params<'m>) -> Answer<'a, 'm> {
