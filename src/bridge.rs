@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
 
 use crate::{
-    config::{Back, Config, Front, Limits, NetworkSpec, RemoteSpec},
+    config::{Back, Config, EraSettings, Front, Limits, NetworkSpec, RemoteSpec, Sharing},
     listen::{self, BindError},
     peer::{Caller, PEER_CAPACITY, Peer},
     pump::{Role, Rules},
@@ -17,12 +17,13 @@ use crate::{
     scope::Scope,
     wire::{
         child::{self, SpawnError, guard::Guard},
-        remote::{self, ConnectError},
+        remote::ConnectError,
         stdio,
     },
 };
 
 mod announce;
+mod face;
 
 /// After everything else has ended: for children that were killed to be reaped and the last log lines.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -94,7 +95,7 @@ async fn work(config: Config, scope: Scope) -> Result<(), Error> {
             drop(guard);
             result
         }
-        (Front::Stdio, Back::Remote(spec)) => stdio_to_remote(&spec, &config.limits, &scope).await,
+        (Front::Stdio, Back::Remote(spec)) => stdio_to_remote(spec, config.eras, &config.limits, &scope).await,
         (Front::Network(_), Back::Remote(_)) => {
             Err(Error::Unsupported { back: "remote server", front: "network address" })
         }
@@ -124,11 +125,12 @@ fn start_guard() -> Option<Guard> {
 }
 
 /// A client's command: this process's stdio on one side, a URL on the other.
-async fn stdio_to_remote(spec: &RemoteSpec, limits: &Limits, scope: &Scope) -> Result<(), Error> {
+async fn stdio_to_remote(spec: RemoteSpec, eras: EraSettings, limits: &Limits, scope: &Scope) -> Result<(), Error> {
     let (near, far) = Peer::pair(PEER_CAPACITY);
     // Not stopped by the first signal: calls in flight need it.
     let way = scope.sibling();
-    let remote = remote::open(spec, limits, far, &way);
+    let registry = Registry::remote(spec, Sharing::Own, limits, eras, &way);
+    let remote = way.spawn(face::serve(far, registry));
     let rules = Rules {
         name: "stdio".into(),
         speaker: Caller::legacy(None),

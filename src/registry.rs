@@ -9,21 +9,22 @@ mod children;
 mod eras;
 mod modern;
 mod readiness;
+mod remotes;
 mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
-use self::{children::Children, readiness::Readiness, shared::Hub};
+use self::{children::Children, readiness::Readiness, remotes::Remotes, shared::Hub};
 use crate::{
-    config::{ChildSpec, EraSettings, Limits, Sharing},
+    config::{ChildSpec, EraSettings, Limits, RemoteSpec, Sharing},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::Role,
     scope::Scope,
-    wire::child::SpawnError,
+    wire::{child::SpawnError, remote::ConnectError},
 };
 
 /// How long a refused client is told to wait when all sessions are in use.
@@ -47,6 +48,7 @@ type Script = dyn Fn(&Arc<Caller>) -> Peer + Send + Sync;
 /// What stands behind the registry.
 enum Server {
     Child(Arc<Children>),
+    Remote(Arc<Remotes>),
     /// Tests put a script here.
     Scripted(Arc<Script>),
 }
@@ -55,6 +57,7 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Server::Child(children) => f.debug_tuple("Child").field(&children.spec.name).finish(),
+            Server::Remote(_) => f.write_str("Remote"),
             Server::Scripted(_) => f.write_str("Scripted"),
         }
     }
@@ -83,6 +86,9 @@ pub enum OpenError {
     /// A shared server gave no usable answer to the bridge's own `initialize`.
     #[error("the server cannot be initialized: {0}")]
     Handshake(String),
+    /// A remote server cannot be used.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// The bridge is shutting down.
     #[error("the bridge is shutting down")]
     Draining,
@@ -95,7 +101,7 @@ impl OpenError {
             OpenError::Full { .. } => Some(FULL_RETRY),
             OpenError::BackingOff { retry_after, .. } => Some(*retry_after),
             OpenError::Draining => Some(Duration::from_secs(1)),
-            OpenError::Start(_) | OpenError::Handshake(_) => None,
+            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => None,
         }
     }
 }
@@ -114,6 +120,19 @@ impl Registry {
         let sessions = Arc::new(Semaphore::new(limits.max_sessions));
         let children = Children::new(spec, mark, limits, eras, sessions.clone(), readiness.clone(), scope);
         Registry::new(Server::Child(children), sharing, limits, scope, sessions, readiness)
+    }
+
+    /// A registry whose server is at a URL. `scope` is not to be stopped by the first signal: calls in flight need it.
+    pub fn remote(
+        spec: RemoteSpec,
+        sharing: Sharing,
+        limits: &Limits,
+        eras: EraSettings,
+        scope: &Scope,
+    ) -> Arc<Registry> {
+        let sessions = Arc::new(Semaphore::new(limits.max_sessions));
+        let remotes = Remotes::new(spec, limits, eras, scope);
+        Registry::new(Server::Remote(remotes), sharing, limits, scope, sessions, Arc::default())
     }
 
     /// A registry for tests: `server` makes the peer of each session.
@@ -163,7 +182,16 @@ impl Registry {
         let (ours, theirs) = Peer::pair(PEER_CAPACITY);
         match (self.sharing, &self.server) {
             (Sharing::Own, Server::Scripted(server)) => return Ok(server(caller)),
-            (Sharing::Own, Server::Child(children)) => children.session(ours, Role::Connect, Some(place)).await?,
+            (Sharing::Own, Server::Child(children)) => {
+                drop(children.session(ours, Role::Connect, Some(place)).await?);
+            }
+            (Sharing::Own, Server::Remote(remotes)) => {
+                let session = remotes.session(ours);
+                self.scope.spawn(async move {
+                    drop(session.await);
+                    drop(place);
+                });
+            }
             (_, Server::Child(children)) if children.is_modern_only() => children.shared_session(ours, place).await?,
             _ => self.with_hub(|hub| hub.join(caller.clone(), ours, place)).await?,
         }
@@ -179,7 +207,31 @@ impl Registry {
         match (caller.era, &self.server) {
             (Era::Modern, Server::Scripted(server)) => Ok(server(caller).tx),
             (Era::Modern, Server::Child(children)) => children.outbox().await,
+            (Era::Modern, Server::Remote(remotes)) => remotes.outbox().await,
             (Era::Legacy, _) => self.with_hub(Hub::outbox).await,
+        }
+    }
+
+    /// Works the server's end of the one session of a client on a pipe. The handle gives what came of the server.
+    pub async fn attach(&self, peer: Peer) -> Result<JoinHandle<Result<(), ConnectError>>, OpenError> {
+        match &self.server {
+            Server::Remote(remotes) => Ok(remotes.session(peer)),
+            Server::Child(children) => {
+                let session = children.session(peer, Role::Connect, None).await?;
+                Ok(self.scope.spawn(async move {
+                    drop(session.await);
+                    Ok(())
+                }))
+            }
+            Server::Scripted(_) => Err(OpenError::Draining),
+        }
+    }
+
+    /// What came of the server so far: a client that leaves is no success where nothing ever worked.
+    pub fn verdict(&self) -> Result<(), ConnectError> {
+        match &self.server {
+            Server::Remote(remotes) => remotes.verdict(),
+            Server::Child(_) | Server::Scripted(_) => Ok(()),
         }
     }
 
@@ -201,7 +253,12 @@ impl Registry {
                 Server::Child(children) => {
                     let (ours, theirs) = Peer::pair(PEER_CAPACITY);
                     let sessions = self.sharing == Sharing::Shared;
-                    children.session(ours, Role::ConnectShared { sessions }, None).await?;
+                    drop(children.session(ours, Role::ConnectShared { sessions }, None).await?);
+                    theirs
+                }
+                Server::Remote(remotes) => {
+                    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+                    drop(remotes.session(ours));
                     theirs
                 }
             };

@@ -123,14 +123,13 @@ impl Children {
         peer: Peer,
         role: Role,
         place: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), OpenError> {
+    ) -> Result<JoinHandle<()>, OpenError> {
         let started = self.start().await?;
         let children = self.clone();
-        self.scope.spawn(async move {
+        Ok(self.scope.spawn(async move {
             children.serve(started, peer, role).await;
             drop(place);
-        });
-        Ok(())
+        }))
     }
 
     /// Works the server's end of a legacy session at the modern server that all share.
@@ -277,7 +276,7 @@ impl Children {
             let children = children.clone();
             async move { children.open_pooled().await.map_err(unavailable) }.boxed()
         };
-        let settings = modern_to_legacy::Settings::default();
+        let settings = self.settings.modern_to_legacy(&self.limits);
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 

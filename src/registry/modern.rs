@@ -53,6 +53,11 @@ impl Direct {
         Direct { outbox, gone }
     }
 
+    /// A server that says nothing but answers.
+    pub fn through(outbox: Outbox) -> Direct {
+        Direct { outbox, gone: CancellationToken::new() }
+    }
+
     /// The way in.
     pub fn outbox(&self) -> Outbox {
         self.outbox.clone()
@@ -91,24 +96,39 @@ impl Modern {
     {
         // Held across the start on purpose: whoever comes second waits for the one server that all share.
         let mut slot = self.slot.lock().await;
-        if eras.speaks(Era::Modern) != Some(false) {
-            if let Some(direct) = slot.direct.as_ref().filter(|direct| !direct.is_gone()) {
-                return Ok(direct.outbox());
-            }
-            slot.direct = find().await?;
-            if let Some(direct) = &slot.direct {
-                eras.learn(Era::Modern, true);
-                return Ok(direct.outbox());
-            }
-            eras.learn(Era::Modern, false);
+        if eras.speaks(Era::Modern) != Some(false)
+            && let Some(outbox) = slot.direct(eras, find).await?
+        {
+            return Ok(outbox);
         }
         slot.translation = slot.translation.take().filter(|outbox| !outbox.is_closed());
         Ok(slot.translation.get_or_insert_with(translate).clone())
     }
 
+    /// The way to the server itself, asked anew whatever is known; `None` when it does not speak the era.
+    pub async fn direct<F>(&self, eras: &Eras, find: impl FnOnce() -> F) -> Result<Option<Outbox>, OpenError>
+    where
+        F: Future<Output = Result<Option<Direct>, OpenError>>,
+    {
+        self.slot.lock().await.direct(eras, find).await
+    }
+
     /// Takes a server that was found in another way.
     pub async fn adopt(&self, direct: Direct) {
         self.slot.lock().await.direct = Some(direct);
+    }
+}
+
+impl Slot {
+    async fn direct<F>(&mut self, eras: &Eras, find: impl FnOnce() -> F) -> Result<Option<Outbox>, OpenError>
+    where
+        F: Future<Output = Result<Option<Direct>, OpenError>>,
+    {
+        if self.direct.as_ref().is_none_or(Direct::is_gone) {
+            self.direct = find().await?;
+            eras.learn(Era::Modern, self.direct.is_some());
+        }
+        Ok(self.direct.as_ref().map(Direct::outbox))
     }
 }
 

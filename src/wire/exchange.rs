@@ -172,7 +172,9 @@ impl From<OpenError> for Refusal {
         let (status, code) = match &error {
             OpenError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, code::LIMIT),
             OpenError::BackingOff { .. } | OpenError::Draining => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
-            OpenError::Start(_) | OpenError::Handshake(_) => (StatusCode::BAD_GATEWAY, code::INTERNAL),
+            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => {
+                (StatusCode::BAD_GATEWAY, code::INTERNAL)
+            }
         };
         let refusal = Refusal::new(status, error.to_string()).code(code);
         match error.retry_after() {

@@ -1,0 +1,66 @@
+//! One client on a pipe, of either era (2026-07-28, Versioning: a server that speaks both serves each client in the era of
+//! what it says).
+//!
+//! Owns the choice: `initialize` opens a legacy session, and what bears modern metadata is an exchange of its own. Talks
+//! to the registry. It never changes a message; a legacy session is handed on whole, and nothing stands in its way.
+
+use std::sync::Arc;
+
+use tracing::debug;
+
+use crate::{
+    message::{Kind, code},
+    peer::{Caller, Envelope, Era, Outbox, Peer},
+    protocol::era_of,
+    registry::{OpenError, Registry},
+    wire::remote::ConnectError,
+};
+
+/// Serves the server's end of a client's pipe until the client is gone.
+pub async fn serve(mut peer: Peer, registry: Arc<Registry>) -> Result<(), ConnectError> {
+    let caller = Caller::modern(None);
+    let mut server: Option<Outbox> = None;
+    // Ends with the client, or with the first message of a legacy session.
+    while let Some(envelope) = peer.rx.recv().await {
+        if era_of(&envelope.frame) == Era::Legacy && is_legacy_session(&envelope, server.is_some()) {
+            peer.rx.put_back(envelope);
+            return match registry.attach(peer).await {
+                Ok(session) => session.await.unwrap_or(Ok(())),
+                Err(OpenError::Connect(error)) => Err(error),
+                Err(error) => Err(ConnectError::Unreachable(error.to_string())),
+            };
+        }
+        exchange(envelope, &caller, &registry, &mut server).await;
+    }
+    // Calls in flight need the way to the server until the client has its answers.
+    peer.tx.closed().await;
+    drop(server);
+    registry.verdict()
+}
+
+/// Whether a message that bears no modern metadata belongs to the legacy era: `initialize` always does, anything else
+/// only from a client that has not spoken the modern era.
+fn is_legacy_session(envelope: &Envelope, modern: bool) -> bool {
+    envelope.frame.method() == crate::protocol::method::INITIALIZE || !modern
+}
+
+/// Passes on one message of a modern client.
+async fn exchange(mut envelope: Envelope, caller: &Arc<Caller>, registry: &Registry, server: &mut Option<Outbox>) {
+    if matches!(envelope.frame.kind(), Kind::Response(_)) {
+        return debug!("a modern client answered something; nobody had asked");
+    }
+    envelope.from = caller.clone();
+    if server.as_ref().is_none_or(Outbox::is_closed) {
+        match registry.outbox(caller).await {
+            Ok(outbox) => *server = Some(outbox),
+            Err(error) => {
+                let reply = envelope.reply.take();
+                return reply.into_iter().for_each(|reply| reply.fail(code::INTERNAL, &error.to_string(), None));
+            }
+        }
+    }
+    if let Some(server) = server {
+        // A server that is gone drops the envelope, and the reply in it answers.
+        drop(server.send(envelope).await);
+    }
+}

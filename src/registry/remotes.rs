@@ -1,0 +1,133 @@
+//! A server at a URL: in which era each caller speaks to it.
+//!
+//! Owns what is known of the server's era and the one way in for modern exchanges. Talks to [`remote`] and to the
+//! translations. A caller is served in its own era first; what the server answers to `initialize`, or to
+//! `server/discover`, decides. It never moves a message.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::info;
+
+use super::{
+    OpenError,
+    eras::Eras,
+    modern::{Direct, Modern},
+};
+use crate::{
+    config::{EraSettings, Limits, RemoteSpec, RemoteTransport},
+    era::{legacy_to_modern, modern_to_legacy},
+    peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
+    scope::Scope,
+    wire::{
+        http::connect::modern::{self as exchanges, Contact},
+        remote::{self, ConnectError, Way},
+    },
+};
+
+/// One remote server.
+#[derive(Debug)]
+pub struct Remotes {
+    spec: RemoteSpec,
+    limits: Limits,
+    scope: Scope,
+    eras: Arc<Eras>,
+    settings: EraSettings,
+    /// For exchanges; each legacy session has one of its own.
+    way: Arc<Way>,
+    modern: Modern,
+}
+
+impl Remotes {
+    /// Nothing is connected yet. `scope` is not to be stopped while calls are in flight.
+    pub fn new(spec: RemoteSpec, limits: &Limits, settings: EraSettings, scope: &Scope) -> Arc<Remotes> {
+        Arc::new(Remotes {
+            way: Way::new(&spec, limits, scope),
+            spec,
+            limits: limits.clone(),
+            scope: scope.clone(),
+            eras: Arc::new(Eras::new(settings.server)),
+            settings,
+            modern: Modern::default(),
+        })
+    }
+
+    /// Works the server's end of a legacy session, whatever era the server speaks.
+    pub fn session(self: &Arc<Self>, peer: Peer) -> JoinHandle<Result<(), ConnectError>> {
+        let remotes = self.clone();
+        self.scope.spawn(async move { remotes.serve(peer).await })
+    }
+
+    /// The way in for modern exchanges.
+    pub async fn outbox(self: &Arc<Self>) -> Result<Outbox, OpenError> {
+        self.modern.outbox(&self.eras, || self.find_modern(), || self.translation()).await
+    }
+
+    /// What came of the exchanges: a client that leaves is no success where nothing ever worked.
+    pub fn verdict(&self) -> Result<(), ConnectError> {
+        self.way.verdict(Ok(()))
+    }
+
+    async fn serve(self: &Arc<Self>, mut peer: Peer) -> Result<(), ConnectError> {
+        if self.eras.speaks(Era::Legacy) == Some(false)
+            && let Some(server) = self.direct().await?
+        {
+            self.translate(peer, server).await;
+            return self.verdict();
+        }
+        let way = Way::new(&self.spec, &self.limits, &self.scope);
+        let ask = self.eras.speaks(Era::Modern) != Some(false);
+        let Some(refused) = remote::legacy(&way, peer, ask).await? else { return way.verdict(Ok(())) };
+        let Some(server) = self.direct().await? else { return way.verdict(refused.go_on().await) };
+        info!("{} speaks revision 2026-07-28 only; translating", way.shown());
+        self.eras.learn(Era::Legacy, false);
+        peer = refused.into_peer();
+        self.translate(peer, server).await;
+        self.verdict()
+    }
+
+    async fn translate(&self, peer: Peer, server: Outbox) {
+        legacy_to_modern::serve(peer, server, legacy_to_modern::Settings::default(), &self.scope).await;
+    }
+
+    /// The way to the server in the modern era; `None` when it does not speak that.
+    async fn direct(self: &Arc<Self>) -> Result<Option<Outbox>, ConnectError> {
+        match self.modern.direct(&self.eras, || self.find_modern()).await {
+            Ok(outbox) => Ok(outbox),
+            Err(OpenError::Connect(error)) => Err(error),
+            Err(error) => Err(ConnectError::Unreachable(error.to_string())),
+        }
+    }
+
+    /// Asks the server in the modern era.
+    async fn find_modern(self: &Arc<Self>) -> Result<Option<Direct>, OpenError> {
+        if self.spec.transport == RemoteTransport::Sse {
+            return Ok(None); // That transport ended with the legacy era.
+        }
+        if !self.eras.is_pinned() {
+            match exchanges::discover(&self.way).await {
+                Contact::Modern(_) => {}
+                Contact::Legacy(_) => return Ok(None),
+                Contact::Failed(error) => return Err(OpenError::Connect(error)),
+            }
+        }
+        let (outbox, rx) = mpsc::channel(PEER_CAPACITY);
+        drop(exchanges::serve(self.way.clone(), rx));
+        Ok(Some(Direct::through(outbox)))
+    }
+
+    /// Starts the translation for modern callers: its sessions are in the legacy era.
+    fn translation(self: &Arc<Self>) -> Outbox {
+        info!("{} speaks revisions up to 2025-11-25 only; translating for modern clients", self.way.shown());
+        let (spec, limits, scope, eras) =
+            (self.spec.clone(), self.limits.clone(), self.scope.clone(), self.eras.clone());
+        let open = move |_: Arc<Caller>| {
+            let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+            drop(remote::open(&spec, &limits, ours, &scope));
+            async move { Ok(theirs) }.boxed()
+        };
+        let settings = self.settings.modern_to_legacy(&self.limits);
+        modern_to_legacy::open(Arc::new(open), settings, Arc::new(move |_: &str| eras.forget()), &self.scope)
+    }
+}
