@@ -5,7 +5,7 @@
 
 use crate::{
     json::{self, Object},
-    message::{Frame, Kind},
+    message::{Frame, Id, Kind},
     peer::Era,
 };
 
@@ -183,6 +183,19 @@ impl<'a> RequestMeta<'a> {
         let any = found.version.or(found.capabilities).or(found.client).or(found.level);
         any.map(|_| found)
     }
+}
+
+/// The bridge's own question: what are you?
+pub fn discover() -> Frame {
+    let params = serde_json::json!({
+        "_meta": {
+            meta::PROTOCOL_VERSION: MODERN,
+            meta::CLIENT_INFO: { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
+            meta::CLIENT_CAPABILITIES: {},
+        }
+    });
+    let id = Id::Text("mcp-bridge/discover".into());
+    Frame::request(&id, method::DISCOVER, Some(&params.to_string()))
 }
 
 /// The era of a client's message, as far as it tells: `initialize` is legacy, what names a revision in its `_meta` is

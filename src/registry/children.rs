@@ -33,7 +33,7 @@ use crate::{
     message::{Frame, code},
     peer::{Caller, Envelope, Era, Outbox, PEER_CAPACITY, Peer},
     pipe::Ended,
-    protocol::method,
+    protocol::{discover, method},
     pump::{Role, Rules},
     scope::Scope,
     wire::child::{self, Asked, Child, Exit},
@@ -352,7 +352,7 @@ impl Started {
     }
 
     async fn is_modern(&mut self) -> bool {
-        match timeout(DISCOVER_PATIENCE, self.child.ask(&modern::discover())).await {
+        match timeout(DISCOVER_PATIENCE, self.child.ask(&discover())).await {
             Ok(Asked::Answer(answer, _)) => modern::is_modern(&answer),
             Ok(Asked::Ended(_)) | Err(_) => false,
         }

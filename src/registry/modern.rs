@@ -13,7 +13,7 @@ use super::{OpenError, eras::Eras};
 use crate::{
     message::{Frame, code},
     peer::{Envelope, Era, Outbox, Peer},
-    protocol::{MODERN, meta, method},
+    protocol::MODERN,
     scope::Scope,
 };
 
@@ -53,9 +53,9 @@ impl Direct {
         Direct { outbox, gone }
     }
 
-    /// A server that says nothing but answers.
-    pub fn through(outbox: Outbox) -> Direct {
-        Direct { outbox, gone: CancellationToken::new() }
+    /// A server that says nothing but answers. `gone` is set when it is to be asked anew.
+    pub fn through(outbox: Outbox, gone: CancellationToken) -> Direct {
+        Direct { outbox, gone }
     }
 
     /// The way in.
@@ -132,20 +132,7 @@ impl Slot {
     }
 }
 
-/// The bridge's own question: what are you?
-pub fn discover() -> Frame {
-    let params = serde_json::json!({
-        "_meta": {
-            meta::PROTOCOL_VERSION: MODERN,
-            meta::CLIENT_INFO: { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
-            meta::CLIENT_CAPABILITIES: {},
-        }
-    });
-    let id = crate::message::Id::Text("mcp-bridge/discover".into());
-    Frame::request(&id, method::DISCOVER, Some(&params.to_string()))
-}
-
-/// Whether this answer to [`discover`] comes from a server that speaks the modern revision (2026-07-28, Versioning).
+/// Whether this answer to [`crate::protocol::discover`] comes from a server that speaks the modern revision (2026-07-28, Versioning).
 pub fn is_modern(answer: &Frame) -> bool {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -173,6 +160,5 @@ mod tests {
         ] {
             assert_eq!(is_modern(&answer), modern, "{answer:?}");
         }
-        assert_eq!(discover().method(), "server/discover");
     }
 }

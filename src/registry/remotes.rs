@@ -4,11 +4,12 @@
 //! translations. A caller is served in its own era first; what the server answers to `initialize`, or to
 //! `server/discover`, decides. It never moves a message.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use tokio::{sync::mpsc, task::JoinHandle};
-use tracing::info;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
 
 use super::{
     OpenError,
@@ -34,8 +35,8 @@ pub struct Remotes {
     scope: Scope,
     eras: Arc<Eras>,
     settings: EraSettings,
-    /// For exchanges; each legacy session has one of its own.
-    way: Arc<Way>,
+    /// For exchanges, as it is now; each legacy session has one of its own.
+    way: Mutex<Arc<Way>>,
     modern: Modern,
 }
 
@@ -43,7 +44,7 @@ impl Remotes {
     /// Nothing is connected yet. `scope` is not to be stopped while calls are in flight.
     pub fn new(spec: RemoteSpec, limits: &Limits, settings: EraSettings, scope: &Scope) -> Arc<Remotes> {
         Arc::new(Remotes {
-            way: Way::new(&spec, limits, scope),
+            way: Mutex::new(Way::new(&spec, limits, scope)),
             spec,
             limits: limits.clone(),
             scope: scope.clone(),
@@ -66,7 +67,7 @@ impl Remotes {
 
     /// What came of the exchanges: a client that leaves is no success where nothing ever worked.
     pub fn verdict(&self) -> Result<(), ConnectError> {
-        self.way.verdict(Ok(()))
+        self.way().verdict(Ok(()))
     }
 
     async fn serve(self: &Arc<Self>, mut peer: Peer) -> Result<(), ConnectError> {
@@ -78,8 +79,8 @@ impl Remotes {
         }
         let way = Way::new(&self.spec, &self.limits, &self.scope);
         let ask = self.eras.speaks(Era::Modern) != Some(false);
-        let Some(refused) = remote::legacy(&way, peer, ask).await? else { return way.verdict(Ok(())) };
-        let Some(server) = self.direct().await? else { return way.verdict(refused.go_on().await) };
+        let Some(refused) = remote::legacy(way.clone(), peer, ask).await? else { return Ok(()) };
+        let Some(server) = self.direct().await? else { return refused.go_on().await };
         info!("{} speaks revision 2026-07-28 only; translating", way.shown());
         self.eras.learn(Era::Legacy, false);
         peer = refused.into_peer();
@@ -105,21 +106,43 @@ impl Remotes {
         if self.spec.transport == RemoteTransport::Sse {
             return Ok(None); // That transport ended with the legacy era.
         }
+        let way = Way::new(&self.spec, &self.limits, &self.scope);
+        *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way.clone();
         if !self.eras.is_pinned() {
-            match exchanges::discover(&self.way).await {
-                Contact::Modern(_) => {}
-                Contact::Legacy(_) => return Ok(None),
+            match exchanges::discover(&way).await {
+                Contact::Modern => {}
+                Contact::Legacy(why) => {
+                    debug!("{} {why}: it does not speak revision 2026-07-28", way.shown());
+                    return Ok(None);
+                }
                 Contact::Failed(error) => return Err(OpenError::Connect(error)),
             }
         }
         let (outbox, rx) = mpsc::channel(PEER_CAPACITY);
-        drop(exchanges::serve(self.way.clone(), rx));
-        Ok(Some(Direct::through(outbox)))
+        let (served, gone) = (exchanges::serve(way.clone(), rx), CancellationToken::new());
+        let (eras, told) = (self.eras.clone(), gone.clone());
+        self.scope.spawn(async move {
+            tokio::select! {
+                _ = served => {}
+                () = way.doubted() => {
+                    debug!("{} may have become another server; asking it anew", way.shown());
+                    if !eras.is_pinned() {
+                        eras.forget();
+                    }
+                }
+            }
+            told.cancel();
+        });
+        Ok(Some(Direct::through(outbox, gone)))
+    }
+
+    fn way(&self) -> Arc<Way> {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts the translation for modern callers: its sessions are in the legacy era.
     fn translation(self: &Arc<Self>) -> Outbox {
-        info!("{} speaks revisions up to 2025-11-25 only; translating for modern clients", self.way.shown());
+        info!("{} speaks revisions up to 2025-11-25 only; translating for modern clients", self.way().shown());
         let (spec, limits, scope, eras) =
             (self.spec.clone(), self.limits.clone(), self.scope.clone(), self.eras.clone());
         let open = move |_: Arc<Caller>| {

@@ -127,14 +127,12 @@ async fn settle(way: &Arc<Way>, desk: &mut Desk, refusal: Refusal) -> Result<Set
 
 /// A server that refused the client's `initialize`, perhaps because it speaks the modern era only.
 #[derive(Debug)]
-#[allow(dead_code)] // Until the registry has remote servers.
 pub(crate) struct NotLegacy {
     way: Arc<Way>,
     desk: Desk,
     refusal: Refusal,
 }
 
-#[allow(dead_code)] // As above.
 impl NotLegacy {
     /// How it refused.
     pub(crate) fn refusal(&self) -> &Refusal {
@@ -252,6 +250,11 @@ impl Way {
             doubt: SetOnce::new(),
             life: Mutex::new(Life::Vain(None)),
         })
+    }
+
+    /// Resolves when an exchange got what no modern server says.
+    pub(crate) async fn doubted(&self) {
+        self.doubt.wait().await;
     }
 
     /// The poison of a lock means that a task panicked elsewhere; what came of the server is still true.

@@ -43,7 +43,6 @@ use crate::{
 mod calls;
 mod exchange;
 mod listen;
-#[allow(dead_code, unused_imports)] // Until the registry has remote servers.
 pub(crate) mod modern;
 mod one_way;
 mod opening;

@@ -36,7 +36,7 @@ mod exchange;
 mod tests;
 mod tools;
 
-pub(crate) use contact::{Contact, Discovered, discover};
+pub(crate) use contact::{Contact, discover};
 
 /// Works the receiving end of an outbox. Ends when the outbox is dropped and the calls in flight are answered, within
 /// `limits.grace`; what is unanswered by then, and every subscription, is answered with an error.

@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::exchange::{error_code, headers, post};
 use crate::{
-    message::{Frame, Id, code},
-    protocol::{MODERN, Revision, meta, method},
+    message::{Frame, code},
+    protocol::{self, MODERN, Revision},
     wire::{
         http::{
             connect::{
@@ -38,29 +38,22 @@ const MAX_SHOWN: usize = 8;
 #[derive(Debug)]
 pub(crate) enum Contact {
     /// A server that speaks the modern revision.
-    Modern(Discovered),
+    Modern,
     /// None; to stand after the URL: what shows it.
     Legacy(String),
     /// That cannot be known, or is of no use.
     Failed(ConnectError),
 }
 
-/// What a modern server says of itself.
-#[derive(Debug)]
-pub(crate) struct Discovered {
-    /// The answer to `server/discover`, a result, under an id of the bridge's own.
-    pub(crate) answer: Frame,
-}
-
 /// Asks the server what it is, as patiently as configured. Nothing is changed by that, so it may be repeated.
 pub(crate) async fn discover(way: &Arc<Way>) -> Contact {
-    let question = question();
+    let question = protocol::discover();
     let reader = Reader::new(way, &Table::new(1));
     match way.patiently(|| within_patience(way, &reader, &question)).await {
         Ok(contact) => {
             match &contact {
                 Contact::Failed(why) => way.failed(why.clone()),
-                Contact::Modern(_) => way.worked(),
+                Contact::Modern => way.worked(),
                 Contact::Legacy(_) => {}
             }
             contact
@@ -71,17 +64,6 @@ pub(crate) async fn discover(way: &Arc<Way>) -> Contact {
             Contact::Failed(failed)
         }
     }
-}
-
-fn question() -> Frame {
-    let params = serde_json::json!({
-        "_meta": {
-            meta::PROTOCOL_VERSION: MODERN,
-            meta::CLIENT_INFO: { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
-            meta::CLIENT_CAPABILITIES: {},
-        }
-    });
-    Frame::request(&Id::Text("mcp-bridge/discover".into()), method::DISCOVER, Some(&params.to_string()))
 }
 
 async fn within_patience(way: &Way, reader: &Reader, question: &Frame) -> Result<Contact, Fault> {
@@ -140,7 +122,7 @@ fn judge(way: &Way, status: StatusCode, answer: Frame) -> Contact {
     const CAPABILITY: i64 = code::MISSING_CAPABILITY as i64;
     if !answer.is_error() {
         return if supported(&answer).iter().any(|version| version == MODERN) {
-            Contact::Modern(Discovered { answer })
+            Contact::Modern
         } else {
             // Some servers of the older era advertise themselves so.
             Contact::Legacy(format!("answered server/discover without revision {MODERN}"))
@@ -150,6 +132,9 @@ fn judge(way: &Way, status: StatusCode, answer: Frame) -> Contact {
     match error_code(&answer) {
         Some(VERSION) => {
             let versions = supported(&answer);
+            if versions.iter().any(|version| version == MODERN) {
+                return Contact::Modern; // Whatever else it had against the question.
+            }
             if versions.iter().any(|version| Revision::parse_legacy(version).is_some()) {
                 return Contact::Legacy(format!("speaks {}", list(&versions)));
             }
