@@ -38,13 +38,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{
-    call::Front,
-    parked::Parked,
-    pool::Pool,
-    request::Refusal,
-    seal::Sealer,
-};
+use self::{call::Front, parked::Parked, pool::Pool, request::Refusal, seal::Sealer};
 use crate::{
     message::{Id, Kind, code},
     peer::{Caller, CallerId, Envelope, Outbox, PEER_CAPACITY, Peer},
@@ -115,7 +109,10 @@ impl Default for Settings {
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Settings").field("roots", &self.roots).field("attributed", &self.attributed).finish_non_exhaustive()
+        f.debug_struct("Settings")
+            .field("roots", &self.roots)
+            .field("attributed", &self.attributed)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,13 +123,7 @@ pub fn open(open: Open, settings: Settings, on_wrong_era: OnWrongEra, scope: &Sc
     let settings = Arc::new(settings);
     let pool = Pool::new(open, on_wrong_era, settings.clone(), scope);
     let parked = Parked::start(settings.clone(), &pool, scope);
-    let translation = Translation {
-        pool,
-        parked,
-        settings,
-        scope: scope.clone(),
-        calls: Mutex::default(),
-    };
+    let translation = Translation { pool, parked, settings, scope: scope.clone(), calls: Mutex::default() };
     scope.spawn(Arc::new(translation).dispatch(rx));
     outbox
 }

@@ -277,7 +277,11 @@ impl Children {
             let children = children.clone();
             async move { children.open_pooled().await.map_err(unavailable) }.boxed()
         };
-        let settings = modern_to_legacy::Settings::default();
+        let settings = modern_to_legacy::Settings {
+            roots: self.settings.roots.clone(),
+            state: self.settings.state.clone(),
+            ..modern_to_legacy::Settings::default()
+        };
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 

@@ -43,6 +43,7 @@ use crate::{
 pub(super) const CALL_CAPACITY: usize = 64;
 
 /// List changes and updates that one subscription may have waiting.
+#[allow(dead_code)] // For subscriptions.
 const WATCH_CAPACITY: usize = 256;
 
 /// How long the server may take to answer a `ping` after the handshake. What it asks until then was caused by no call:
@@ -234,6 +235,7 @@ impl Backend {
     // ---- what belongs to no call
 
     /// The list changes and resource updates that come from now on. Ends with the server, or when it is not read.
+    #[allow(dead_code)] // For subscriptions.
     pub(super) fn watch(&self) -> mpsc::Receiver<Frame> {
         let (tx, rx) = mpsc::channel(WATCH_CAPACITY);
         let mut watches = lock(&self.watches);

@@ -71,6 +71,7 @@ impl Front {
     }
 
     /// The id of the request as its caller wrote it.
+    #[allow(dead_code)] // For subscriptions.
     pub(super) fn id_text(&self) -> &str {
         self.reply.id_text()
     }
@@ -403,7 +404,9 @@ impl Translation {
             let update = match heard {
                 Heard::Answer(answer) => return self.finish(front, &wanted, running, answer).await,
                 Heard::Progress(frame) => front.frame.token_text().map(|token| frame.with(None, Some(token))),
-                Heard::Log(frame) => Some(frame).filter(|frame| wanted.level.is_some_and(|min| level_of(frame) >= Some(min))),
+                Heard::Log(frame) => {
+                    Some(frame).filter(|frame| wanted.level.is_some_and(|min| level_of(frame) >= Some(min)))
+                }
                 Heard::Nothing => None,
             };
             if let Some(update) = update
@@ -487,13 +490,7 @@ impl Translation {
     }
 
     /// Answers with the URLs that have to be opened before the call is sent again.
-    async fn park_again(
-        &self,
-        front: Front,
-        entries: Entries,
-        round: u32,
-        server: Option<&str>,
-    ) {
+    async fn park_again(&self, front: Front, entries: Entries, round: u32, server: Option<&str>) {
         let request = seal::request(front.frame.method(), front.frame.body());
         match self.parked.park(&front.caller, request, Kept::Again(entries.clone()), round).await {
             Ok(state) => front.answer(&input_required(&entries, &state, server)),
@@ -528,14 +525,7 @@ impl Translation {
     }
 
     /// A caller comes back after it was to open URLs.
-    async fn again(
-        &self,
-        front: Front,
-        wanted: Wanted,
-        retry: Retry<'_>,
-        mut entries: Entries,
-        round: u32,
-    ) {
+    async fn again(&self, front: Front, wanted: Wanted, retry: Retry<'_>, mut entries: Entries, round: u32) {
         let action = |key: &str| {
             let response = crate::json::Object::parse(retry.responses.get(key)?)?;
             Some(response.get("action") == Some("\"accept\""))

@@ -312,11 +312,6 @@ impl Parked {
             entry.end("the bridge is shutting down");
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
-        lock(&self.table).entries.len()
-    }
 }
 
 impl Table {

@@ -242,6 +242,7 @@ impl Pool {
     }
 
     /// Resolves when the bridge wants no server any more.
+    #[allow(dead_code)] // For subscriptions.
     pub(super) async fn closed(&self) {
         self.closed.cancelled().await;
     }
@@ -256,19 +257,13 @@ impl Pool {
         drop(state);
         drop(groups);
     }
-
-    /// Servers that are up or starting.
-    #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
-        lock(&self.state).count
-    }
 }
 
 impl State {
     /// A server that is there and can be used so.
     fn take(&mut self, key: &Key, leased: bool) -> Option<Arc<Backend>> {
         let places = self.groups.get_mut(key)?;
-        let can = |place: &&mut Place| !place.backend.is_over() && !(leased && place.leased);
+        let can = |place: &&mut Place| !(place.backend.is_over() || leased && place.leased);
         // A warm one before one that still starts. The first of them each time: cursors belong to one server.
         let mut found = places.iter_mut().filter(|place| place.backend.is_ready()).find(can);
         if found.is_none() {

@@ -97,10 +97,8 @@ fn required<'a>(value: Option<&'a str>, key: &str) -> Result<&'a str, Refusal> {
 
 /// Methods that the modern era took away. Their meaning is bound to a session.
 fn is_gone(name: &str) -> bool {
-    matches!(
-        name,
-        "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" | method::INITIALIZE
-    ) || name.starts_with("tasks/")
+    matches!(name, "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" | method::INITIALIZE)
+        || name.starts_with("tasks/")
 }
 
 fn gone(name: &str) -> Refusal {
