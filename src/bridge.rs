@@ -87,8 +87,9 @@ async fn work(config: Config, scope: Scope) -> Result<(), Error> {
             let mark = guard.as_ref().map(Guard::mark);
             let (name, stop) = (spec.name.clone(), spec.stop);
             let registry = Registry::children(spec, config.sharing, &config.limits, config.eras, mark, &scope);
-            let result = serve(&network, &name, registry, &config.limits, &scope).await;
+            let result = serve(&network, &name, registry.clone(), &config.limits, &scope).await;
             scope.stop();
+            registry.close().await;
             // The calls had the grace period; the servers have their own times to end.
             scope.wait(stop.after_close + stop.after_term + LAST_WAIT).await;
             // The guard ends what is still there.
@@ -130,7 +131,7 @@ async fn stdio_to_remote(spec: RemoteSpec, eras: EraSettings, limits: &Limits, s
     // Not stopped by the first signal: calls in flight need it.
     let way = scope.sibling();
     let registry = Registry::remote(spec, Sharing::Own, limits, eras, &way);
-    let remote = way.spawn(face::serve(far, registry));
+    let remote = way.spawn(face::serve(far, registry.clone()));
     let rules = Rules {
         name: "stdio".into(),
         speaker: Caller::legacy(None),
@@ -147,6 +148,7 @@ async fn stdio_to_remote(spec: RemoteSpec, eras: EraSettings, limits: &Limits, s
     // for calls is over by now; what is left is the session's own end.
     let patience = if scope.is_stopped() { SESSION_END } else { limits.grace + SESSION_END };
     let result = tokio::time::timeout(patience, remote).await;
+    registry.close().await;
     way.stop();
     match result {
         Ok(Ok(result)) => Ok(result?),

@@ -227,6 +227,16 @@ impl Registry {
         }
     }
 
+    /// Lets go of the servers that callers share. To be called when no call is in flight any more.
+    pub async fn close(&self) {
+        *self.hub.lock().await = None;
+        match &self.server {
+            Server::Remote(remotes) => remotes.close().await,
+            Server::Child(children) => children.close().await,
+            Server::Scripted(_) => {}
+        }
+    }
+
     /// What came of the server so far: a client that leaves is no success where nothing ever worked.
     pub fn verdict(&self) -> Result<(), ConnectError> {
         match &self.server {

@@ -1,32 +1,200 @@
 //! Modern callers at a legacy server.
+//!
+//! Owns the pool of initialized servers, one call at a time on its way through them, and the calls that wait for their
+//! caller to come back. Talks to callers through the envelopes of one [`Outbox`], and to servers through the peers that
+//! [`Open`] makes. It never knows a transport, and never repeats a call that a server may have seen.
+//!
+//! ```text
+//!  Outbox ──> admission ──> call (a task each) ──> pool ──> backend (legacy peer; this is its client)
+//!              `request`      `call`                │         `backend`: initialize, ids, what belongs to no call
+//!                               │ asked back        └─ keyed by principal and declared capabilities
+//!                               v
+//!                             `parked`: a table entry, found again by the sealed `requestState`
+//! ```
+//!
+//! A legacy server asks back with requests of its own, and over a pipe nothing says which call they belong to. So a
+//! caller that can be asked gets a server for itself while a call runs that may ask back; callers that cannot be asked
+//! share one.
 
+mod asked;
+mod backend;
+mod call;
+mod parked;
+mod pool;
+mod request;
 pub mod results;
 pub mod seal;
+mod subscriptions;
+#[cfg(test)]
+mod tests;
 
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::future::BoxFuture;
+use tokio::sync::{mpsc, oneshot};
+
+use self::{call::Front, parked::Parked, pool::Pool, request::Refusal, seal::Sealer};
 use crate::{
-    peer::{Caller, Outbox, Peer},
+    message::{Id, Kind, code},
+    peer::{Caller, CallerId, Envelope, Outbox, PEER_CAPACITY, Peer},
     scope::Scope,
 };
-use futures::future::BoxFuture;
-use std::{sync::Arc, time::Duration};
 
-/// Opens a legacy session.
+/// Opens a legacy session: a raw peer, without handshake (the translation sends `initialize` itself).
 pub type Open = Arc<dyn Fn(Arc<Caller>) -> BoxFuture<'static, Result<Peer, Unavailable>> + Send + Sync>;
 
-/// No server.
-#[derive(Debug)]
+/// Told when a server refuses `initialize` with an error: perhaps it is of the modern era.
+pub type OnWrongEra = Arc<dyn Fn() + Send + Sync>;
+
+/// Why there is no server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct Unavailable {
-    /// Why.
+    /// What failed, and why.
     pub message: String,
-    /// When to try again.
+    /// When it makes sense to try again.
     pub retry_after: Option<Duration>,
 }
 
-/// Bounds.
-#[derive(Debug, Clone, Default)]
-pub struct Settings {}
+/// How servers are kept, and calls parked.
+#[derive(Clone)]
+pub struct Settings {
+    /// What `roots/list` is answered with where nobody can be asked (`--root`): `file:` URIs.
+    pub roots: Vec<String>,
+    /// Seals `requestState` (`--state-key-file`); `None`: a key for this run.
+    pub state: Option<Arc<Sealer>>,
+    /// Whether the wire says which call a request of the server's belongs to, as Streamable HTTP does. Then calls that
+    /// may be asked back share a server.
+    pub attributed: bool,
+    /// Servers at once; one more is refused. Each may be a process.
+    pub max_backends: usize,
+    /// How long a server without a call, a parked call or a subscription is kept warm.
+    pub idle: Duration,
+    /// How long a server may take to answer `initialize`. Servers that are fetched first take tens of seconds.
+    pub patience: Duration,
+    /// Calls in flight, parked ones not counted; one more is refused.
+    pub max_calls: usize,
+    /// Parked calls of one principal; one more is refused. They hold memory, and most hold a server.
+    pub max_parked: usize,
+    /// Parked calls of all principals.
+    pub max_parked_total: usize,
+    /// How long a parked call waits for its caller to come back.
+    pub parked_expiry: Duration,
+    /// How long further requests of the server's are awaited after the first, so that they cross together.
+    pub collect: Duration,
+}
 
-/// Starts it.
-pub fn open(_open: Open, _settings: Settings, _wrong: Arc<dyn Fn() + Send + Sync>, _scope: &Scope) -> Outbox {
-    tokio::sync::mpsc::channel(1).0
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            roots: Vec::new(),
+            state: None,
+            attributed: false,
+            max_backends: 256,
+            idle: Duration::from_secs(300),
+            patience: Duration::from_secs(60),
+            max_calls: 16 * 1024,
+            max_parked: 256,
+            max_parked_total: 4096,
+            parked_expiry: Duration::from_secs(600),
+            collect: Duration::from_millis(25),
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("roots", &self.roots)
+            .field("attributed", &self.attributed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts the translation. What goes into the outbox is modern requests, and `notifications/cancelled` of the same
+/// callers. Dropping every sender ends it: servers without a call end at once, the others with their calls.
+pub fn open(open: Open, settings: Settings, on_wrong_era: OnWrongEra, scope: &Scope) -> Outbox {
+    let (outbox, rx) = mpsc::channel(PEER_CAPACITY);
+    let settings = Arc::new(settings);
+    let pool = Pool::new(open, on_wrong_era, settings.clone(), scope);
+    let parked = Parked::start(settings.clone(), &pool, scope);
+    let translation = Translation { pool, parked, settings, scope: scope.clone(), calls: Mutex::default() };
+    scope.spawn(Arc::new(translation).dispatch(rx));
+    outbox
+}
+
+/// What all calls share.
+struct Translation {
+    pool: Arc<Pool>,
+    parked: Arc<Parked>,
+    settings: Arc<Settings>,
+    scope: Scope,
+    /// Calls in flight, for cancellation alone: answers need no table.
+    calls: Mutex<HashMap<(CallerId, Id), oneshot::Sender<()>>>,
+}
+
+/// A poisoned lock means that a task panicked elsewhere; the tables stay usable.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Translation {
+    /// Gives each request a task. Ends when nobody can ask any more.
+    async fn dispatch(self: Arc<Self>, mut rx: mpsc::Receiver<Envelope>) {
+        while let Some(envelope) = rx.recv().await {
+            match envelope.frame.kind() {
+                Kind::Request(id) => {
+                    let key = (envelope.from.id, id.clone());
+                    self.begin(key, envelope);
+                }
+                Kind::Notification => {
+                    if let Some(id) = envelope.frame.cancelled() {
+                        // Dropped unsent where the call is over already.
+                        let call = lock(&self.calls).remove(&(envelope.from.id, id.clone()));
+                        call.map(|call| call.send(()));
+                    }
+                    // The modern era has no other that a legacy server could use: `initialized` and progress belong to
+                    // a session.
+                }
+                Kind::Response(_) => {}
+            }
+        }
+        self.pool.close();
+        self.parked.close();
+    }
+
+    fn begin(self: &Arc<Self>, key: (CallerId, Id), envelope: Envelope) {
+        let Envelope { from, frame, reply: Some(reply) } = envelope else { return };
+        let (withdraw, withdrawn) = oneshot::channel();
+        let refusal = {
+            let mut calls = lock(&self.calls);
+            if calls.len() >= self.settings.max_calls {
+                let text = format!("{} calls are in flight; wait for an answer before the next one", calls.len());
+                Some(Refusal::new(code::LIMIT, text))
+            } else if calls.contains_key(&key) {
+                let text = "a request with this id is still in flight; use another id";
+                Some(Refusal::new(code::INVALID_REQUEST, text))
+            } else {
+                calls.insert(key.clone(), withdraw);
+                None
+            }
+        };
+        if let Some(refusal) = refusal {
+            return refusal.tell(reply);
+        }
+        let translation = self.clone();
+        self.scope.spawn(async move {
+            translation.serve(Front::new(from, frame, reply, withdrawn, translation.clone(), key)).await;
+        });
+    }
+
+    /// The call is over, or has its answer: its id is free.
+    fn ended(&self, key: &(CallerId, Id)) {
+        lock(&self.calls).remove(key);
+    }
 }

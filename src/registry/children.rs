@@ -148,6 +148,11 @@ impl Children {
         self.eras.speaks(Era::Legacy) == Some(false)
     }
 
+    /// Lets go of what modern exchanges share.
+    pub async fn close(&self) {
+        self.modern.close().await;
+    }
+
     /// The way in for modern exchanges.
     pub async fn outbox(self: &Arc<Self>) -> Result<Outbox, OpenError> {
         self.modern.outbox(&self.eras, || self.find_modern(), || self.translation()).await
@@ -276,7 +281,7 @@ impl Children {
             let children = children.clone();
             async move { children.open_pooled().await.map_err(unavailable) }.boxed()
         };
-        let settings = self.settings.modern_to_legacy(&self.limits);
+        let settings = modern::translation(&self.settings, false);
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 

@@ -11,6 +11,8 @@ use tracing::{debug, warn};
 
 use super::{OpenError, eras::Eras};
 use crate::{
+    config::EraSettings,
+    era::modern_to_legacy,
     message::{Frame, code},
     peer::{Envelope, Era, Outbox, Peer},
     protocol::MODERN,
@@ -113,6 +115,11 @@ impl Modern {
         self.slot.lock().await.direct(eras, find).await
     }
 
+    /// Lets go of what runs. Whoever started it is held by it, so nothing else would ever end it.
+    pub async fn close(&self) {
+        *self.slot.lock().await = Slot::default();
+    }
+
     /// Takes a server that was found in another way.
     pub async fn adopt(&self, direct: Direct) {
         self.slot.lock().await.direct = Some(direct);
@@ -129,6 +136,16 @@ impl Slot {
             eras.learn(Era::Modern, self.direct.is_some());
         }
         Ok(self.direct.as_ref().map(Direct::outbox))
+    }
+}
+
+/// What the translation for modern callers needs. `attributed`: see [`modern_to_legacy::Settings`].
+pub fn translation(settings: &EraSettings, attributed: bool) -> modern_to_legacy::Settings {
+    modern_to_legacy::Settings {
+        roots: settings.roots.clone(),
+        state: settings.state.clone(),
+        attributed,
+        ..modern_to_legacy::Settings::default()
     }
 }
 

@@ -14,7 +14,7 @@ use tracing::{debug, info};
 use super::{
     OpenError,
     eras::Eras,
-    modern::{Direct, Modern},
+    modern::{self, Direct, Modern},
 };
 use crate::{
     config::{EraSettings, Limits, RemoteSpec, RemoteTransport},
@@ -58,6 +58,11 @@ impl Remotes {
     pub fn session(self: &Arc<Self>, peer: Peer) -> JoinHandle<Result<(), ConnectError>> {
         let remotes = self.clone();
         self.scope.spawn(async move { remotes.serve(peer).await })
+    }
+
+    /// Lets go of what modern exchanges share.
+    pub async fn close(&self) {
+        self.modern.close().await;
     }
 
     /// The way in for modern exchanges.
@@ -150,7 +155,8 @@ impl Remotes {
             drop(remote::open(&spec, &limits, ours, &scope));
             async move { Ok(theirs) }.boxed()
         };
-        let settings = self.settings.modern_to_legacy(&self.limits);
-        modern_to_legacy::open(Arc::new(open), settings, Arc::new(move |_: &str| eras.forget()), &self.scope)
+        // Streamable HTTP says which call a request of the server's belongs to; the older transport does not.
+        let settings = modern::translation(&self.settings, self.spec.transport == RemoteTransport::Http);
+        modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 }

@@ -134,11 +134,6 @@ pub(crate) struct NotLegacy {
 }
 
 impl NotLegacy {
-    /// How it refused.
-    pub(crate) fn refusal(&self) -> &Refusal {
-        &self.refusal
-    }
-
     /// It is modern: the client's side, from which the refused `initialize` comes first once more.
     pub(crate) fn into_peer(self) -> Peer {
         let NotLegacy { way: _, mut desk, refusal } = self;

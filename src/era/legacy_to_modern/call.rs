@@ -145,7 +145,9 @@ impl Call {
             method::PROGRESS => {
                 let progress = frame.body().and_then(Object::parse);
                 let progress = progress.and_then(|params| params.get("progress")?.parse::<f64>().ok());
-                progress.map(|progress| self.progress.store(progress.to_bits(), Ordering::Relaxed));
+                if let Some(progress) = progress {
+                    self.progress.store(progress.to_bits(), Ordering::Relaxed);
+                }
                 self.token.is_some() && frame.token_text() == self.token.as_deref()
             }
             _ => true,

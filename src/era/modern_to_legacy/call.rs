@@ -1,0 +1,556 @@
+//! One call of a modern caller, from its request to its answer.
+//!
+//! Owns what happens in between: progress under the caller's own token, log lines that it asked for, and questions of
+//! the server's, for which the call is parked until the caller comes back. Talks to one backend and one caller. It never
+//! sends a call again that the server may have seen.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+use tracing::{debug, warn};
+
+use super::{
+    Translation,
+    asked::{Asked, Entries, MAX_ASKED, Retry},
+    backend::{Backend, CALL_CAPACITY, level_of, progress_of, with_token},
+    parked::Kept,
+    pool::{Key, Need, Use},
+    request::{self, Refusal, Wanted},
+    results::{
+        self, Failed, Opened,
+        asking::{self, Capabilities},
+    },
+    seal, subscriptions,
+};
+use crate::{
+    message::{Frame, Id, Kind, code},
+    peer::{Caller, CallerId, Envelope, NotTaken, Reply},
+    protocol::{Revision, may_ask_back, method},
+};
+
+/// The caller's side of a call.
+pub(super) struct Front {
+    pub(super) caller: Arc<Caller>,
+    pub(super) frame: Frame,
+    reply: Reply,
+    withdrawn: Option<oneshot::Receiver<()>>,
+    translation: Arc<Translation>,
+    key: (CallerId, Id),
+}
+
+impl Front {
+    pub(super) fn new(
+        caller: Arc<Caller>,
+        frame: Frame,
+        reply: Reply,
+        withdrawn: oneshot::Receiver<()>,
+        translation: Arc<Translation>,
+        key: (CallerId, Id),
+    ) -> Front {
+        Front { caller, frame, reply, withdrawn: Some(withdrawn), translation, key }
+    }
+
+    /// Resolves when the caller does not want the answer any more: it cancelled, or hung up. Cancel-safe.
+    pub(super) async fn withdrawn(&mut self) {
+        if let Some(withdrawn) = &mut self.withdrawn {
+            tokio::select! {
+                said = withdrawn => match said {
+                    Ok(()) => return,
+                    Err(_) => self.withdrawn = None,
+                },
+                () = self.reply.gone() => return,
+            }
+        }
+        self.reply.gone().await;
+    }
+
+    /// The id of the request as its caller wrote it.
+    #[allow(dead_code)] // For subscriptions.
+    pub(super) fn id_text(&self) -> &str {
+        self.reply.id_text()
+    }
+
+    /// Sends something ahead of the answer without waiting.
+    pub(super) fn try_update(&self, from: &Arc<Caller>, frame: Frame) -> Result<(), NotTaken> {
+        self.reply.updates().try_send(Envelope::one_way(from.clone(), frame))
+    }
+
+    /// The same, and waits while the caller is slow. False when the caller does not want the answer any more.
+    async fn update(&mut self, from: &Arc<Caller>, frame: Frame) -> bool {
+        let updates = self.reply.updates();
+        tokio::select! {
+            sent = updates.send(Envelope::one_way(from.clone(), frame)) => sent.is_ok(),
+            () = self.withdrawn() => false,
+        }
+    }
+
+    /// Answers with a result, as JSON text.
+    pub(super) fn answer(self, result: &str) {
+        let frame = Frame::result(self.reply.id_text(), result);
+        self.send(frame);
+    }
+
+    /// Answers with a server's error, as JSON text.
+    fn answer_error(self, error: &str) {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.reply.id_text());
+        let frame = Frame::parse(text.into())
+            .unwrap_or_else(|why| Frame::error(self.reply.id_text(), code::INTERNAL, &why.to_string(), None));
+        self.send(frame);
+    }
+
+    pub(super) fn refuse(self, refusal: Refusal) {
+        let frame = Frame::error(self.reply.id_text(), refusal.code, &refusal.message, refusal.data);
+        self.send(frame);
+    }
+
+    fn cancelled(self) {
+        self.refuse(Refusal::new(code::CANCELLED, "the request was cancelled by its caller"));
+    }
+
+    fn send(self, frame: Frame) {
+        // First out of the table, then answered: the caller may use the id again from then on.
+        self.translation.ended(&self.key);
+        self.reply.answer(frame);
+    }
+}
+
+/// The server's side of a call.
+#[derive(Debug)]
+pub(super) struct Running {
+    backend: Arc<Backend>,
+    opened: Arc<Opened>,
+    /// Given back with the answer.
+    using: Option<Use>,
+    /// Its id and its progress token at the server.
+    id: i64,
+    answers: mpsc::Receiver<Envelope>,
+    /// What the server asked and was not yet told.
+    asked: Vec<Asked>,
+    /// What was asked so far, for keys that are never used twice.
+    named: u32,
+    /// How often the call was parked.
+    round: u32,
+    /// What its caller can be asked; `None`: nothing.
+    gates: Option<Capabilities>,
+    /// How far it has come, by its own account.
+    progress: f64,
+    /// The answer, where it came while the call was parked.
+    answer: Option<Frame>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.backend.ran(self.id);
+        self.asked.drain(..).for_each(Asked::moot);
+    }
+}
+
+/// What an envelope means for its call.
+enum Heard {
+    Answer(Frame),
+    Progress(Frame),
+    Log(Frame),
+    Nothing,
+}
+
+impl Running {
+    /// The server does not have to go on. Tells it, and gives it back.
+    fn withdraw(mut self, why: &str) {
+        self.asked.drain(..).for_each(Asked::moot);
+        self.leave(why);
+    }
+
+    /// The caller did not come back.
+    pub(super) fn expire(mut self, why: &str) {
+        self.asked.drain(..).for_each(Asked::expire);
+        self.leave(why);
+    }
+
+    fn leave(&mut self, why: &str) {
+        self.backend.ran(self.id);
+        let Some(using) = self.using.take() else { return };
+        if self.answer.is_some() {
+            return;
+        }
+        if self.backend.cancel(self.id, why) {
+            using.cool();
+        } else {
+            using.discard();
+        }
+    }
+
+    /// Takes in what the server says about the call.
+    fn hear(&mut self, envelope: Envelope) -> Heard {
+        let Envelope { from, frame, reply } = envelope;
+        match (frame.kind(), frame.method(), reply) {
+            (Kind::Response(_), ..) => return Heard::Answer(frame),
+            (.., Some(reply)) => self.asks(frame, reply),
+            (_, method::PROGRESS, None) => {
+                // What does not go forward is dropped (2026-07-28, Progress: the value must increase).
+                if let Some(progress) = progress_of(&frame)
+                    && progress > self.progress
+                {
+                    self.progress = progress;
+                    return Heard::Progress(frame);
+                }
+            }
+            (_, method::MESSAGE, None) => return Heard::Log(frame),
+            (_, method::CANCELLED, None) => {
+                let id = frame.cancelled();
+                self.asked.retain(|asked| Id::parse(asked.id_text()).as_ref() != id);
+            }
+            (_, _, None) => self.backend.unsolicited(Envelope::one_way(from, frame)),
+        }
+        Heard::Nothing
+    }
+
+    /// The server asks something.
+    fn asks(&mut self, frame: Frame, reply: Reply) {
+        let request = asking::input_request(frame.method(), frame.body());
+        let (Some(gates), Some(request)) = (&self.gates, request) else {
+            return self.backend.nobody(&frame, reply);
+        };
+        if !gates.allow(request.need) {
+            // What the caller cannot be asked the bridge may know.
+            if request.need == asking::Need::Roots {
+                return self.backend.nobody(&frame, reply);
+            }
+            let (code, text) = request.need.refusal();
+            return reply.fail(code, text, None);
+        }
+        if self.asked.len() >= MAX_ASKED {
+            let text = format!("{MAX_ASKED} requests of this call are open; wait for an answer before the next one");
+            return reply.fail(code::LIMIT, &text, None);
+        }
+        self.named += 1;
+        self.asked.push(Asked::new(format!("s{}", self.named), frame.method(), request, reply));
+    }
+
+    /// Hears the server while the call is parked. Ready when there is nothing more to hear.
+    pub(super) fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.answer.is_none() {
+            let answer = match ready!(self.answers.poll_recv(cx)) {
+                Some(envelope) => match self.hear(envelope) {
+                    Heard::Answer(frame) => frame,
+                    // There is no stream that they could go on.
+                    Heard::Progress(_) | Heard::Log(_) | Heard::Nothing => continue,
+                },
+                None => lost(),
+            };
+            // The server is free, though the caller has not heard yet.
+            self.settle();
+            self.answer = Some(answer);
+        }
+        Poll::Ready(())
+    }
+
+    /// The server is done with the call.
+    fn settle(&mut self) {
+        self.backend.ran(self.id);
+        self.asked.drain(..).for_each(Asked::moot);
+        self.using = None;
+    }
+
+    /// Gives the server what the caller said. What is missing stays open.
+    fn respond(&mut self, retry: &Retry<'_>) {
+        let all = std::mem::take(&mut self.asked);
+        for asked in all {
+            match retry.responses.get(&asked.key) {
+                Some(response) => asked.answer(response),
+                None => self.asked.push(asked),
+            }
+        }
+    }
+}
+
+fn lost() -> Frame {
+    Frame::error("0", code::INTERNAL, "the connection to the server ended before it answered", None)
+}
+
+/// The next thing that happens to a call.
+enum Step {
+    Heard(Option<Envelope>),
+    Withdrawn,
+    Collected,
+}
+
+impl Translation {
+    /// Serves one request. Ends when it is answered, or parked.
+    pub(super) async fn serve(&self, front: Front) {
+        let wanted = match request::admit(&front.frame) {
+            Ok(wanted) => wanted,
+            Err(refusal) => return front.refuse(refusal),
+        };
+        let frame = front.frame.clone();
+        let retry = if may_ask_back(frame.method()) { frame.body().and_then(Retry::of) } else { None };
+        match (frame.method(), retry) {
+            (_, Some(Ok(retry))) => self.resume(front, wanted, retry).await,
+            (_, Some(Err(refusal))) => front.refuse(refusal),
+            (method::DISCOVER, _) => self.discover(front, wanted).await,
+            (method::LISTEN, _) => {
+                let key = self.key(&front, &wanted);
+                subscriptions::listen(&self.pool, key, wanted.client.as_deref(), front).await;
+            }
+            _ => self.call(front, wanted).await,
+        }
+    }
+
+    fn key(&self, front: &Front, wanted: &Wanted) -> Key {
+        Key { principal: front.caller.principal.clone(), capabilities: wanted.capabilities.key().into() }
+    }
+
+    async fn discover(&self, mut front: Front, wanted: Wanted) {
+        let using = self.pool.get(self.key(&front, &wanted), Need::Any, wanted.client.as_deref());
+        let using = tokio::select! {
+            using = using => using,
+            () = front.withdrawn() => return front.cancelled(),
+        };
+        let opened = match using {
+            Ok(using) => using.backend.opened().await,
+            Err(refusal) => Err(refusal),
+        };
+        match opened {
+            Ok(opened) => front.answer(&opened.discover),
+            Err(refusal) => front.refuse(refusal),
+        }
+    }
+
+    /// A call that the server has not seen.
+    async fn call(&self, mut front: Front, wanted: Wanted) {
+        let (frame, key) = (front.frame.clone(), self.key(&front, &wanted));
+        let sent = tokio::select! {
+            sent = self.send(&frame, key, &wanted) => sent,
+            () = front.withdrawn() => return front.cancelled(),
+        };
+        match sent {
+            Ok(running) => self.talk(front, wanted, running).await,
+            Err(refusal) => front.refuse(refusal),
+        }
+    }
+
+    /// Gets a server and sends it the call. Nothing is left behind when it is dropped half way.
+    async fn send(&self, frame: &Frame, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
+        let asks = may_ask_back(frame.method()) && wanted.capabilities.can_be_asked();
+        let need = if asks { Need::Lease } else { Need::Any };
+        let using = self.pool.get(key, need, wanted.client.as_deref()).await?;
+        let backend = using.backend.clone();
+        let opened = backend.opened().await?;
+        if let Some(what) = request::needs(frame.method())
+            && !opened.offers(&[what])
+            // It was not declared before 2025-03-26.
+            && !(what == "completions" && opened.revision == Revision::V2024_11_05)
+        {
+            let text = format!("{} cannot be served: the server does not offer {what}", frame.method());
+            return Err(Refusal::new(code::METHOD_NOT_FOUND, text));
+        }
+        if let Some(level) = wanted.level
+            && opened.offers(&["logging"])
+        {
+            backend.log_from(level).await;
+        }
+        let id = backend.fresh_id();
+        let mut params = results::params(frame.body());
+        if asks || frame.progress_token().is_some() {
+            params = Some(with_token(params.as_deref(), id).into());
+        }
+        let request = Frame::request(&Id::Number(id), frame.method(), params.as_deref());
+        let (tx, answers) = mpsc::channel(CALL_CAPACITY);
+        let gone = |_| Refusal::new(code::INTERNAL, "the server is gone");
+        let reply = Reply::on(tx.clone(), &request, backend.me()).await.map_err(gone)?;
+        backend.run(id, &tx, asks, wanted.level.is_some());
+        drop(tx);
+        let running = Running {
+            backend: backend.clone(),
+            opened,
+            using: Some(using),
+            id,
+            answers,
+            asked: Vec::new(),
+            named: 0,
+            round: 0,
+            gates: asks.then(|| wanted.capabilities.clone()),
+            progress: f64::NEG_INFINITY,
+            answer: None,
+        };
+        backend.send(Envelope { from: backend.me().clone(), frame: request, reply: Some(reply) }).await;
+        Ok(running)
+    }
+
+    /// Listens to the server until the call is answered, parked or withdrawn.
+    async fn talk(&self, mut front: Front, wanted: Wanted, mut running: Running) {
+        let mut window = None;
+        loop {
+            let step = tokio::select! {
+                biased;
+                heard = running.answers.recv() => Step::Heard(heard),
+                () = front.withdrawn() => Step::Withdrawn,
+                () = until(window) => Step::Collected,
+            };
+            let heard = match step {
+                Step::Heard(Some(envelope)) => running.hear(envelope),
+                Step::Heard(None) => Heard::Answer(lost()),
+                Step::Withdrawn => {
+                    running.withdraw("the client cancelled it");
+                    return front.cancelled();
+                }
+                Step::Collected => return self.park(front, running).await,
+            };
+            let update = match heard {
+                Heard::Answer(answer) => return self.finish(front, &wanted, running, answer).await,
+                Heard::Progress(frame) => front.frame.token_text().map(|token| frame.with(None, Some(token))),
+                Heard::Log(frame) => {
+                    Some(frame).filter(|frame| wanted.level.is_some_and(|min| level_of(frame) >= Some(min)))
+                }
+                Heard::Nothing => None,
+            };
+            if let Some(update) = update
+                && let Err(refusal) = self.update(&mut front, &running, update).await
+            {
+                running.withdraw("the client does not want it any more");
+                return front.refuse(refusal);
+            }
+            window = match (running.asked.is_empty(), window) {
+                (true, _) => None,
+                (false, None) => Some(Instant::now() + self.settings.collect),
+                (false, started) => started,
+            };
+        }
+    }
+
+    /// Sends something ahead of the answer. A caller with a server of its own slows it down; one that shares a server is
+    /// cut off, so that nobody waits for it.
+    async fn update(&self, front: &mut Front, running: &Running, frame: Frame) -> Result<(), Refusal> {
+        let cancelled = Refusal::new(code::CANCELLED, "the request was cancelled by its caller");
+        let from = running.backend.me();
+        if running.using.as_ref().is_some_and(Use::is_lease) {
+            return if front.update(from, frame).await { Ok(()) } else { Err(cancelled) };
+        }
+        match front.try_update(from, frame) {
+            Ok(()) => Ok(()),
+            Err(NotTaken::Gone) => Err(cancelled),
+            Err(NotTaken::Full) => {
+                warn!("cut off a caller that reads too slowly for a shared server");
+                let text = "cut off: this client reads too slowly for a shared server";
+                Err(Refusal::new(code::LIMIT, text))
+            }
+        }
+    }
+
+    /// Passes the server's answer on.
+    async fn finish(&self, front: Front, wanted: &Wanted, mut running: Running, answer: Frame) {
+        // The server is free before its caller can ask for the next call.
+        running.settle();
+        let body = answer.body().unwrap_or("null");
+        let name = front.frame.method().to_string();
+        if !answer.is_error() {
+            return match results::result(&name, body, running.opened.server.as_deref()) {
+                Some(result) => front.answer(&result),
+                None => {
+                    let text = format!("the server's answer to {name} cannot be passed on: its result is no object");
+                    front.refuse(Refusal::new(code::INTERNAL, text));
+                }
+            };
+        }
+        match results::error(body) {
+            Failed::Error(error) => front.answer_error(&error),
+            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.capabilities.allow(asking::Need::Url) => {
+                let entries = requests.into_iter().enumerate();
+                let entries = entries.map(|(at, url)| (format!("u{}", at + 1).into(), url.text.into())).collect();
+                let server = running.opened.server.clone();
+                self.park_again(front, entries, running.round, server.as_deref()).await;
+            }
+            Failed::OpenFirst(_) => {
+                let text = "the server needs the client to open a URL first, and the client did not declare \
+                            elicitation in url mode";
+                front.refuse(Refusal::new(code::MISSING_CAPABILITY, text).with(asking::Need::Url.missing()));
+            }
+        }
+    }
+
+    /// Answers with what the server asked, and parks the call.
+    async fn park(&self, front: Front, running: Running) {
+        let entries: Vec<_> = running.asked.iter().map(Asked::entry).collect();
+        let (server, round) = (running.opened.server.clone(), running.round);
+        let request = seal::request(front.frame.method(), front.frame.body());
+        match self.parked.park(&front.caller, request, Kept::Call(Box::new(running)), round).await {
+            Ok(state) => front.answer(&input_required(&entries, &state, server.as_deref())),
+            Err((refusal, kept)) => {
+                if let Kept::Call(running) = kept {
+                    running.withdraw("it cannot be parked");
+                }
+                front.refuse(refusal);
+            }
+        }
+    }
+
+    /// Answers with the URLs that have to be opened before the call is sent again.
+    async fn park_again(&self, front: Front, entries: Entries, round: u32, server: Option<&str>) {
+        let request = seal::request(front.frame.method(), front.frame.body());
+        match self.parked.park(&front.caller, request, Kept::Again(entries.clone()), round).await {
+            Ok(state) => front.answer(&input_required(&entries, &state, server)),
+            Err((refusal, _)) => front.refuse(refusal),
+        }
+    }
+
+    /// A caller comes back.
+    async fn resume(&self, front: Front, wanted: Wanted, retry: Retry<'_>) {
+        let request = seal::request(front.frame.method(), front.frame.body());
+        let found = match self.parked.take(&front.caller, request, &retry.state) {
+            Ok(found) => found,
+            Err(refusal) => return front.refuse(refusal),
+        };
+        let mut running = match found.kept {
+            Kept::Call(running) => *running,
+            Kept::Again(entries) => return self.again(front, wanted, retry, entries, found.round).await,
+        };
+        running.round = found.round;
+        if let Some(answer) = running.answer.clone() {
+            return self.finish(front, &wanted, running, answer).await;
+        }
+        running.gates = Some(wanted.capabilities.clone());
+        running.backend.logs(running.id, wanted.level.is_some());
+        running.respond(&retry);
+        if running.asked.is_empty() {
+            self.talk(front, wanted, running).await;
+        } else {
+            debug!(missing = running.asked.len(), "a retry does not answer all that was asked");
+            self.park(front, running).await;
+        }
+    }
+
+    /// A caller comes back after it was to open URLs.
+    async fn again(&self, front: Front, wanted: Wanted, retry: Retry<'_>, mut entries: Entries, round: u32) {
+        let action = |key: &str| {
+            let response = crate::json::Object::parse(retry.responses.get(key)?)?;
+            Some(response.get("action") == Some("\"accept\""))
+        };
+        if entries.iter().any(|(key, _)| action(key) == Some(false)) {
+            let text = "the server needs a URL to be opened before it serves this, and that was declined";
+            return front.refuse(Refusal::new(code::INTERNAL, text));
+        }
+        entries.retain(|(key, _)| action(key).is_none());
+        if entries.is_empty() {
+            self.call(front, wanted).await;
+        } else {
+            self.park_again(front, entries, round, None).await;
+        }
+    }
+}
+
+/// Until the window closes; for ever while there is none.
+async fn until(window: Option<Instant>) {
+    match window {
+        Some(end) => tokio::time::sleep_until(end).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn input_required(entries: &Entries, state: &str, server: Option<&str>) -> String {
+    results::input_required(entries.iter().map(|(key, request)| (&**key, &**request)), state, server)
+}

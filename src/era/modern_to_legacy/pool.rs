@@ -1,0 +1,300 @@
+//! Which legacy server a call gets.
+//!
+//! Owns the servers that are up, who uses them, and for how long an idle one is kept. Talks to [`Backend`]. It never
+//! gives one server to two callers that may be asked back at the same time, unless the wire can tell whom a question is
+//! for.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    OnWrongEra, Open, Settings,
+    backend::{Backend, Start, roots_result},
+    lock,
+    request::Refusal,
+};
+use crate::{message::code, peer::Principal, scope::Scope};
+
+/// How long a server may take to answer a `ping` after a call was taken back. One that does not is not given to the next
+/// caller that can be asked.
+const COOL: Duration = Duration::from_secs(5);
+
+/// What tells servers apart: two callers that differ in either must not share one (2026-07-28, Caching: private results;
+/// a legacy server decides by the capabilities of its handshake what it shows).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) principal: Option<Principal>,
+    /// As the server is told them, in canonical form.
+    pub(super) capabilities: Arc<str>,
+}
+
+/// How a call uses its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Beside others.
+    Any,
+    /// Alone among the calls whose callers can be asked.
+    Lease,
+}
+
+/// The servers.
+pub(super) struct Pool {
+    open: Open,
+    on_wrong_era: OnWrongEra,
+    settings: Arc<Settings>,
+    scope: Scope,
+    roots: Option<Arc<str>>,
+    state: Mutex<State>,
+    /// Told when there is a server after there was none: from then on somebody has to look after idle ones.
+    first: Notify,
+    closed: CancellationToken,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pool")
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    count: usize,
+    groups: HashMap<Key, Vec<Place>>,
+}
+
+#[derive(Debug)]
+struct Place {
+    backend: Arc<Backend>,
+    leased: bool,
+    users: usize,
+    idle_since: Instant,
+}
+
+/// The right to use a server, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Use {
+    pub(super) backend: Arc<Backend>,
+    leased: bool,
+    pool: Arc<Pool>,
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        self.pool.release(&self.backend, self.leased);
+    }
+}
+
+impl Use {
+    /// Gives the server back after a call that was taken back. A server that still works on it could ask for it; over a
+    /// pipe that would look like a question of the next call. So it has to answer a `ping` first.
+    pub(super) fn cool(self) {
+        if !self.leased {
+            return;
+        }
+        let pool = self.pool.clone();
+        pool.scope.clone().spawn(async move {
+            if !matches!(timeout(COOL, self.backend.ask("ping", None)).await, Ok(Some(_))) {
+                debug!("a legacy server does not answer after a call was taken back; it is let go");
+                pool.lost(&self.backend);
+            }
+        });
+    }
+
+    /// Whether no other caller that can be asked has the server.
+    pub(super) fn is_lease(&self) -> bool {
+        self.leased
+    }
+
+    /// Lets the server go, for everybody who comes from now on.
+    pub(super) fn discard(self) {
+        self.pool.lost(&self.backend);
+    }
+}
+
+impl Pool {
+    pub(super) fn new(open: Open, on_wrong_era: OnWrongEra, settings: Arc<Settings>, scope: &Scope) -> Arc<Pool> {
+        Arc::new(Pool {
+            open,
+            on_wrong_era,
+            roots: roots_result(&settings.roots),
+            settings,
+            scope: scope.clone(),
+            state: Mutex::default(),
+            first: Notify::new(),
+            closed: CancellationToken::new(),
+        })
+    }
+
+    /// A server for a call: a warm one, or a new one. Waits while it starts.
+    pub(super) async fn get(self: &Arc<Self>, key: Key, need: Need, client: Option<&str>) -> Result<Use, Refusal> {
+        let using = self.claim(key, need, client)?;
+        match using.backend.opened().await {
+            Ok(_) => Ok(using),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    fn claim(self: &Arc<Self>, key: Key, need: Need, client: Option<&str>) -> Result<Use, Refusal> {
+        // Where the wire tells whom a question is for, calls may share.
+        let leased = need == Need::Lease && !self.settings.attributed;
+        // What is let go here is dropped after the lock.
+        let mut let_go = Vec::new();
+        let mut state = lock(&self.state);
+        if state.closed {
+            return Err(Refusal::new(code::INTERNAL, "the bridge is shutting down"));
+        }
+        if let Some(backend) = state.take(&key, leased) {
+            return Ok(Use { backend, leased, pool: self.clone() });
+        }
+        if state.count >= self.settings.max_backends {
+            match state.evict() {
+                Some(idle) => let_go.push(idle),
+                None => {
+                    let text = format!("all {} servers are in use; try again later", self.settings.max_backends);
+                    return Err(Refusal::new(code::LIMIT, text));
+                }
+            }
+        }
+        let backend = Arc::new(Backend::new(key.clone(), self.roots.clone()));
+        let place = Place { backend: backend.clone(), leased, users: 1, idle_since: Instant::now() };
+        state.groups.entry(key).or_default().push(place);
+        state.count += 1;
+        if state.count == 1 {
+            self.first.notify_one();
+        }
+        drop(state);
+        self.start(backend.clone(), client);
+        Ok(Use { backend, leased, pool: self.clone() })
+    }
+
+    /// In a task of its own: a caller that leaves meanwhile does not undo it, and the next one finds it warm.
+    fn start(self: &Arc<Self>, backend: Arc<Backend>, client: Option<&str>) {
+        let (pool, client) = (self.clone(), client.map(str::to_string));
+        self.scope.spawn(async move {
+            let start = Start {
+                open: &pool.open,
+                pool: &pool,
+                scope: &pool.scope,
+                patience: pool.settings.patience,
+                client: client.as_deref(),
+                on_wrong_era: &pool.on_wrong_era,
+            };
+            backend.start(start).await;
+        });
+    }
+
+    fn release(&self, backend: &Arc<Backend>, leased: bool) {
+        let mut state = lock(&self.state);
+        let Some(place) = state.place(backend) else { return };
+        place.users = place.users.saturating_sub(1);
+        place.leased &= !leased;
+        place.idle_since = Instant::now();
+    }
+
+    /// The server is not given to anybody any more: it has ended, or is not to be trusted.
+    pub(super) fn lost(&self, backend: &Arc<Backend>) {
+        let place = lock(&self.state).remove(&backend.key, |place| Arc::ptr_eq(&place.backend, backend));
+        drop(place);
+    }
+
+    /// Ends servers that were idle for long enough.
+    pub(super) fn sweep(&self) {
+        let mut let_go = Vec::new();
+        let now = Instant::now();
+        let idle = self.settings.idle;
+        let is_due = |place: &Place| place.users == 0 && now.saturating_duration_since(place.idle_since) >= idle;
+        let mut state = lock(&self.state);
+        let keys: Vec<Key> =
+            state.groups.iter().filter(|(_, places)| places.iter().any(is_due)).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            while let Some(place) = state.remove(&key, is_due) {
+                let_go.push(place);
+            }
+        }
+        drop(state);
+        if !let_go.is_empty() {
+            debug!(count = let_go.len(), "ended idle servers");
+        }
+    }
+
+    /// Resolves when there is a server.
+    pub(super) async fn inhabited(&self) {
+        while lock(&self.state).count == 0 {
+            self.first.notified().await;
+        }
+    }
+
+    /// How often idle servers are looked for.
+    pub(super) fn period(&self) -> Duration {
+        (self.settings.idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(30))
+    }
+
+    /// Resolves when the bridge wants no server any more.
+    #[allow(dead_code)] // For subscriptions.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Lets everything go that nobody uses, and gives out nothing any more.
+    pub(super) fn close(&self) {
+        self.closed.cancel();
+        let mut state = lock(&self.state);
+        state.closed = true;
+        state.count = 0;
+        let groups = std::mem::take(&mut state.groups);
+        drop(state);
+        drop(groups);
+    }
+}
+
+impl State {
+    /// A server that is there and can be used so.
+    fn take(&mut self, key: &Key, leased: bool) -> Option<Arc<Backend>> {
+        let places = self.groups.get_mut(key)?;
+        let can = |place: &&mut Place| !(place.backend.is_over() || leased && place.leased);
+        // A warm one before one that still starts. The first of them each time: cursors belong to one server.
+        let mut found = places.iter_mut().filter(|place| place.backend.is_ready()).find(can);
+        if found.is_none() {
+            found = places.iter_mut().find(can);
+        }
+        let place = found?;
+        place.users += 1;
+        place.leased |= leased;
+        Some(place.backend.clone())
+    }
+
+    fn place(&mut self, backend: &Arc<Backend>) -> Option<&mut Place> {
+        self.groups.get_mut(&backend.key)?.iter_mut().find(|place| Arc::ptr_eq(&place.backend, backend))
+    }
+
+    fn remove(&mut self, key: &Key, which: impl FnMut(&Place) -> bool) -> Option<Place> {
+        let places = self.groups.get_mut(key)?;
+        let at = places.iter().position(which)?;
+        let place = places.remove(at);
+        if places.is_empty() {
+            self.groups.remove(key);
+        }
+        self.count = self.count.saturating_sub(1);
+        Some(place)
+    }
+
+    /// Takes out the server that nobody has used for the longest time.
+    fn evict(&mut self) -> Option<Place> {
+        let all = self.groups.iter().flat_map(|(key, places)| places.iter().map(move |place| (key, place)));
+        let (key, place) = all.filter(|(_, place)| place.users == 0).min_by_key(|(_, place)| place.idle_since)?;
+        let (key, backend) = (key.clone(), place.backend.clone());
+        self.remove(&key, |place| Arc::ptr_eq(&place.backend, &backend))
+    }
+}

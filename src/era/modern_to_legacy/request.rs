@@ -1,0 +1,117 @@
+//! What a modern request wants, and whether it can be served here at all.
+//!
+//! Owns the rules of admission: the required metadata, the revision, the methods that the modern era does not have, and
+//! what the server has to offer for each. Pure. It never looks at what a request is about.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    json,
+    message::{Frame, code},
+    peer::Reply,
+    protocol::{Level, MODERN, RequestMeta, meta, method},
+};
+
+use super::results::asking::Capabilities;
+
+/// An error for the caller.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refusal {
+    pub(super) code: i32,
+    pub(super) message: String,
+    pub(super) data: Option<Value>,
+}
+
+impl Refusal {
+    pub(super) fn new(code: i32, message: impl Into<String>) -> Refusal {
+        Refusal { code, message: message.into(), data: None }
+    }
+
+    pub(super) fn with(self, data: Value) -> Refusal {
+        Refusal { data: Some(data), ..self }
+    }
+
+    pub(super) fn unavailable(message: impl Into<String>, retry_after: Option<Duration>) -> Refusal {
+        let refusal = Refusal::new(code::INTERNAL, message);
+        match retry_after {
+            Some(wait) => refusal.with(json!({ "retryAfter": wait.as_secs().max(1) })),
+            None => refusal,
+        }
+    }
+
+    pub(super) fn tell(self, reply: Reply) {
+        reply.fail(self.code, &self.message, self.data);
+    }
+}
+
+/// What the metadata of a request says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) capabilities: Capabilities,
+    /// `clientInfo`, JSON text.
+    pub(super) client: Option<String>,
+    /// The least severe log line that the caller wants.
+    pub(super) level: Option<Level>,
+}
+
+/// Reads a request; the refusal where it cannot be served whatever the server can do.
+pub(super) fn admit(frame: &Frame) -> Result<Wanted, Refusal> {
+    if frame.method() == method::INITIALIZE {
+        return Err(gone(frame.method()));
+    }
+    let found = RequestMeta::of(frame);
+    let version = required(found.and_then(|meta| meta.version), meta::PROTOCOL_VERSION)?;
+    let version = json::string(version).ok_or_else(|| {
+        let text = format!("_meta[\"{}\"] must be a string", meta::PROTOCOL_VERSION);
+        Refusal::new(code::INVALID_PARAMS, text)
+    })?;
+    if version != MODERN {
+        let text = format!("protocol version {version} is not spoken here; use {MODERN}");
+        let data = json!({ "supported": [MODERN], "requested": version });
+        return Err(Refusal::new(code::UNSUPPORTED_VERSION, text).with(data));
+    }
+    let capabilities = required(found.and_then(|meta| meta.capabilities), meta::CLIENT_CAPABILITIES)?;
+    let capabilities = Capabilities::read(capabilities);
+    let capabilities = capabilities.map_err(|why| Refusal::new(code::INVALID_PARAMS, why.to_string()))?;
+    let level = match found.and_then(|meta| meta.level) {
+        None => None,
+        Some(text) => Some(json::string(text).as_deref().and_then(Level::parse).ok_or_else(|| {
+            let text = format!("_meta[\"{}\"] is no log level: {text}", meta::LOG_LEVEL);
+            Refusal::new(code::INVALID_PARAMS, text)
+        })?),
+    };
+    if is_gone(frame.method()) {
+        return Err(gone(frame.method()));
+    }
+    Ok(Wanted { capabilities, client: found.and_then(|meta| meta.client).map(str::to_string), level })
+}
+
+fn required<'a>(value: Option<&'a str>, key: &str) -> Result<&'a str, Refusal> {
+    value.ok_or_else(|| {
+        let text = format!("the request must carry _meta[\"{key}\"] (revision {MODERN})");
+        Refusal::new(code::INVALID_PARAMS, text)
+    })
+}
+
+/// Methods that the modern era took away. Their meaning is bound to a session.
+fn is_gone(name: &str) -> bool {
+    matches!(name, "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" | method::INITIALIZE)
+        || name.starts_with("tasks/")
+}
+
+fn gone(name: &str) -> Refusal {
+    Refusal::new(code::METHOD_NOT_FOUND, format!("{name} is not part of revision {MODERN}"))
+}
+
+/// What a server has to offer for a method; `None` where every server may have it.
+pub(super) fn needs(name: &str) -> Option<&'static str> {
+    match name.split_once('/')?.0 {
+        "tools" => Some("tools"),
+        "prompts" => Some("prompts"),
+        "resources" => Some("resources"),
+        "completion" => Some("completions"),
+        _ => None,
+    }
+}

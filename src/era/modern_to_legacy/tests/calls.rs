@@ -1,0 +1,258 @@
+//! Calls: admission, discovery, progress, log lines, cancellation, errors.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn discover_is_made_of_the_handshake() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, r#"{"elicitation":{},"roots":{"listChanged":true},"extensions":{"x/y":{}}}"#);
+    let mut answers = client
+        .ask("server/discover", json!({"_meta": {"io.modelcontextprotocol/clientInfo": {"name":"c","version":"1"}}}))
+        .await;
+    let mut server = bridge.raw().await;
+    let asked = server.request().await;
+    assert_eq!(
+        asked.params(),
+        json!({
+            "protocolVersion": "2025-11-25",
+            "capabilities": {"elicitation": {}, "roots": {}},
+            "clientInfo": {"name": "c", "version": "1"},
+        })
+    );
+    asked.answer(INIT);
+    assert_eq!(server.note().await.method(), "notifications/initialized");
+    server.request().await.answer("{}");
+    assert_eq!(
+        answers.value().await,
+        json!({
+            "resultType": "complete",
+            "supportedVersions": ["2026-07-28"],
+            "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": true}, "logging": {}, "prompts": {}},
+            "instructions": "hi",
+            "ttlMs": 0,
+            "cacheScope": "private",
+            "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "old", "version": "3"}},
+        })
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_modern_era_does_not_have_is_refused_without_a_server() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    for method in [
+        "ping",
+        "initialize",
+        "logging/setLevel",
+        "resources/subscribe",
+        "resources/unsubscribe",
+        "tasks/get",
+        "tasks/list",
+        "tasks/result",
+        "tasks/cancel",
+    ] {
+        let want = (-32601, format!("{method} is not part of revision 2026-07-28"));
+        assert_eq!(client.ask(method, json!({})).await.error().await, want);
+    }
+    let bare = Frame::request(&Id::Number(1), "initialize", Some(r#"{"protocolVersion":"2025-11-25"}"#));
+    assert_eq!(client.raw(bare).await.error().await.0, -32601);
+    assert!(bridge.no_server());
+}
+
+#[tokio::test(start_paused = true)]
+async fn required_metadata_is_required() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let version = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28""#;
+    let capabilities = r#""io.modelcontextprotocol/clientCapabilities":{}"#;
+    let must = |key: &str| {
+        let text = format!("the request must carry _meta[\"io.modelcontextprotocol/{key}\"] (revision 2026-07-28)");
+        (-32602, text)
+    };
+    for (meta, want) in [
+        (String::new(), must("protocolVersion")),
+        (capabilities.into(), must("protocolVersion")),
+        (version.into(), must("clientCapabilities")),
+        (
+            format!(r#"{version},"io.modelcontextprotocol/clientCapabilities":[]"#),
+            (-32602, "_meta[\"io.modelcontextprotocol/clientCapabilities\"] must be an object".into()),
+        ),
+        (
+            format!(r#"{capabilities},"io.modelcontextprotocol/protocolVersion":7"#),
+            (-32602, "_meta[\"io.modelcontextprotocol/protocolVersion\"] must be a string".into()),
+        ),
+        (
+            format!(r#"{version},{capabilities},"io.modelcontextprotocol/logLevel":"loud""#),
+            (-32602, "_meta[\"io.modelcontextprotocol/logLevel\"] is no log level: \"loud\"".into()),
+        ),
+    ] {
+        let params = format!(r#"{{"_meta":{{{meta}}}}}"#);
+        let request = Frame::request(&Id::Number(1), "tools/list", Some(&params));
+        assert_eq!(client.raw(request).await.error().await, want);
+    }
+    let params = format!(r#"{{"_meta":{{{capabilities},"io.modelcontextprotocol/protocolVersion":"2027-01-01"}}}}"#);
+    let answer = client.raw(Frame::request(&Id::Number(1), "tools/list", Some(&params))).await.value().await;
+    assert_eq!(
+        answer,
+        json!({
+            "code": -32022,
+            "message": "protocol version 2027-01-01 is not spoken here; use 2026-07-28",
+            "data": {"supported": ["2026-07-28"], "requested": "2027-01-01"},
+        })
+    );
+    assert!(bridge.no_server());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_crosses_under_ids_of_the_bridge_and_comes_back_under_the_callers() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let params = json!({"name": "greet", "arguments": {"x": 1}, "_meta": {"progressToken": "p", "vendor/x": 1}});
+    let mut answers = client.ask("tools/call", params).await;
+    let mut server = bridge.server().await;
+    let asked = server.request().await;
+    let token = asked.params()["_meta"]["progressToken"].clone();
+    assert_ne!(token, json!("p"));
+    assert_eq!(
+        asked.params(),
+        json!({"name": "greet", "arguments": {"x": 1}, "_meta": {"progressToken": token, "vendor/x": 1}})
+    );
+    for progress in [0.5, 1.5, 1.5, 0.75, 2.5] {
+        asked.progress(&server, progress).await;
+    }
+    let log = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"error","data":1}}"#;
+    asked.tell(&server, log).await;
+    asked.answer(r#"{"content":[],"isError":false}"#);
+    for progress in [0.5, 1.5, 2.5] {
+        assert_eq!(answers.value().await, json!({"progressToken": "p", "progress": progress}));
+    }
+    let answer = answers.next().await;
+    assert_eq!(answer.id_text(), "41");
+    assert_eq!(
+        answer.body().unwrap(),
+        r#"{"content":[],"isError":false,"resultType":"complete","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"old","version":"3"}}}"#,
+        "and no log line, for none was asked for"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn log_lines_go_to_the_only_call_that_wants_them_from_its_level_on() {
+    let mut bridge = Bridge::start();
+    let (mut loud, mut quiet) = (Client::new(&bridge, "{}"), Client::new(&bridge, "{}"));
+    loud.level = Some("info");
+    let mut answers = loud.call().await;
+    let mut server = bridge.server().await;
+    let level = server.request().await;
+    assert_eq!((level.frame.method(), level.params()), ("logging/setLevel", json!({"level": "info"})));
+    level.answer("{}");
+    let first = server.request().await;
+    let mut others = quiet.call().await;
+    let second = server.request().await;
+    for level in ["debug", "warning"] {
+        let params = format!(r#"{{"level":"{level}","data":1}}"#);
+        server.say(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}"#)).await;
+    }
+    assert_eq!(answers.value().await, json!({"level": "warning", "data": 1}));
+    first.answer("{}");
+    second.answer("{}");
+    assert_eq!(answers.value().await["resultType"], "complete");
+    assert_eq!(others.value().await["resultType"], "complete");
+    // The level that was set is good for less.
+    loud.level = Some("error");
+    let mut answers = loud.call().await;
+    server.request().await.answer("{}");
+    assert_eq!(answers.value().await["resultType"], "complete");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_reaches_the_server_under_the_id_that_it_knows() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let mut answers = client.call().await;
+    let mut server = bridge.server().await;
+    let asked = server.request().await;
+    client.cancel().await;
+    let note = server.note().await;
+    assert_eq!(note.method(), "notifications/cancelled");
+    let params: Value = serde_json::from_str(note.body().unwrap()).unwrap();
+    assert_eq!(params["requestId"].to_string(), asked.frame.id_text());
+    assert_eq!(answers.error().await, (-32800, "the request was cancelled by its caller".into()));
+    // A caller that hangs up has cancelled.
+    let hung_up = client.call().await;
+    let asked = server.request().await;
+    drop(hung_up);
+    let params: Value = serde_json::from_str(server.note().await.body().unwrap()).unwrap();
+    assert_eq!(params["requestId"].to_string(), asked.frame.id_text());
+    // What is unknown is ignored.
+    client.cancel().await;
+    let mut answers = client.call().await;
+    server.request().await.answer("{}");
+    answers.value().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_taken_back_before_its_server_was_up_is_never_sent() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let mut answers = client.call().await;
+    let mut server = bridge.raw().await;
+    client.cancel().await;
+    assert_eq!(answers.error().await.0, -32800);
+    server.shake_hands(INIT).await;
+    let mut answers = client.ask("prompts/list", json!({})).await;
+    let asked = server.request().await;
+    assert_eq!(asked.frame.method(), "prompts/list", "and the server is warm");
+    asked.answer(r#"{"prompts":[]}"#);
+    assert_eq!(answers.value().await["ttlMs"], 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_does_not_offer_is_refused() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let mut answers = client.ask("completion/complete", json!({})).await;
+    let mut server = bridge.server().await;
+    let want = (-32601, "completion/complete cannot be served: the server does not offer completions".into());
+    assert_eq!(answers.error().await, want);
+    let mut answers = client.ask("vendor/thing", json!({"a": 1})).await;
+    let asked = server.request().await;
+    assert_eq!((asked.frame.method(), asked.params()), ("vendor/thing", json!({"a": 1})));
+    asked.reply.fail(-32601, "no such method", None);
+    assert_eq!(answers.error().await, (-32601, "no such method".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_get_the_codes_of_the_modern_era() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let mut answers = client.ask("resources/read", json!({"uri": "x:y"})).await;
+    let mut server = bridge.server().await;
+    server.request().await.reply.fail(-32002, "not found", Some(json!({"uri": "x:y"})));
+    let want = json!({"code": -32602, "message": "not found", "data": {"uri": "x:y"}});
+    assert_eq!(answers.value().await, want);
+    let mut answers = client.call().await;
+    server.request().await.answer("[]");
+    let want = "the server's answer to tools/call cannot be passed on: its result is no object";
+    assert_eq!(answers.error().await, (-32603, want.into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_of_a_shared_server_that_does_not_read_is_cut_off() {
+    let mut bridge = Bridge::start();
+    let (mut slow, mut quick) = (Client::new(&bridge, "{}"), Client::new(&bridge, "{}"));
+    let mut stalled = slow.ask("tools/call", json!({"name": "x", "_meta": {"progressToken": 1}})).await;
+    let mut server = bridge.server().await;
+    let first = server.request().await;
+    for progress in 1..=8 {
+        first.progress(&server, f64::from(progress)).await;
+    }
+    let mut answers = quick.call().await;
+    let note = server.note().await;
+    assert_eq!(note.method(), "notifications/cancelled");
+    server.request().await.answer("{}");
+    answers.value().await;
+    for _ in 1..=7 {
+        stalled.next().await;
+    }
+    assert_eq!(stalled.error().await, (-32000, "cut off: this client reads too slowly for a shared server".into()));
+}
