@@ -93,7 +93,7 @@ async fn exchanges_are_served_without_sessions_too() {
     reply.answer(result("{}"));
     assert_eq!(waiting.await.unwrap().status, 200);
     let mut answer = front.post("", &body("1", "tools/list", "")).await;
-    assert_eq!((answer.status, answer.error().await), (400, ("1".into(), -32020)));
+    assert_eq!((answer.status, answer.error().await), (400, ("1".into(), -32600)));
 }
 
 #[tokio::test]
@@ -140,11 +140,11 @@ async fn headers_and_body_that_disagree_never_reach_a_server() {
     let version = format!("MCP-Protocol-Version: {MODERN}\r\n");
     let of_call = |name: &str| lines("tools/call", &format!("Mcp-Name: {name}\r\n"));
     for (headers, body, code, text) in [
-        (String::new(), list(), -32020, "MCP-Protocol-Version"),
+        (String::new(), list(), -32600, "MCP-Protocol-Version"),
         ("MCP-Protocol-Version: 2025-11-25\r\n".into(), list(), -32020, "MCP-Protocol-Version"),
         (format!("{version}{version}"), list(), -32020, "MCP-Protocol-Version"),
         (lines("tools/list", ""), list().replace(MODERN, "2027-01-01"), -32020, "MCP-Protocol-Version"),
-        (String::new(), bare("server/discover", "{}"), -32020, "MCP-Protocol-Version"),
+        (String::new(), bare("server/discover", "{}"), -32600, "MCP-Protocol-Version"),
         (lines("tools/list", ""), bare("tools/list", "{}"), -32602, "io.modelcontextprotocol/protocolVersion"),
         (
             lines("tools/list", ""),

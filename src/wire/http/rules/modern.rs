@@ -7,7 +7,8 @@
 //! |---|---|---|
 //! | any | `initialize` without modern metadata | legacy: it opens a session, whatever the header names |
 //! | legacy, or none | no modern metadata | legacy |
-//! | legacy, or none | modern metadata | 400, -32020 |
+//! | legacy | modern metadata | 400, -32020 |
+//! | none | modern metadata | 400, -32600: a request without the header counts as 2025-03-26 |
 //! | modern | another revision in its metadata | 400, -32020 |
 //! | modern, not spoken here | the same revision, or none | 400, -32022 |
 //! | modern | no metadata, or not all of it | 400, -32602 |
@@ -28,6 +29,12 @@ use crate::{
 
 /// Longest value of a client's that an error repeats, in characters.
 const SHOWN: usize = 64;
+
+/// The answer to a modern request without the version header. Such a request may be taken for one of 2025-03-26 (2026-07-28,
+/// Streamable HTTP, Protocol Version Header), and the code is that of this era: a proxy of that time passes on the probe of a
+/// modern client so, and after -32020 some clients (rmcp 3) do not fall back to a session, which would work.
+const NO_VERSION: &str = "the MCP-Protocol-Version header is missing: a request of revision 2026-07-28 needs it, and any \
+    other needs a session, which initialize opens";
 
 /// What is wrong with a request: the JSON-RPC error to answer it with.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,11 +126,7 @@ pub fn check_meta(said: &Said, frame: &Frame) -> Result<(), Fault> {
     let meta = RequestMeta::of(frame);
     let in_body = meta.and_then(|meta| meta.version).map(|version| json::string(version).ok_or(version)).transpose();
     let said = match said {
-        Said::Nothing => {
-            return Err(Fault::header(
-                "Header mismatch: the MCP-Protocol-Version header is missing; every POST needs it",
-            ));
-        }
+        Said::Nothing => return Err(Fault::new(code::INVALID_REQUEST, NO_VERSION)),
         Said::Nonsense => {
             return Err(Fault::header(
                 "Header mismatch: the MCP-Protocol-Version header is malformed or stands twice; send it once",
@@ -245,7 +248,7 @@ mod tests {
         let bare = || frame("tools/list", "{}");
         for (header, frame, code) in [
             (MODERN, body(MODERN), 0),
-            ("", body(MODERN), code::HEADER_MISMATCH),
+            ("", body(MODERN), code::INVALID_REQUEST),
             ("2025-11-25", body(MODERN), code::HEADER_MISMATCH),
             (MODERN, body("2025-11-25"), code::HEADER_MISMATCH),
             (MODERN, body("2027-01-01"), code::HEADER_MISMATCH),
