@@ -7,12 +7,12 @@
 //!
 //! | legacy | here |
 //! |---|---|
-//! | `initialize` | answered from `server/discover` ([`opening`]) |
+//! | `initialize` | answered from `server/discover` (`opening`) |
 //! | `ping`, `logging/setLevel` | answered here |
-//! | `resources/subscribe`, list changes | one `subscriptions/listen` for all of them ([`listen`]) |
-//! | other requests | sent on with what a modern request has to carry ([`client`]), one task each ([`call`]) |
-//! | requests of the server | what a result of `input_required` asks for ([`legs`]) |
-//! | results and errors | as the client's revision knows them ([`results`]) |
+//! | `resources/subscribe`, list changes | one `subscriptions/listen` for all of them (`listen`) |
+//! | other requests | sent on with what a modern request has to carry (`client`), one task each (`call`) |
+//! | requests of the server | what a result of `input_required` asks for (`legs`) |
+//! | results and errors | as the client's revision knows them (`results`) |
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -60,6 +60,10 @@ mod tests;
 /// Messages of one request that wait for its task. The task passes each on to the client, so a client that does not read
 /// holds up its own call.
 const CALL_CAPACITY: usize = 32;
+
+/// The same of a subscription. Its task waits for nobody, but a server may tell of many changes at once, and one that is
+/// shared waits for nobody either.
+const LISTEN_CAPACITY: usize = 512;
 
 /// Changes of subscriptions that wait for the one before. A client that asks for more gets an error.
 const MAX_COMMANDS: usize = 64;
@@ -150,6 +154,18 @@ struct Asked {
     rx: mpsc::Receiver<Envelope>,
 }
 
+impl Asked {
+    /// The answer, whatever comes ahead of it; `None` when there is none.
+    async fn answer(&mut self) -> Option<Frame> {
+        loop {
+            let Envelope { frame, .. } = self.rx.recv().await?;
+            if matches!(frame.kind(), Kind::Response(_)) {
+                return Some(frame);
+            }
+        }
+    }
+}
+
 /// The poison of a lock means that a task panicked elsewhere; the tables stay usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -180,7 +196,8 @@ impl Session {
     async fn ask(&self, caller: &Arc<Caller>, method: &str, params: &str) -> Asked {
         let id = self.mint();
         let frame = Frame::request(&Id::Number(id), method, Some(params));
-        let (tx, rx) = mpsc::channel(CALL_CAPACITY);
+        let capacity = if method == method::LISTEN { LISTEN_CAPACITY } else { CALL_CAPACITY };
+        let (tx, rx) = mpsc::channel(capacity);
         if let Ok(reply) = Reply::on(tx, &frame, caller).await {
             let envelope = Envelope { from: caller.clone(), frame, reply: Some(reply) };
             if self.server.send(envelope).await.is_err() {

@@ -90,31 +90,35 @@ impl Call {
     async fn work(&self, mut asked: Asked, links: &mut Vec<String>) -> End {
         let mut rounds = 0;
         let mut discovered = false;
+        // What was sent last, where it is not what was sent first.
+        let mut latest = None;
         // Each turn is one request to the server. Ends with its answer, the end of the rounds or the end of the client.
         loop {
             let Ok(answer) = self.follow(&mut asked).await else {
                 self.session.withdraw(&self.caller, asked.id).await;
                 return End::Over;
             };
-            let params = match results::read(&self.method, self.client.revision, &answer) {
+            match results::read(&self.method, self.client.revision, &answer) {
                 Answer::Done(result) => return End::Answer(Frame::result(self.reply.id_text(), &result)),
                 Answer::Failed => return End::Answer(answer),
                 Answer::Unusable(why) => return End::Fail(why),
                 Answer::Unspoken if std::mem::replace(&mut discovered, true) => return End::Fail(results::unspoken()),
-                Answer::Unspoken => match self.still_speaks().await {
-                    Ok(()) => self.params.clone(),
-                    Err(end) => return end,
-                },
+                Answer::Unspoken => {
+                    if let Err(end) = self.still_speaks().await {
+                        return end;
+                    }
+                }
                 Answer::Input(input) => {
                     rounds += 1;
                     match self.next_round(input, rounds, links).await {
-                        Ok(params) => params,
+                        Ok(params) => latest = Some(params),
                         Err(end) => return end,
                     }
                 }
-            };
+            }
+            let params = latest.as_deref().unwrap_or(&self.params);
             asked = tokio::select! {
-                asked = self.session.ask(&self.caller, &self.method, &params) => asked,
+                asked = self.session.ask(&self.caller, &self.method, params) => asked,
                 Over = self.over() => return End::Over,
             };
         }

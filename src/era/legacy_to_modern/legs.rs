@@ -59,25 +59,20 @@ struct Leg<'a> {
 enum State {
     /// Not asked, for this reason.
     Unasked(String),
-    /// Asked under this id.
-    Asked(i64, oneshot::Receiver<Frame>),
+    /// Asked under this id; with the id of the elicitation, where it has a link.
+    Asked(i64, oneshot::Receiver<Frame>, Option<String>),
 }
 
 impl Call {
     /// Asks the client all of it at once, and waits for all answers.
-    /// Notes the ids of questions with a link.
+    /// Notes the ids of links that the client opens.
     pub(super) async fn gather(&self, wanted: &[Wanted], links: &mut Vec<String>) -> Gathered {
         let mut open = Open { call: self, ids: Vec::new(), links };
-        let asked = tokio::select! {
-            asked = open.ask_all(wanted) => asked,
+        let gathered = tokio::select! {
+            // A front that goes answers for its client with errors; nothing is to come of those.
+            biased;
             Over = self.over() => Err(Stop::Over),
-        };
-        let gathered = match asked {
-            Ok(legs) => tokio::select! {
-                gathered = open.collect(legs) => gathered,
-                Over = self.over() => Err(Stop::Over),
-            },
-            Err(stop) => Err(stop),
+            gathered = open.gather(wanted) => gathered,
         };
         open.close();
         match gathered {
@@ -103,6 +98,11 @@ struct Open<'a> {
 }
 
 impl Open<'_> {
+    async fn gather(&mut self, wanted: &[Wanted]) -> Result<String, Stop> {
+        let legs = self.ask_all(wanted).await?;
+        self.collect(legs).await
+    }
+
     async fn ask_all<'w>(&mut self, wanted: &'w [Wanted]) -> Result<Vec<Leg<'w>>, Stop> {
         let mut legs = Vec::with_capacity(wanted.len());
         for wanted in wanted {
@@ -117,7 +117,10 @@ impl Open<'_> {
                 }
             };
             let state = match self.question(ask, wanted) {
-                Ok(params) => self.ask(&wanted.method, params.as_deref()).await?,
+                Ok((params, link)) => {
+                    let (id, answer) = self.ask(&wanted.method, params.as_deref()).await?;
+                    State::Asked(id, answer, link)
+                }
                 Err(why) => State::Unasked(why),
             };
             legs.push(Leg { key: &wanted.key, ask, state });
@@ -125,12 +128,12 @@ impl Open<'_> {
         Ok(legs)
     }
 
-    /// The params of the question in the client's revision, or why it is not to be asked.
-    fn question(&mut self, ask: Ask, wanted: &Wanted) -> Result<Option<String>, String> {
+    /// The params of the question in the client's revision, and the id of a link in it; or why it is not to be asked.
+    fn question(&self, ask: Ask, wanted: &Wanted) -> Result<(Option<String>, Option<String>), String> {
         let (client, params) = (&self.call.client, wanted.params.as_deref());
         match ask {
-            Ask::Roots if client.declared.roots => Ok(params.map(str::to_string)),
-            Ask::Sampling if client.declared.sampling => Ok(params.map(str::to_string)),
+            Ask::Roots if client.declared.roots => Ok((params.map(str::to_string), None)),
+            Ask::Sampling if client.declared.sampling => Ok((params.map(str::to_string), None)),
             Ask::Elicitation => {
                 let mut params = params.and_then(Object::parse).unwrap_or_default();
                 let by_url = params.get("mode").and_then(json::string).as_deref() == Some("url");
@@ -138,21 +141,22 @@ impl Open<'_> {
                 if !declared {
                     return Err(format!("it did not declare {} elicitation", if by_url { "url" } else { "form" }));
                 }
+                let mut link = None;
                 if by_url {
                     // Required in 2025-11-25 and gone in 2026-07-28.
                     let id = uuid::Uuid::new_v4().to_string();
                     params.set("elicitationId", json::quote(&id));
-                    self.links.push(id);
+                    link = Some(id);
                 } else if client.revision < Revision::V2025_11_25 {
                     params.remove("mode");
                 }
-                Ok(Some(params.to_string()))
+                Ok((Some(params.to_string()), link))
             }
             Ask::Roots | Ask::Sampling => Err(format!("it did not declare {}", capability(ask))),
         }
     }
 
-    async fn ask(&mut self, method: &str, params: Option<&str>) -> Result<State, Stop> {
+    async fn ask(&mut self, method: &str, params: Option<&str>) -> Result<(i64, oneshot::Receiver<Frame>), Stop> {
         let session = &self.call.session;
         let id = session.mint();
         let frame = Frame::request(&Id::Number(id), method, params);
@@ -163,7 +167,7 @@ impl Open<'_> {
         let reply = Reply::on(home, &frame, &session.voice).await.map_err(|_| Stop::Over)?;
         let envelope = Envelope { from: session.voice.clone(), frame, reply: Some(reply) };
         self.call.reply.update(envelope).await.map_err(|_| Stop::Over)?;
-        Ok(State::Asked(id, rx))
+        Ok((id, rx))
     }
 
     async fn collect(&mut self, legs: Vec<Leg<'_>>) -> Result<String, Stop> {
@@ -172,10 +176,12 @@ impl Open<'_> {
         for Leg { key, ask, state } in legs {
             let answer = match state {
                 State::Unasked(why) => Err(why),
-                State::Asked(id, rx) => match self.wait(rx, deadline).await? {
+                State::Asked(id, rx, link) => match self.wait(rx, deadline).await? {
                     Some(frame) => {
                         self.ids.retain(|open| *open != id);
-                        usable(ask, &frame)
+                        let answer = usable(ask, &frame);
+                        self.links.extend(link.filter(|_| answer.as_deref().is_ok_and(accepts)));
+                        answer
                     }
                     None => Err("it did not answer in time".into()),
                 },
@@ -196,6 +202,7 @@ impl Open<'_> {
     async fn wait(&self, mut answer: oneshot::Receiver<Frame>, deadline: Instant) -> Result<Option<Frame>, Stop> {
         loop {
             tokio::select! {
+                biased;
                 // Without an answer the session has ended.
                 answer = &mut answer => return answer.map(Some).map_err(|_| Stop::Over),
                 () = sleep_until(deadline) => return Ok(None),
@@ -242,6 +249,10 @@ fn usable(ask: Ask, frame: &Frame) -> Result<String, String> {
         }
     });
     if fits { Ok(body.to_string()) } else { Err(format!("its answer is no result of {}", capability(ask))) }
+}
+
+fn accepts(answer: &str) -> bool {
+    Object::parse(answer).is_some_and(|answer| answer.get("action").and_then(json::string).as_deref() == Some("accept"))
 }
 
 /// What the server gets where the client gave nothing: there is no place for an error in `inputResponses`.

@@ -126,7 +126,7 @@ enum Stream {
 enum Event {
     /// A notification.
     Said(Frame),
-    /// It is over; with the server's error, if there was one.
+    /// It is over; with the server's answer, if there was one.
     Ended(Option<Frame>),
     /// The pause is over.
     Again,
@@ -144,7 +144,7 @@ impl Stream {
             Stream::Open { asked, .. } => match asked.rx.recv().await {
                 None => Event::Ended(None),
                 Some(Envelope { frame, .. }) => match frame.kind() {
-                    Kind::Response(_) => Event::Ended(Some(frame).filter(Frame::is_error)),
+                    Kind::Response(_) => Event::Ended(Some(frame)),
                     _ => Event::Said(frame),
                 },
             },
@@ -162,6 +162,8 @@ pub(super) struct Listener {
     commands: mpsc::Receiver<Command>,
     wanted: Set,
     stream: Stream,
+    /// The stream that is not acknowledged yet.
+    opening: Option<i64>,
     outgoing: Outgoing,
     /// Streams in a row that did not last.
     failures: u32,
@@ -186,6 +188,7 @@ impl Listener {
             commands,
             wanted: Set::default(),
             stream: Stream::None,
+            opening: None,
             outgoing,
             failures: 0,
             missed: false,
@@ -199,10 +202,14 @@ impl Listener {
             () = self.work() => {}
             () = session.over.cancelled() => {}
         }
-        let Listener { session, caller, stream, tx, .. } = self;
+        let Listener { session, caller, stream, opening, tx, .. } = self;
         drop(tx); // A server that takes nothing must not keep the session open.
-        if let Stream::Open { asked, .. } = &stream {
-            session.withdraw(&caller, asked.id).await;
+        let open = match &stream {
+            Stream::Open { asked, .. } => Some(asked.id),
+            Stream::None | Stream::Lost(_) => None,
+        };
+        for id in open.into_iter().chain(opening) {
+            session.withdraw(&caller, id).await;
         }
     }
 
@@ -223,7 +230,7 @@ impl Listener {
     async fn event(&mut self, event: Event) {
         match event {
             Event::Said(frame) => self.outgoing.take(&frame),
-            Event::Ended(error) => self.lost(error.as_ref()),
+            Event::Ended(answer) => self.lost(answer.as_ref()),
             Event::Again => {
                 if let Err(refusal) = self.open(self.wanted.clone()).await {
                     debug!("cannot listen to the server's changes: {refusal:?}");
@@ -337,10 +344,17 @@ impl Listener {
         }
         let params = self.client.listen_params(&next.filter());
         let mut asked = self.session.ask(&self.caller, method::LISTEN, &params).await;
+        self.opening = Some(asked.id);
         let opened = timeout(self.session.settings.patience, self.acknowledged(&mut asked, &next)).await;
+        self.opening = None;
         let granted = match opened {
             Ok(Ok(granted)) => granted,
-            Ok(Err(error)) => return Err(self.unopened(error)),
+            Ok(Err(answer)) => {
+                if answer.is_none() {
+                    self.session.withdraw(&self.caller, asked.id).await;
+                }
+                return Err(self.unopened(answer));
+            }
             Err(_) => {
                 self.session.withdraw(&self.caller, asked.id).await;
                 let text = format!("the server did not acknowledge {} in time", method::LISTEN);
@@ -356,10 +370,13 @@ impl Listener {
         Ok(granted)
     }
 
-    /// Waits for the acknowledgement, and passes on meanwhile what the stream before brings.
+    /// Waits for the acknowledgement, or gives the answer in its place, or nothing when the client is gone. Passes on
+    /// meanwhile what the stream before brings.
     async fn acknowledged(&mut self, asked: &mut Asked, next: &Set) -> Result<Set, Option<Frame>> {
         loop {
             let envelope = tokio::select! {
+                // In this order, or what both streams bring would be told twice.
+                biased;
                 envelope = asked.rx.recv() => envelope,
                 event = self.stream.next() => {
                     match event {
@@ -384,16 +401,21 @@ impl Listener {
         }
     }
 
-    /// Ends the stream before, once all that it has brought is taken.
+    /// Ends the stream before, once all that it has brought is taken. What both have brought by now is told once.
     async fn replace(&mut self, next: Stream) {
-        let Stream::Open { mut asked, .. } = std::mem::replace(&mut self.stream, next) else { return };
-        while let Ok(Envelope { frame, .. }) = asked.rx.try_recv() {
-            match frame.kind() {
-                Kind::Response(_) => return, // It has ended by itself.
-                _ => self.outgoing.take(&frame),
-            }
+        let before = std::mem::replace(&mut self.stream, next);
+        let Stream::Open { mut asked, .. } = before else { return };
+        let ended = self.outgoing.take_queued(&mut asked);
+        let late = match &mut self.stream {
+            Stream::Open { asked, .. } => self.outgoing.take_queued(asked),
+            _ => None,
+        };
+        if let Some(late) = late {
+            self.lost(Some(&late));
         }
-        self.session.withdraw(&self.caller, asked.id).await;
+        if ended.is_none() {
+            self.session.withdraw(&self.caller, asked.id).await;
+        }
     }
 
     /// An answer in the place of an acknowledgement.
@@ -418,8 +440,8 @@ impl Listener {
     }
 
     /// The stream has ended by itself.
-    fn lost(&mut self, error: Option<&Frame>) {
-        debug!(error = ?error.and_then(Frame::body), "lost the stream of the server's changes");
+    fn lost(&mut self, answer: Option<&Frame>) {
+        debug!(answer = ?answer.and_then(Frame::body), "lost the stream of the server's changes");
         if let Stream::Open { since, .. } = &self.stream
             && since.elapsed() >= HEALTHY
         {

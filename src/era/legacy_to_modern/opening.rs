@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     json::{self, Object},
-    message::{Frame, Kind, code},
+    message::{Frame, code},
     peer::{Caller, Reply},
     protocol::{MODERN, meta, method},
 };
@@ -115,22 +115,18 @@ pub(super) async fn discover(session: &Session, client: &Client, caller: &Arc<Ca
 
 async fn ask(session: &Session, client: &Client, caller: &Arc<Caller>) -> Result<Frame, Refusal> {
     let patience = session.settings.patience;
-    let answered = timeout(patience, async {
-        let mut asked = session.ask(caller, method::DISCOVER, &client.own_params()).await;
-        loop {
-            match asked.rx.recv().await {
-                Some(envelope) if matches!(envelope.frame.kind(), Kind::Response(_)) => return Some(envelope.frame),
-                Some(_) => {}
-                None => return None,
-            }
-        }
-    });
-    match answered.await {
+    let late = || {
+        let text = format!("the server did not answer {} within {} s", method::DISCOVER, patience.as_secs());
+        Refusal::Ours(code::LIMIT, text, None)
+    };
+    let params = client.own_params();
+    let mut asked = timeout(patience, session.ask(caller, method::DISCOVER, &params)).await.map_err(|_| late())?;
+    match timeout(patience, asked.answer()).await {
         Ok(Some(answer)) => Ok(answer),
         Ok(None) => Err(Refusal::Ours(code::INTERNAL, "the server is gone".into(), None)),
         Err(_) => {
-            let text = format!("the server did not answer {} within {} s", method::DISCOVER, patience.as_secs());
-            Err(Refusal::Ours(code::LIMIT, text, None))
+            session.withdraw(caller, asked.id).await;
+            Err(late())
         }
     }
 }

@@ -7,10 +7,10 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::super::opening::Changes;
+use super::super::{Asked, opening::Changes};
 use crate::{
     json::{self, Object},
-    message::Frame,
+    message::{Frame, Kind},
     peer::{Caller, Envelope, Gone},
     protocol::{meta, method},
 };
@@ -49,6 +49,17 @@ impl Outgoing {
         let uri = params.as_ref().and_then(|params| params.get("uri")).and_then(json::string).map(String::from);
         let params = params.filter(|params| !params.is_empty()).map(|params| params.to_string());
         self.push(Change { method: frame.method().into(), uri, params });
+    }
+
+    /// Takes all that is there now; gives the answer that ends the stream, if it came.
+    pub fn take_queued(&mut self, asked: &mut Asked) -> Option<Frame> {
+        while let Ok(Envelope { frame, .. }) = asked.rx.try_recv() {
+            match frame.kind() {
+                Kind::Response(_) => return Some(frame),
+                _ => self.take(&frame),
+            }
+        }
+        None
     }
 
     /// Everything has changed, as far as anybody knows.
