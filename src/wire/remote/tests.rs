@@ -345,7 +345,7 @@ async fn a_refusal_that_a_modern_server_may_give_is_handed_back_with_the_client(
         let (mut client, wire, _scope) = begin(&fixture, transport).await;
         fixture.expect_post("initialize").await.reply(status, &[], body).await;
         let refused = handed_back(wire).await;
-        assert_eq!(refused.refusal().status.as_u16(), status);
+        assert_eq!(refused.refusal.status.as_u16(), status);
         assert!(fixture.is_idle(), "no other attempt was made");
         let mut peer = refused.into_peer();
         let again = peer.rx.recv().await.unwrap();
