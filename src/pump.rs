@@ -27,7 +27,7 @@ use crate::{
     peer::{Caller, Envelope, Inbox, NotTaken, Peer, Reply, Updates},
     pending::{Ids, Pending, Withdrawn},
     pipe::{Ended, FrameSink, FrameSource},
-    protocol::meta,
+    protocol::{meta, method},
 };
 
 /// Frames that one write may carry.
@@ -83,12 +83,21 @@ pub enum Role {
         sessions: bool,
     },
     /// The same of a modern server: it asks nobody, and a log line is for the only request that wants any.
-    ConnectModern,
+    ConnectModern {
+        /// Whether all callers are one client's, who is waited for.
+        own: bool,
+    },
 }
 
 impl Role {
+    /// Whether the bridge chooses the ids.
+    fn restamps(self) -> bool {
+        matches!(self, Role::ConnectShared { .. } | Role::ConnectModern { .. })
+    }
+
+    /// Whether a caller that does not read is cut off rather than waited for.
     fn is_shared(self) -> bool {
-        matches!(self, Role::ConnectShared { .. } | Role::ConnectModern)
+        matches!(self, Role::ConnectShared { .. } | Role::ConnectModern { own: false })
     }
 }
 
@@ -100,7 +109,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
     let shared = Shared {
         own: Caller::legacy(None),
         table: Mutex::new(Table {
-            pending: Pending::new(if rules.role.is_shared() { Ids::Restamp } else { Ids::Keep }),
+            pending: Pending::new(if rules.role.restamps() { Ids::Restamp } else { Ids::Keep }),
             asked: HashSet::new(),
             ended: None,
         }),
@@ -185,8 +194,7 @@ impl Shared {
                 );
                 debug!(name = %self.rules.name, "a request met --request-timeout");
                 home.fail(code::LIMIT, &text, None);
-                let params = format!("{{\"requestId\":{wire_id},\"reason\":\"timeout\"}}");
-                self.say(Frame::notification("notifications/cancelled", Some(&params))).await;
+                self.say(cancelled(&wire_id, "timeout")).await;
             }
         }
     }
@@ -213,6 +221,14 @@ impl Shared {
     async fn say(&self, frame: Frame) -> bool {
         let Some(home) = self.home.upgrade() else { return false };
         home.send(Envelope::one_way(self.own.clone(), frame)).await.is_ok()
+    }
+
+    /// The same without waiting: from the loop that reads, to wait for a server that waits to be read would be for ever.
+    fn say_now(&self, frame: Frame) {
+        let said = self.home.upgrade().map(|home| home.try_send(Envelope::one_way(self.own.clone(), frame)));
+        if !matches!(said, Some(Ok(()))) {
+            debug!(name = %self.rules.name, "the server does not read; it is not told of a cancellation");
+        }
     }
 
     /// The far end does not wait for this answer any more. Says whether it did.
@@ -292,15 +308,33 @@ impl<R: FrameSource> Reading<'_, R> {
 
     /// Waits for room for a large frame, which is given back when the frame has been written or dropped.
     async fn weighed(&self, frame: Frame) -> Frame {
-        if frame.bytes().len() <= SMALL || self.shared.rules.role.is_shared() {
+        let weight = self.weight(&frame);
+        if weight == 0 || self.shared.rules.role.is_shared() {
             return frame;
         }
-        let weight = (frame.bytes().len() / WEIGHT).min(self.shared.rules.budget());
-        let permits = u32::try_from(weight).unwrap_or(u32::MAX);
-        match self.shared.budget.clone().acquire_many_owned(permits).await {
+        match self.shared.budget.clone().acquire_many_owned(weight).await {
             Ok(room) => frame.holding(Some(room)),
             Err(_) => frame, // The semaphore is never closed.
         }
+    }
+
+    /// The same without waiting, for what a shared server says to one of its callers: `None` when those who do not read
+    /// have used up all room.
+    fn weighed_at_once(&self, envelope: Envelope) -> Option<Envelope> {
+        let Envelope { from, frame, reply } = envelope;
+        let room = match self.weight(&frame) {
+            0 => None,
+            weight => Some(self.shared.budget.clone().try_acquire_many_owned(weight).ok()?),
+        };
+        Some(Envelope { from, frame: frame.holding(room), reply })
+    }
+
+    /// What a frame takes of the budget; 0 for a small one.
+    fn weight(&self, frame: &Frame) -> u32 {
+        if frame.bytes().len() <= SMALL {
+            return 0;
+        }
+        u32::try_from((frame.bytes().len() / WEIGHT).min(self.shared.rules.budget())).unwrap_or(u32::MAX)
     }
 
     /// Moves one frame on. False when the partner is gone.
@@ -386,15 +420,16 @@ impl<R: FrameSource> Reading<'_, R> {
             Role::Connect => table.pending.only_call(),
             Role::ConnectShared { sessions } if is_request && !sessions => None,
             Role::ConnectShared { .. } => table.pending.only_caller(),
-            Role::ConnectModern if is_request => None,
-            Role::ConnectModern => table.pending.only_listener(),
+            Role::ConnectModern { .. } if is_request => None,
+            Role::ConnectModern { .. } => table.pending.only_listener(),
         }
         .map(Reply::updates)
     }
 
     async fn update(&self, updates: Updates, envelope: Envelope) -> bool {
         if self.shared.rules.role.is_shared() {
-            if updates.try_send(envelope) == Err(NotTaken::Full) {
+            let sent = self.weighed_at_once(envelope).map_or(Err(NotTaken::Full), |light| updates.try_send(light));
+            if sent == Err(NotTaken::Full) {
                 self.cut_off(&updates);
             }
         } else if updates.send(envelope).await.is_err() {
@@ -408,8 +443,9 @@ impl<R: FrameSource> Reading<'_, R> {
     fn cut_off(&self, updates: &Updates) {
         let cut = self.shared.table().pending.forget(updates.caller().id);
         warn!(name = %self.shared.rules.name, calls = cut.len(), "cut off a caller that reads too slowly");
-        for Withdrawn { home, .. } in cut {
+        for Withdrawn { wire_id, home } in cut {
             home.fail(code::LIMIT, "cut off: this client reads too slowly for a shared server", None);
+            self.shared.say_now(cancelled(&wire_id, "cut off"));
         }
     }
 }
@@ -497,6 +533,12 @@ impl<W: FrameSink> Writing<'_, W> {
         withdrawn.home.fail(code::CANCELLED, "the request was cancelled by its caller", None);
         Some(frame.with(None, Some(&withdrawn.wire_id)))
     }
+}
+
+/// Tells a server that nobody waits for an answer any more. `id` is JSON text.
+fn cancelled(id: &str, reason: &str) -> Frame {
+    let params = format!("{{\"requestId\":{id},\"reason\":\"{reason}\"}}");
+    Frame::notification(method::CANCELLED, Some(&params))
 }
 
 fn refuse(reply: Reply, ended: &Ended) {

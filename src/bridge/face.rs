@@ -32,9 +32,7 @@ pub async fn serve(mut peer: Peer, registry: Arc<Registry>) -> Result<(), Connec
         }
         exchange(envelope, &caller, &registry, &mut server).await;
     }
-    // Calls in flight need the way to the server until the client has its answers.
-    peer.tx.closed().await;
-    drop(server);
+    // The pump ended with its answers given, or waited for in vain.
     registry.verdict()
 }
 

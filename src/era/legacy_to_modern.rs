@@ -58,8 +58,8 @@ mod results;
 mod tests;
 
 /// Messages of one request that wait for its task. The task passes each on to the client, so a client that does not read
-/// holds up its own call.
-const CALL_CAPACITY: usize = 32;
+/// holds up its own call, and is cut off by a server that others share. That says many things in one go.
+const CALL_CAPACITY: usize = 1024;
 
 /// The same of a subscription. Its task waits for nobody, but a server may tell of many changes at once, and one that is
 /// shared waits for nobody either.

@@ -155,7 +155,7 @@ impl Children {
 
     /// The way in for modern exchanges.
     pub async fn outbox(self: &Arc<Self>) -> Result<Outbox, OpenError> {
-        self.modern.outbox(&self.eras, || self.find_modern(), || self.translation()).await
+        self.modern.outbox(&self.eras, || self.find_modern(false), || self.translation()).await
     }
 
     // ---- legacy sessions
@@ -183,7 +183,7 @@ impl Children {
             Opening::Legacy(started) => ended(started.run(peer, role)).await,
             Opening::Left(started) => ended(started.end()).await,
             Opening::Refused(started, initialize, refusal) => {
-                let Some(direct) = self.in_the_other_era().await else {
+                let Some(direct) = self.in_the_other_era(role == Role::Connect).await else {
                     return refused(started, initialize, refusal, peer, role).await;
                 };
                 info!(name = %self.spec.name, "the server speaks revision 2026-07-28 only; translating");
@@ -228,11 +228,11 @@ impl Children {
 
     /// A server that refused `initialize` may be one that has none. Not asked of one that is known to be legacy: that
     /// refuses this one client.
-    async fn in_the_other_era(self: &Arc<Self>) -> Option<Direct> {
+    async fn in_the_other_era(self: &Arc<Self>, own: bool) -> Option<Direct> {
         if (self.eras.speaks(Era::Legacy), self.eras.speaks(Era::Modern)) == (Some(true), Some(false)) {
             return None;
         }
-        let found = self.find_modern().await.ok()?;
+        let found = self.find_modern(own).await.ok()?;
         self.eras.learn(Era::Modern, found.is_some());
         if found.is_some() {
             self.eras.learn(Era::Legacy, false);
@@ -245,7 +245,7 @@ impl Children {
     /// A session at a server that speaks the modern era only, as far as is known.
     async fn serve_modern(self: &Arc<Self>, mut started: Started, peer: Peer, role: Role) {
         if self.eras.is_pinned() || started.is_modern().await {
-            let direct = started.direct();
+            let direct = started.direct(role == Role::Connect);
             return self.translate(peer, direct.outbox()).await;
         }
         warn!(name = %self.spec.name, "the server does not speak revision 2026-07-28 any more; asking it anew");
@@ -262,10 +262,10 @@ impl Children {
     }
 
     /// Starts a server and asks it in the modern era. `None` when it does not speak that.
-    async fn find_modern(self: &Arc<Self>) -> Result<Option<Direct>, OpenError> {
+    async fn find_modern(self: &Arc<Self>, own: bool) -> Result<Option<Direct>, OpenError> {
         let mut started = self.start().await?;
         if self.eras.is_pinned() || started.is_modern().await {
-            return Ok(Some(started.direct()));
+            return Ok(Some(started.direct(own)));
         }
         debug!(name = %self.spec.name, "the server does not speak revision 2026-07-28");
         drop(started.end());
@@ -363,11 +363,11 @@ impl Started {
         }
     }
 
-    /// Serves all modern exchanges.
-    fn direct(self) -> Direct {
+    /// Serves modern exchanges: of all callers, or of one session that has it for its own.
+    fn direct(self, own: bool) -> Direct {
         let (ours, theirs) = Peer::pair(PEER_CAPACITY);
         let scope = self.owner.scope.clone();
-        drop(self.run(ours, Role::ConnectModern));
+        drop(self.run(ours, Role::ConnectModern { own }));
         Direct::behind(theirs, &scope)
     }
 

@@ -68,7 +68,7 @@ impl Accept {
     /// An endpoint without sessions yet. Its tasks run in `scope`; when that stops, subscriptions and the streams that
     /// belong to no call end, and calls go on until [`Accept::end`].
     pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Accept {
-        let sessions = Sessions::start(limits.clone(), keep_alive, scope.clone());
+        let sessions = Sessions::start(limits.clone(), keep_alive, call::capacity(registry.sharing()), scope.clone());
         let (exchanges, room) = (Exchanges::new(limits.max_exchanges), Room::new(&limits));
         Accept { registry, sessions, limits, keep_alive, scope, exchanges, room, tools: Books::default() }
     }

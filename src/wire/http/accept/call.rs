@@ -15,14 +15,26 @@ use super::{
     unknown_session,
 };
 use crate::{
-    config::Limits,
+    config::{Limits, Sharing},
     message::{Frame, Kind, code},
     peer::{Envelope, Reply},
     wire::exchange::{self, EventStream, Refusal, Response},
 };
 
 /// Messages of one call that wait for its client to read. Beyond this its server is slowed down.
-pub const CALL_CAPACITY: usize = 64;
+const CALL_CAPACITY: usize = 64;
+
+/// The same where others share the server, which waits for nobody and cuts off who does not read. What it says in one
+/// go, such as the progress of a hundred steps, has to fit.
+pub const SHARED_CAPACITY: usize = 1024;
+
+/// How many of one call may wait.
+pub fn capacity(sharing: Sharing) -> usize {
+    match sharing {
+        Sharing::Own => CALL_CAPACITY,
+        Sharing::Shared | Sharing::Stateless => SHARED_CAPACITY,
+    }
+}
 
 /// Where log lines of a session belong. The id itself is a secret: with it, anyone could speak in the session.
 pub fn in_session(session: &Session) -> Span {
@@ -45,7 +57,7 @@ pub async fn call(
     sessions: &Sessions,
     limits: &Limits,
 ) -> Result<Response, Refusal> {
-    let (tx, rx) = mpsc::channel(CALL_CAPACITY);
+    let (tx, rx) = mpsc::channel(sessions.call_capacity);
     let (number, server) = session.begin(slice::from_ref(&frame), &tx).map_err(not_begun(Some(&frame)))?;
     let mut waiting = Waiting { session, number, answers: 1, rx: Some(rx) };
     ask(session, &server, tx, frame).await;
@@ -72,7 +84,7 @@ pub async fn call_batch(session: &Arc<Session>, frames: Vec<Frame>, sessions: &S
     let requests: Vec<Frame> =
         frames.iter().filter(|frame| matches!(frame.kind(), Kind::Request(_))).cloned().collect();
     let answers = requests.len();
-    let (tx, rx) = mpsc::channel(CALL_CAPACITY + answers);
+    let (tx, rx) = mpsc::channel(sessions.call_capacity + answers);
     let (number, server) = session.begin(&requests, &tx).map_err(not_begun(None))?;
     let waiting = Waiting { session, number, answers, rx: Some(rx) };
     for frame in frames {

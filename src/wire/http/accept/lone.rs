@@ -12,7 +12,7 @@ use std::{
 
 use tokio::{sync::mpsc, time::timeout};
 
-use super::call::CALL_CAPACITY;
+use super::call::SHARED_CAPACITY;
 use crate::{
     message::{Frame, Kind, code},
     peer::Envelope,
@@ -31,7 +31,7 @@ pub struct Lone {
 impl Lone {
     /// Waits for so many answers, which come through the sender. `refusal` is what the server hears when it asks back.
     pub fn new(answers: usize, refusal: &'static str) -> (mpsc::Sender<Envelope>, Lone) {
-        let (tx, rx) = mpsc::channel(CALL_CAPACITY + answers);
+        let (tx, rx) = mpsc::channel(SHARED_CAPACITY + answers);
         (tx, Lone { rx, answers, refusal })
     }
 

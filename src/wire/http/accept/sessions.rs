@@ -39,15 +39,24 @@ pub struct Sessions {
     table: Mutex<HashMap<u128, Arc<Session>>>,
     limits: Arc<Limits>,
     pub(super) keep_alive: KeepAlive,
+    /// Messages of one call that may wait for its client.
+    pub(super) call_capacity: usize,
     scope: Scope,
     clock: Clock,
 }
 
 impl Sessions {
     /// An empty table, swept until the scope stops.
-    pub fn start(limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Arc<Sessions> {
+    pub fn start(limits: Arc<Limits>, keep_alive: KeepAlive, call_capacity: usize, scope: Scope) -> Arc<Sessions> {
         let clock = Clock::start();
-        let sessions = Arc::new(Sessions { table: Mutex::default(), limits, keep_alive, scope: scope.clone(), clock });
+        let sessions = Arc::new(Sessions {
+            table: Mutex::default(),
+            limits,
+            keep_alive,
+            call_capacity,
+            scope: scope.clone(),
+            clock,
+        });
         scope.spawn(sessions.clone().sweep());
         sessions
     }
