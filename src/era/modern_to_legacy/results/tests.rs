@@ -315,8 +315,8 @@ fn a_list_of_tools_says_nothing_of_tasks_and_bad_headers() {
             r#"{"inputSchema":{"properties":{"a":{"type":"string"},"b":{"type":"string"}}}}"#,
         ),
         (
-            r#"{"inputSchema":{"anyOf":[{"properties":{"a":{"type":"string","x-mcp-header":"R"}}}],"items":{"x-mcp-header":""}}}"#,
-            r#"{"inputSchema":{"anyOf":[{"properties":{"a":{"type":"string"}}}],"items":{}}}"#,
+            r#"{"inputSchema":{"anyOf":[{"properties":{"a":{"type":"string","x-mcp-header":"R"}}}],"items":{"x-mcp-header":""},"vendor":[{"x-mcp-header":""}]}}"#,
+            r#"{"inputSchema":{"anyOf":[{"properties":{"a":{"type":"string"}}}],"items":{},"vendor":[{}]}}"#,
         ),
         (r#"{"inputSchema":{"type":"string","x-mcp-header":"R"}}"#, r#"{"inputSchema":{"type":"string"}}"#),
         (
