@@ -29,6 +29,7 @@ use super::{
     pool::{Key, Pool},
     request::Refusal,
     results::{self, Opened},
+    subscriptions::Uris,
 };
 use crate::{
     json::Object,
@@ -84,6 +85,8 @@ pub(super) struct Backend {
     level: AtomicU8,
     /// The answer to `roots/list` where nobody can be asked.
     roots: Option<Arc<str>>,
+    /// Who is subscribed to what.
+    pub(super) uris: Uris,
     over: AtomicBool,
 }
 
@@ -99,6 +102,7 @@ impl Backend {
             watches: Mutex::default(),
             level: AtomicU8::new(0),
             roots,
+            uris: Uris::default(),
             over: AtomicBool::new(false),
         }
     }

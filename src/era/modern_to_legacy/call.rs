@@ -82,7 +82,7 @@ impl Front {
     }
 
     /// The same, and waits while the caller is slow. False when the caller does not want the answer any more.
-    async fn update(&mut self, from: &Arc<Caller>, frame: Frame) -> bool {
+    pub(super) async fn update(&mut self, from: &Arc<Caller>, frame: Frame) -> bool {
         let updates = self.reply.updates();
         tokio::select! {
             sent = updates.send(Envelope::one_way(from.clone(), frame)) => sent.is_ok(),
@@ -109,7 +109,7 @@ impl Front {
         self.send(frame);
     }
 
-    fn cancelled(self) {
+    pub(super) fn cancelled(self) {
         self.refuse(Refusal::new(code::CANCELLED, "the request was cancelled by its caller"));
     }
 

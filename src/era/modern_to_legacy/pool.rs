@@ -23,6 +23,7 @@ use super::{
     backend::{Backend, Start, roots_result},
     lock,
     request::Refusal,
+    subscriptions::Seats,
 };
 use crate::{message::code, peer::Principal, scope::Scope};
 
@@ -56,6 +57,8 @@ pub(super) struct Pool {
     scope: Scope,
     roots: Option<Arc<str>>,
     state: Mutex<State>,
+    /// How many subscriptions there are.
+    pub(super) seats: Seats,
     /// Told when there is a server after there was none: from then on somebody has to look after idle ones.
     first: Notify,
     closed: CancellationToken,
@@ -132,6 +135,7 @@ impl Pool {
             settings,
             scope: scope.clone(),
             state: Mutex::default(),
+            seats: Seats::default(),
             first: Notify::new(),
             closed: CancellationToken::new(),
         })
@@ -201,6 +205,29 @@ impl Pool {
         place.users = place.users.saturating_sub(1);
         place.leased &= !leased;
         place.idle_since = Instant::now();
+    }
+
+    /// Runs a task that outlives its caller.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.scope.spawn(task);
+    }
+
+    /// Resolves when the bridge shuts down, or wants no server any more. Cancel-safe.
+    pub(super) async fn stopped(&self) {
+        tokio::select! {
+            () = self.scope.stopped() => {}
+            () = self.closed() => {}
+        }
+    }
+
+    /// Whether the bridge shuts down.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.scope.is_stopped() || self.closed.is_cancelled()
+    }
+
+    /// How long a server may take to answer the bridge itself.
+    pub(super) fn patience(&self) -> Duration {
+        self.settings.patience
     }
 
     /// The server is not given to anybody any more: it has ended, or is not to be trusted.
