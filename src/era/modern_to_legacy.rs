@@ -25,6 +25,7 @@ mod request;
 pub mod results;
 pub mod seal;
 mod subscriptions;
+mod tasks;
 #[cfg(test)]
 mod tests;
 

@@ -30,6 +30,7 @@ use super::{
     request::Refusal,
     results::{self, Opened},
     subscriptions::Uris,
+    tasks,
 };
 use crate::{
     json::Object,
@@ -87,6 +88,8 @@ pub(super) struct Backend {
     roots: Option<Arc<str>>,
     /// Who is subscribed to what.
     pub(super) uris: Uris,
+    /// Which tools run as tasks alone.
+    pub(super) tools: tasks::Tools,
     over: AtomicBool,
 }
 
@@ -103,6 +106,7 @@ impl Backend {
             level: AtomicU8::new(0),
             roots,
             uris: Uris::default(),
+            tools: tasks::Tools::default(),
             over: AtomicBool::new(false),
         }
     }
@@ -301,6 +305,9 @@ impl Backend {
                 }
             }
             (name, None) if name.ends_with("/list_changed") || name == "notifications/resources/updated" => {
+                if name == "notifications/tools/list_changed" {
+                    self.tools.forget();
+                }
                 // Who does not read is let go, and sees the end: never waited for, never left with a gap.
                 lock(&self.watches).retain(|watch| watch.try_send(frame.clone()).is_ok());
             }

@@ -26,7 +26,7 @@ use super::{
         self, Failed, Opened,
         asking::{self, Capabilities},
     },
-    seal, subscriptions,
+    seal, subscriptions, tasks,
 };
 use crate::{
     message::{Frame, Id, Kind, code},
@@ -360,6 +360,7 @@ impl Translation {
             params = Some(with_token(params.as_deref(), id).into());
         }
         let request = Frame::request(&Id::Number(id), frame.method(), params.as_deref());
+        let as_task = tasks::is_needed(&backend, &opened, &request, self.settings.patience).await;
         let (tx, answers) = mpsc::channel(CALL_CAPACITY);
         let gone = |_| Refusal::new(code::INTERNAL, "the server is gone");
         let reply = Reply::on(tx.clone(), &request, backend.me()).await.map_err(gone)?;
@@ -378,7 +379,11 @@ impl Translation {
             progress: f64::NEG_INFINITY,
             answer: None,
         };
-        backend.send(Envelope { from: backend.me().clone(), frame: request, reply: Some(reply) }).await;
+        if as_task {
+            self.scope.spawn(tasks::run(backend, request, reply, self.settings.patience));
+        } else {
+            backend.send(Envelope { from: backend.me().clone(), frame: request, reply: Some(reply) }).await;
+        }
         Ok(running)
     }
 

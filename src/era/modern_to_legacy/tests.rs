@@ -4,6 +4,7 @@ mod asking;
 mod calls;
 mod pool;
 mod retries;
+mod tasks;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

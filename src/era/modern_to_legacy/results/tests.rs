@@ -61,6 +61,8 @@ fn results_say_that_they_are_complete_and_may_not_be_kept() {
     for name in ["tools/call", "prompts/get", "completion/complete", "vendor/x"] {
         assert_eq!(result(name, "{}", None).unwrap(), r#"{"resultType":"complete"}"#);
     }
+    let task = r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"},"x":1}}"#;
+    assert_eq!(result("tools/call", task, None).unwrap(), r#"{"_meta":{"x":1},"resultType":"complete"}"#);
     let odd = result("tools/call", r#"{"resultType":"task","_meta":null}"#, Some(SERVER)).unwrap();
     assert_eq!(odd, format!(r#"{{"resultType":"complete","_meta":{{"{}":{SERVER}}}}}"#, meta::SERVER_INFO));
     for broken in ["[]", "null", "1", r#"{"a":1,"a":2}"#] {

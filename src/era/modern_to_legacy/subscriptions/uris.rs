@@ -67,6 +67,7 @@ impl Uris {
                 Answer::Yes
             }
             Ok(Some(answer)) => {
+                *told = Told::Nothing;
                 debug!(uri, "the server refuses a subscription: {}", answer.body().unwrap_or_default());
                 Answer::No
             }
