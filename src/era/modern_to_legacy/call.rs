@@ -24,7 +24,7 @@ use super::{
     request::{self, Refusal, Wanted},
     results::{
         self, Failed, Opened,
-        asking::{self, Capabilities},
+        asking::{self, Need as Gate},
     },
     seal, subscriptions,
 };
@@ -120,6 +120,14 @@ impl Front {
     }
 }
 
+/// What a caller can be asked. A parked call keeps no more of what its caller declared.
+type Gates = Box<[Gate]>;
+
+fn gates(wanted: &Wanted) -> Gates {
+    let all = [Gate::Roots, Gate::Sampling, Gate::SamplingWithTools, Gate::Form, Gate::Url];
+    all.into_iter().filter(|gate| wanted.capabilities.allow(*gate)).collect()
+}
+
 /// The server's side of a call.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -136,8 +144,8 @@ pub(super) struct Running {
     named: u32,
     /// How often the call was parked.
     round: u32,
-    /// What its caller can be asked; `None`: nothing.
-    gates: Option<Capabilities>,
+    /// What its caller can be asked.
+    gates: Gates,
     /// How far it has come, by its own account.
     progress: f64,
     /// The answer, where it came while the call was parked.
@@ -213,12 +221,12 @@ impl Running {
     /// The server asks something.
     fn asks(&mut self, frame: Frame, reply: Reply) {
         let request = asking::input_request(frame.method(), frame.body());
-        let (Some(gates), Some(request)) = (&self.gates, request) else {
+        let Some(request) = request.filter(|_| !self.gates.is_empty()) else {
             return self.backend.nobody(&frame, reply);
         };
-        if !gates.allow(request.need) {
+        if !self.gates.contains(&request.need) {
             // What the caller cannot be asked the bridge may know.
-            if request.need == asking::Need::Roots {
+            if request.need == Gate::Roots {
                 return self.backend.nobody(&frame, reply);
             }
             let (code, text) = request.need.refusal();
@@ -374,7 +382,7 @@ impl Translation {
             asked: Vec::new(),
             named: 0,
             round: 0,
-            gates: asks.then(|| wanted.capabilities.clone()),
+            gates: if asks { gates(wanted) } else { Gates::default() },
             progress: f64::NEG_INFINITY,
             answer: None,
         };
@@ -459,7 +467,7 @@ impl Translation {
         }
         match results::error(body) {
             Failed::Error(error) => front.answer_error(&error),
-            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.capabilities.allow(asking::Need::Url) => {
+            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.capabilities.allow(Gate::Url) => {
                 let entries = requests.into_iter().enumerate();
                 let entries = entries.map(|(at, url)| (format!("u{}", at + 1).into(), url.text.into())).collect();
                 let server = running.opened.server.clone();
@@ -468,13 +476,15 @@ impl Translation {
             Failed::OpenFirst(_) => {
                 let text = "the server needs the client to open a URL first, and the client did not declare \
                             elicitation in url mode";
-                front.refuse(Refusal::new(code::MISSING_CAPABILITY, text).with(asking::Need::Url.missing()));
+                front.refuse(Refusal::new(code::MISSING_CAPABILITY, text).with(Gate::Url.missing()));
             }
         }
     }
 
     /// Answers with what the server asked, and parks the call.
-    async fn park(&self, front: Front, running: Running) {
+    async fn park(&self, front: Front, mut running: Running) {
+        // A thousand of them may wait.
+        running.asked.shrink_to_fit();
         let entries: Vec<_> = running.asked.iter().map(Asked::entry).collect();
         let (server, round) = (running.opened.server.clone(), running.round);
         let request = seal::request(front.frame.method(), front.frame.body());
@@ -513,7 +523,7 @@ impl Translation {
         if let Some(answer) = running.answer.clone() {
             return self.finish(front, &wanted, running, answer).await;
         }
-        running.gates = Some(wanted.capabilities.clone());
+        running.gates = gates(&wanted);
         running.backend.logs(running.id, wanted.level.is_some());
         running.respond(&retry);
         if running.asked.is_empty() {
