@@ -19,10 +19,12 @@
 mod asked;
 mod backend;
 mod call;
+mod front;
 mod parked;
 mod pool;
 mod request;
 pub mod results;
+mod running;
 pub mod seal;
 mod subscriptions;
 #[cfg(test)]
@@ -38,7 +40,7 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{call::Front, parked::Parked, pool::Pool, request::Refusal, seal::Sealer};
+use self::{front::Front, parked::Parked, pool::Pool, request::Refusal, seal::Sealer};
 use crate::{
     message::{Id, Kind, code},
     peer::{Caller, CallerId, Envelope, Outbox, PEER_CAPACITY, Peer},

@@ -20,10 +20,10 @@ use tracing::debug;
 use super::{
     Settings,
     asked::Entries,
-    call::Running,
     lock,
     pool::Pool,
     request::Refusal,
+    running::Running,
     seal::{self, Claims, Digest, NoRandomness, Sealer},
 };
 use crate::{

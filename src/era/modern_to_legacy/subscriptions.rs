@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    call::Front,
+    front::Front,
     pool::{Key, Pool},
     request::Refusal,
 };
