@@ -6,9 +6,16 @@
 
 mod outline;
 
-use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
+use std::{
+    any::Any,
+    borrow::Cow,
+    fmt,
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -522,12 +529,16 @@ pub(crate) fn position(text: &str, part: &str) -> Range<usize> {
 /// Finds the id inside the params that the tables need. Looks for the key's bytes first: most messages have none,
 /// and a search costs a hundredth of a second parse.
 fn find_mark(text: &str, kind: &Kind, method: &str, body: &RawValue) -> Option<Mark> {
-    let (what, key) = match (kind, method) {
-        (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, "requestId"),
-        (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, meta::PROGRESS_TOKEN),
-        (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, meta::SUBSCRIPTION_ID),
+    // Made once: to prepare a search takes longer than most searches.
+    static CANCELLED: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestId"));
+    static TOKEN: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::PROGRESS_TOKEN));
+    static SUBSCRIPTION: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::SUBSCRIPTION_ID));
+    let (what, finder) = match (kind, method) {
+        (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, &CANCELLED),
+        (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, &TOKEN),
+        (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, &SUBSCRIPTION),
     };
-    memchr::memmem::find(body.get().as_bytes(), key.as_bytes())?;
+    finder.find(body.get().as_bytes())?;
     if !body.get().starts_with('{') {
         return None;
     }

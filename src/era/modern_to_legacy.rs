@@ -40,7 +40,13 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{front::Front, parked::Parked, pool::Pool, request::Refusal, seal::Sealer};
+use self::{
+    front::Front,
+    parked::Parked,
+    pool::Pool,
+    request::{Known, Refusal},
+    seal::Sealer,
+};
 use crate::{
     message::{Id, Kind, code},
     peer::{Caller, CallerId, Envelope, Outbox, PEER_CAPACITY, Peer},
@@ -125,7 +131,8 @@ pub fn open(open: Open, settings: Settings, on_wrong_era: OnWrongEra, scope: &Sc
     let settings = Arc::new(settings);
     let pool = Pool::new(open, on_wrong_era, settings.clone(), scope);
     let parked = Parked::start(settings.clone(), &pool, scope);
-    let translation = Translation { pool, parked, settings, scope: scope.clone(), calls: Mutex::default() };
+    let translation =
+        Translation { pool, parked, settings, scope: scope.clone(), calls: Mutex::default(), known: Known::default() };
     scope.spawn(Arc::new(translation).dispatch(rx));
     outbox
 }
@@ -138,6 +145,7 @@ struct Translation {
     scope: Scope,
     /// Calls in flight, for cancellation alone: answers need no table.
     calls: Mutex<HashMap<(CallerId, Id), oneshot::Sender<()>>>,
+    known: Known,
 }
 
 /// A poisoned lock means that a task panicked elsewhere; the tables stay usable.

@@ -35,7 +35,7 @@ enum Step {
 impl Translation {
     /// Serves one request. Ends when it is answered, or parked.
     pub(super) async fn serve(&self, front: Front) {
-        let wanted = match request::admit(&front.frame) {
+        let wanted = match request::admit(&front.frame, &self.known) {
             Ok(wanted) => wanted,
             Err(refusal) => return front.refuse(refusal),
         };
@@ -54,7 +54,7 @@ impl Translation {
     }
 
     fn key(&self, front: &Front, wanted: &Wanted) -> Key {
-        Key { principal: front.caller.principal.clone(), capabilities: wanted.capabilities.key().into() }
+        Key { principal: front.caller.principal.clone(), capabilities: wanted.declared.key.clone() }
     }
 
     async fn discover(&self, mut front: Front, wanted: Wanted) {
@@ -88,7 +88,7 @@ impl Translation {
 
     /// Gets a server and sends it the call. Nothing is left behind when it is dropped half way.
     async fn send(&self, frame: &Frame, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
-        let asks = may_ask_back(frame.method()) && wanted.capabilities.can_be_asked();
+        let asks = may_ask_back(frame.method()) && wanted.declared.capabilities.can_be_asked();
         let need = if asks { Need::Lease } else { Need::Any };
         let using = self.pool.get(key, need, wanted.client.as_deref()).await?;
         let backend = using.backend.clone();
@@ -108,10 +108,14 @@ impl Translation {
         }
         let id = backend.fresh_id();
         let mut params = results::params(frame.body());
-        if asks || frame.progress_token().is_some() {
+        let has_token = frame.progress_token().is_some();
+        if asks && !has_token {
             params = Some(with_token(params.as_deref(), id).into());
         }
-        let request = Frame::request(&Id::Number(id), frame.method(), params.as_deref());
+        let mut request = Frame::request(&Id::Number(id), frame.method(), params.as_deref());
+        if has_token {
+            request = request.with(None, Some(&id.to_string()));
+        }
         let (tx, answers) = mpsc::channel(CALL_CAPACITY);
         let gone = |_| Refusal::new(code::INTERNAL, "the server is gone");
         let reply = Reply::on(tx.clone(), &request, backend.me()).await.map_err(gone)?;
@@ -211,7 +215,7 @@ impl Translation {
         }
         match results::error(body) {
             Failed::Error(error) => front.answer_error(&error),
-            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.capabilities.allow(Gate::Url) => {
+            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.declared.capabilities.allow(Gate::Url) => {
                 let entries = requests.into_iter().enumerate();
                 let entries = entries.map(|(at, url)| (format!("u{}", at + 1).into(), url.text.into())).collect();
                 let server = running.opened.server.clone();
