@@ -12,6 +12,9 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
+/// Members among which a key is found sooner by looking at each than by its hash.
+const FEW: usize = 16;
+
 /// An object whose members are JSON text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Object<'a> {
@@ -98,10 +101,18 @@ impl<'de> Deserialize<'de> for Object<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
                 let mut object = Object::new();
-                let mut seen = HashSet::new(); // A peer can send millions of keys: no search through them for each.
+                // A peer can send millions of keys: no search through them for each. Most objects have a handful.
+                let mut seen = HashSet::new();
                 // Ends with the object.
                 while let Some(Text(key)) = map.next_key()? {
-                    if !seen.insert(key.clone()) {
+                    if object.members.len() == FEW {
+                        seen.extend(object.members.iter().map(|(known, _)| known.clone()));
+                    }
+                    let twice = match object.members.len() {
+                        0..FEW => object.get(&key).is_some(),
+                        _ => !seen.insert(key.clone()),
+                    };
+                    if twice {
                         return Err(A::Error::custom("a key stands twice"));
                     }
                     let value: &RawValue = map.next_value()?;
@@ -167,6 +178,12 @@ mod tests {
     fn a_key_that_stands_twice_is_refused() {
         for text in [r#"{"a":1,"a":2}"#, r#"{"a":1,"\u0061":2}"#, "[]", "1", "{", ""] {
             assert_eq!(Object::parse(text), None, "{text}");
+        }
+        let many: Vec<String> = (0..40).map(|n| format!("\"k{n}\":0")).collect();
+        assert!(Object::parse(&format!("{{{}}}", many.join(","))).is_some());
+        for twice in [0, 15, 16, 17, 39] {
+            let text = format!("{{{},\"k{twice}\":0}}", many.join(","));
+            assert_eq!(Object::parse(&text), None, "{twice}");
         }
         assert_eq!(Object::parse("{}"), Some(Object::new()));
     }

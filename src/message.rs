@@ -6,9 +6,16 @@
 
 mod outline;
 
-use std::{any::Any, borrow::Cow, fmt, ops::Range, sync::Arc};
+use std::{
+    any::Any,
+    borrow::Cow,
+    fmt,
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
 
 use bytes::{Bytes, BytesMut};
+use memchr::memmem::Finder;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -107,12 +114,10 @@ pub enum Kind {
     Notification,
 }
 
-/// One message. Cheap to clone: the bytes are shared.
+/// One message. Cheap to clone, and small: all is shared. Channels take room for 32 of what they carry at once.
 #[derive(Debug, Clone)]
 pub struct Frame {
-    raw: Bytes,
-    head: Box<Head>,
-    hold: Option<Hold>,
+    head: Arc<Head>,
 }
 
 /// Something that is given up when the last copy of a frame is dropped, such as a place in a buffer's budget.
@@ -127,6 +132,8 @@ impl fmt::Debug for Hold {
 
 #[derive(Debug, Clone)]
 struct Head {
+    raw: Bytes,
+    hold: Option<Hold>,
     kind: Kind,
     method: Box<str>,
     id_at: Range<usize>,
@@ -290,8 +297,10 @@ impl Frame {
             kind,
             method,
             mark,
+            raw,
+            hold: None,
         };
-        Ok(Frame { head: Box::new(head), raw, hold: None })
+        Ok(Frame { head: Arc::new(head) })
     }
 
     /// A successful answer. `id` and `result` are JSON text.
@@ -343,27 +352,29 @@ impl Frame {
             find_mark(&text, &kind, method, raw)
         });
         let is_error = body.is_some_and(|(key, _)| key == "error");
-        let head = Head { kind, method: method.into(), id_at, body_at, is_error, mark };
-        Frame { raw: text.into(), head: Box::new(head), hold: None }
+        let head = Head { raw: text.into(), hold: None, kind, method: method.into(), id_at, body_at, is_error, mark };
+        Frame { head: Arc::new(head) }
     }
 
     /// The same frame, which keeps `held`, if anything, until its last copy is dropped.
     pub fn holding<T: Any + Send + Sync>(mut self, held: Option<T>) -> Frame {
-        self.hold = held.map(|held| Hold(Arc::new(held))).or(self.hold);
+        if let Some(held) = held {
+            Arc::make_mut(&mut self.head).hold = Some(Hold(Arc::new(held)));
+        }
         self
     }
 
     /// The bytes to send: what came, or a copy with rewritten ids.
     pub fn bytes(&self) -> &Bytes {
-        &self.raw
+        &self.head.raw
     }
 
     /// The bytes on one line. JSON has raw line ends only between tokens, where a space means the same.
     pub fn line(&self) -> Bytes {
-        if memchr::memchr2(b'\n', b'\r', &self.raw).is_none() {
-            return self.raw.clone();
+        if memchr::memchr2(b'\n', b'\r', &self.head.raw).is_none() {
+            return self.head.raw.clone();
         }
-        let mut line = BytesMut::from(&self.raw[..]);
+        let mut line = BytesMut::from(&self.head.raw[..]);
         line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
         line.freeze()
     }
@@ -442,17 +453,17 @@ impl Frame {
             return self.clone();
         }
         edits.sort_by_key(|(at, _)| at.start);
-        let mut raw = BytesMut::with_capacity(self.raw.len() + 48);
+        let mut raw = BytesMut::with_capacity(self.head.raw.len() + 48);
         let mut done = 0;
         for (at, new) in &edits {
-            raw.extend_from_slice(self.raw.get(done..at.start).unwrap_or_default());
+            raw.extend_from_slice(self.head.raw.get(done..at.start).unwrap_or_default());
             raw.extend_from_slice(new.as_bytes());
             done = at.end;
         }
-        raw.extend_from_slice(self.raw.get(done..).unwrap_or_default());
+        raw.extend_from_slice(self.head.raw.get(done..).unwrap_or_default());
 
         let moved = |at: &Range<usize>| moved(at, &edits);
-        let mut head = self.head.clone();
+        let mut head = Head::clone(&self.head);
         head.id_at = moved(&self.head.id_at);
         head.body_at = moved(&self.head.body_at);
         if let Some(id) = id {
@@ -468,7 +479,8 @@ impl Frame {
                 new.id = id;
             }
         }
-        Frame { raw: raw.freeze(), head, hold: self.hold.clone() }
+        head.raw = raw.freeze();
+        Frame { head: Arc::new(head) }
     }
 
     fn mark(&self, what: MarkKind) -> Option<&Mark> {
@@ -477,7 +489,7 @@ impl Frame {
 
     fn slice(&self, at: &Range<usize>) -> &str {
         // The bytes were checked to be UTF-8 when the frame was read, and the range comes from that text.
-        self.raw.get(at.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.head.raw.get(at.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
     }
 }
 
@@ -517,12 +529,16 @@ pub(crate) fn position(text: &str, part: &str) -> Range<usize> {
 /// Finds the id inside the params that the tables need. Looks for the key's bytes first: most messages have none,
 /// and a search costs a hundredth of a second parse.
 fn find_mark(text: &str, kind: &Kind, method: &str, body: &RawValue) -> Option<Mark> {
-    let (what, key) = match (kind, method) {
-        (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, "requestId"),
-        (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, meta::PROGRESS_TOKEN),
-        (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, meta::SUBSCRIPTION_ID),
+    // Made once: to prepare a search takes longer than most searches.
+    static CANCELLED: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestId"));
+    static TOKEN: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::PROGRESS_TOKEN));
+    static SUBSCRIPTION: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::SUBSCRIPTION_ID));
+    let (what, finder) = match (kind, method) {
+        (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, &CANCELLED),
+        (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, &TOKEN),
+        (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, &SUBSCRIPTION),
     };
-    memchr::memmem::find(body.get().as_bytes(), key.as_bytes())?;
+    finder.find(body.get().as_bytes())?;
     if !body.get().starts_with('{') {
         return None;
     }

@@ -3,6 +3,10 @@
 //! Pure tables and readers. Talks to nobody. It never holds a rule of one transport or one translation; those stand where
 //! they are applied.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::{
     json::{self, Object},
     message::{Frame, Id, Kind},
@@ -171,7 +175,8 @@ impl<'a> RequestMeta<'a> {
     pub fn in_params(params: &'a str) -> Option<RequestMeta<'a>> {
         // Most messages of the legacy era have none: a search costs a hundredth of a parse. Without the slash: some
         // writers of JSON, PHP's among them, put a backslash before it.
-        memchr::memmem::find(params.as_bytes(), b"io.modelcontextprotocol")?;
+        static PREFIX: LazyLock<Finder> = LazyLock::new(|| Finder::new("io.modelcontextprotocol"));
+        PREFIX.find(params.as_bytes())?;
         let params = Object::parse(params)?;
         let meta = Object::parse(json::member(&params, "_meta")?)?;
         let found = RequestMeta {

@@ -107,7 +107,7 @@ impl OpenError {
 }
 
 impl Registry {
-    /// A registry whose servers are children. `mark` is the guard's (see [`child::guard`]).
+    /// A registry whose servers are children. `mark` is the guard's (see [`crate::wire::child::guard`]).
     pub fn children(
         spec: ChildSpec,
         sharing: Sharing,

@@ -19,10 +19,12 @@
 mod asked;
 mod backend;
 mod call;
+mod front;
 mod parked;
 mod pool;
 mod request;
 pub mod results;
+mod running;
 pub mod seal;
 mod subscriptions;
 mod tasks;
@@ -39,7 +41,13 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
-use self::{call::Front, parked::Parked, pool::Pool, request::Refusal, seal::Sealer};
+use self::{
+    front::Front,
+    parked::Parked,
+    pool::Pool,
+    request::{Known, Refusal},
+    seal::Sealer,
+};
 use crate::{
     message::{Id, Kind, code},
     peer::{Caller, CallerId, Envelope, Outbox, PEER_CAPACITY, Peer},
@@ -124,7 +132,8 @@ pub fn open(open: Open, settings: Settings, on_wrong_era: OnWrongEra, scope: &Sc
     let settings = Arc::new(settings);
     let pool = Pool::new(open, on_wrong_era, settings.clone(), scope);
     let parked = Parked::start(settings.clone(), &pool, scope);
-    let translation = Translation { pool, parked, settings, scope: scope.clone(), calls: Mutex::default() };
+    let translation =
+        Translation { pool, parked, settings, scope: scope.clone(), calls: Mutex::default(), known: Known::default() };
     scope.spawn(Arc::new(translation).dispatch(rx));
     outbox
 }
@@ -137,6 +146,7 @@ struct Translation {
     scope: Scope,
     /// Calls in flight, for cancellation alone: answers need no table.
     calls: Mutex<HashMap<(CallerId, Id), oneshot::Sender<()>>>,
+    known: Known,
 }
 
 /// A poisoned lock means that a task panicked elsewhere; the tables stay usable.

@@ -2,6 +2,10 @@
 //!
 //! Owns one open question and its one answer, and the reading of a retry. It never waits.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::{
     request::Refusal,
     results::asking::{self, InputRequest},
@@ -81,7 +85,9 @@ impl<'a> Retry<'a> {
     /// Reads a request; `None` when it is no retry.
     pub(super) fn of(params: &'a str) -> Option<Result<Retry<'a>, Refusal>> {
         // Most calls are none: a search costs a hundredth of a parse.
-        memchr::memmem::find(params.as_bytes(), b"\"requestState\"")?;
+        static KEY: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestState"));
+        // With an escape in it, the key may be spelled in any way.
+        KEY.find(params.as_bytes()).or_else(|| memchr::memchr(b'\\', params.as_bytes()))?;
         let object = Object::parse(params)?;
         let state = json::member(&object, "requestState")?;
         let Some(state) = json::string(state) else {

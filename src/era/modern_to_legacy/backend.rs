@@ -161,6 +161,9 @@ impl Backend {
 
     /// Waits until it is started, or cannot be.
     pub(super) async fn opened(&self) -> Result<Arc<Opened>, Refusal> {
+        if let State::Ready(opened) = &*self.state.borrow() {
+            return Ok(opened.clone());
+        }
         let mut watching = self.state.subscribe();
         loop {
             match &*watching.borrow_and_update() {

@@ -4,274 +4,26 @@
 //! the server's, for which the call is parked until the caller comes back. Talks to one backend and one caller. It never
 //! sends a call again that the server may have seen.
 
-use std::{
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
-
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 use tracing::{debug, warn};
 
 use super::{
     Translation,
-    asked::{Asked, Entries, MAX_ASKED, Retry},
-    backend::{Backend, CALL_CAPACITY, level_of, progress_of, with_token},
+    asked::{Asked, Entries, Retry},
+    backend::{CALL_CAPACITY, level_of, with_token},
+    front::Front,
     parked::Kept,
     pool::{Key, Need, Use},
     request::{self, Refusal, Wanted},
-    results::{
-        self, Failed, Opened,
-        asking::{self, Capabilities},
-    },
+    results::{self, Failed, asking::Need as Gate},
+    running::{Gates, Heard, Running, gates, lost},
     seal, subscriptions, tasks,
 };
 use crate::{
-    message::{Frame, Id, Kind, code},
-    peer::{Caller, CallerId, Envelope, NotTaken, Reply},
+    message::{Frame, Id, code},
+    peer::{Envelope, NotTaken, Reply},
     protocol::{Revision, may_ask_back, method},
 };
-
-/// The caller's side of a call.
-pub(super) struct Front {
-    pub(super) caller: Arc<Caller>,
-    pub(super) frame: Frame,
-    reply: Reply,
-    withdrawn: Option<oneshot::Receiver<()>>,
-    translation: Arc<Translation>,
-    key: (CallerId, Id),
-}
-
-impl Front {
-    pub(super) fn new(
-        caller: Arc<Caller>,
-        frame: Frame,
-        reply: Reply,
-        withdrawn: oneshot::Receiver<()>,
-        translation: Arc<Translation>,
-        key: (CallerId, Id),
-    ) -> Front {
-        Front { caller, frame, reply, withdrawn: Some(withdrawn), translation, key }
-    }
-
-    /// Resolves when the caller does not want the answer any more: it cancelled, or hung up. Cancel-safe.
-    pub(super) async fn withdrawn(&mut self) {
-        if let Some(withdrawn) = &mut self.withdrawn {
-            tokio::select! {
-                said = withdrawn => match said {
-                    Ok(()) => return,
-                    Err(_) => self.withdrawn = None,
-                },
-                () = self.reply.gone() => return,
-            }
-        }
-        self.reply.gone().await;
-    }
-
-    /// The id of the request as its caller wrote it.
-    #[allow(dead_code)] // For subscriptions.
-    pub(super) fn id_text(&self) -> &str {
-        self.reply.id_text()
-    }
-
-    /// Sends something ahead of the answer without waiting.
-    pub(super) fn try_update(&self, from: &Arc<Caller>, frame: Frame) -> Result<(), NotTaken> {
-        self.reply.updates().try_send(Envelope::one_way(from.clone(), frame))
-    }
-
-    /// The same, and waits while the caller is slow. False when the caller does not want the answer any more.
-    pub(super) async fn update(&mut self, from: &Arc<Caller>, frame: Frame) -> bool {
-        let updates = self.reply.updates();
-        tokio::select! {
-            sent = updates.send(Envelope::one_way(from.clone(), frame)) => sent.is_ok(),
-            () = self.withdrawn() => false,
-        }
-    }
-
-    /// Answers with a result, as JSON text.
-    pub(super) fn answer(self, result: &str) {
-        let frame = Frame::result(self.reply.id_text(), result);
-        self.send(frame);
-    }
-
-    /// Answers with a server's error, as JSON text.
-    fn answer_error(self, error: &str) {
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.reply.id_text());
-        let frame = Frame::parse(text.into())
-            .unwrap_or_else(|why| Frame::error(self.reply.id_text(), code::INTERNAL, &why.to_string(), None));
-        self.send(frame);
-    }
-
-    pub(super) fn refuse(self, refusal: Refusal) {
-        let frame = Frame::error(self.reply.id_text(), refusal.code, &refusal.message, refusal.data);
-        self.send(frame);
-    }
-
-    pub(super) fn cancelled(self) {
-        self.refuse(Refusal::new(code::CANCELLED, "the request was cancelled by its caller"));
-    }
-
-    fn send(self, frame: Frame) {
-        // First out of the table, then answered: the caller may use the id again from then on.
-        self.translation.ended(&self.key);
-        self.reply.answer(frame);
-    }
-}
-
-/// The server's side of a call.
-#[derive(Debug)]
-pub(super) struct Running {
-    backend: Arc<Backend>,
-    opened: Arc<Opened>,
-    /// Given back with the answer.
-    using: Option<Use>,
-    /// Its id and its progress token at the server.
-    id: i64,
-    answers: mpsc::Receiver<Envelope>,
-    /// What the server asked and was not yet told.
-    asked: Vec<Asked>,
-    /// What was asked so far, for keys that are never used twice.
-    named: u32,
-    /// How often the call was parked.
-    round: u32,
-    /// What its caller can be asked; `None`: nothing.
-    gates: Option<Capabilities>,
-    /// How far it has come, by its own account.
-    progress: f64,
-    /// The answer, where it came while the call was parked.
-    answer: Option<Frame>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.backend.ran(self.id);
-        self.asked.drain(..).for_each(Asked::moot);
-    }
-}
-
-/// What an envelope means for its call.
-enum Heard {
-    Answer(Frame),
-    Progress(Frame),
-    Log(Frame),
-    Nothing,
-}
-
-impl Running {
-    /// The server does not have to go on. Tells it, and gives it back.
-    fn withdraw(mut self, why: &str) {
-        self.asked.drain(..).for_each(Asked::moot);
-        self.leave(why);
-    }
-
-    /// The caller did not come back.
-    pub(super) fn expire(mut self, why: &str) {
-        self.asked.drain(..).for_each(Asked::expire);
-        self.leave(why);
-    }
-
-    fn leave(&mut self, why: &str) {
-        self.backend.ran(self.id);
-        let Some(using) = self.using.take() else { return };
-        if self.answer.is_some() {
-            return;
-        }
-        if self.backend.cancel(self.id, why) {
-            using.cool();
-        } else {
-            using.discard();
-        }
-    }
-
-    /// Takes in what the server says about the call.
-    fn hear(&mut self, envelope: Envelope) -> Heard {
-        let Envelope { from, frame, reply } = envelope;
-        match (frame.kind(), frame.method(), reply) {
-            (Kind::Response(_), ..) => return Heard::Answer(frame),
-            (.., Some(reply)) => self.asks(frame, reply),
-            (_, method::PROGRESS, None) => {
-                // What does not go forward is dropped (2026-07-28, Progress: the value must increase).
-                if let Some(progress) = progress_of(&frame)
-                    && progress > self.progress
-                {
-                    self.progress = progress;
-                    return Heard::Progress(frame);
-                }
-            }
-            (_, method::MESSAGE, None) => return Heard::Log(frame),
-            (_, method::CANCELLED, None) => {
-                let id = frame.cancelled();
-                self.asked.retain(|asked| Id::parse(asked.id_text()).as_ref() != id);
-            }
-            (_, _, None) => self.backend.unsolicited(Envelope::one_way(from, frame)),
-        }
-        Heard::Nothing
-    }
-
-    /// The server asks something.
-    fn asks(&mut self, frame: Frame, reply: Reply) {
-        let request = asking::input_request(frame.method(), frame.body());
-        let (Some(gates), Some(request)) = (&self.gates, request) else {
-            return self.backend.nobody(&frame, reply);
-        };
-        if !gates.allow(request.need) {
-            // What the caller cannot be asked the bridge may know.
-            if request.need == asking::Need::Roots {
-                return self.backend.nobody(&frame, reply);
-            }
-            let (code, text) = request.need.refusal();
-            return reply.fail(code, text, None);
-        }
-        if self.asked.len() >= MAX_ASKED {
-            let text = format!("{MAX_ASKED} requests of this call are open; wait for an answer before the next one");
-            return reply.fail(code::LIMIT, &text, None);
-        }
-        self.named += 1;
-        self.asked.push(Asked::new(format!("s{}", self.named), frame.method(), request, reply));
-    }
-
-    /// Hears the server while the call is parked. Ready when there is nothing more to hear.
-    pub(super) fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.answer.is_none() {
-            let answer = match ready!(self.answers.poll_recv(cx)) {
-                Some(envelope) => match self.hear(envelope) {
-                    Heard::Answer(frame) => frame,
-                    // There is no stream that they could go on.
-                    Heard::Progress(_) | Heard::Log(_) | Heard::Nothing => continue,
-                },
-                None => lost(),
-            };
-            // The server is free, though the caller has not heard yet.
-            self.settle();
-            self.answer = Some(answer);
-        }
-        Poll::Ready(())
-    }
-
-    /// The server is done with the call.
-    fn settle(&mut self) {
-        self.backend.ran(self.id);
-        self.asked.drain(..).for_each(Asked::moot);
-        self.using = None;
-    }
-
-    /// Gives the server what the caller said. What is missing stays open.
-    fn respond(&mut self, retry: &Retry<'_>) {
-        let all = std::mem::take(&mut self.asked);
-        for asked in all {
-            match retry.responses.get(&asked.key) {
-                Some(response) => asked.answer(response),
-                None => self.asked.push(asked),
-            }
-        }
-    }
-}
-
-fn lost() -> Frame {
-    Frame::error("0", code::INTERNAL, "the connection to the server ended before it answered", None)
-}
 
 /// The next thing that happens to a call.
 enum Step {
@@ -283,7 +35,7 @@ enum Step {
 impl Translation {
     /// Serves one request. Ends when it is answered, or parked.
     pub(super) async fn serve(&self, front: Front) {
-        let wanted = match request::admit(&front.frame) {
+        let wanted = match request::admit(&front.frame, &self.known) {
             Ok(wanted) => wanted,
             Err(refusal) => return front.refuse(refusal),
         };
@@ -302,7 +54,7 @@ impl Translation {
     }
 
     fn key(&self, front: &Front, wanted: &Wanted) -> Key {
-        Key { principal: front.caller.principal.clone(), capabilities: wanted.capabilities.key().into() }
+        Key { principal: front.caller.principal.clone(), capabilities: wanted.declared.key.clone() }
     }
 
     async fn discover(&self, mut front: Front, wanted: Wanted) {
@@ -336,7 +88,7 @@ impl Translation {
 
     /// Gets a server and sends it the call. Nothing is left behind when it is dropped half way.
     async fn send(&self, frame: &Frame, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
-        let asks = may_ask_back(frame.method()) && wanted.capabilities.can_be_asked();
+        let asks = may_ask_back(frame.method()) && wanted.declared.capabilities.can_be_asked();
         let need = if asks { Need::Lease } else { Need::Any };
         let using = self.pool.get(key, need, wanted.client.as_deref()).await?;
         let backend = using.backend.clone();
@@ -356,10 +108,14 @@ impl Translation {
         }
         let id = backend.fresh_id();
         let mut params = results::params(frame.body());
-        if asks || frame.progress_token().is_some() {
+        let has_token = frame.progress_token().is_some();
+        if asks && !has_token {
             params = Some(with_token(params.as_deref(), id).into());
         }
-        let request = Frame::request(&Id::Number(id), frame.method(), params.as_deref());
+        let mut request = Frame::request(&Id::Number(id), frame.method(), params.as_deref());
+        if has_token {
+            request = request.with(None, Some(&id.to_string()));
+        }
         let as_task = tasks::is_needed(&backend, &opened, &request, self.settings.patience).await;
         let (tx, answers) = mpsc::channel(CALL_CAPACITY);
         let gone = |_| Refusal::new(code::INTERNAL, "the server is gone");
@@ -375,7 +131,7 @@ impl Translation {
             asked: Vec::new(),
             named: 0,
             round: 0,
-            gates: asks.then(|| wanted.capabilities.clone()),
+            gates: if asks { gates(wanted) } else { Gates::default() },
             progress: f64::NEG_INFINITY,
             answer: None,
         };
@@ -464,7 +220,7 @@ impl Translation {
         }
         match results::error(body) {
             Failed::Error(error) => front.answer_error(&error),
-            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.capabilities.allow(asking::Need::Url) => {
+            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.declared.capabilities.allow(Gate::Url) => {
                 let entries = requests.into_iter().enumerate();
                 let entries = entries.map(|(at, url)| (format!("u{}", at + 1).into(), url.text.into())).collect();
                 let server = running.opened.server.clone();
@@ -473,13 +229,15 @@ impl Translation {
             Failed::OpenFirst(_) => {
                 let text = "the server needs the client to open a URL first, and the client did not declare \
                             elicitation in url mode";
-                front.refuse(Refusal::new(code::MISSING_CAPABILITY, text).with(asking::Need::Url.missing()));
+                front.refuse(Refusal::new(code::MISSING_CAPABILITY, text).with(Gate::Url.missing()));
             }
         }
     }
 
     /// Answers with what the server asked, and parks the call.
-    async fn park(&self, front: Front, running: Running) {
+    async fn park(&self, front: Front, mut running: Running) {
+        // A thousand of them may wait.
+        running.asked.shrink_to_fit();
         let entries: Vec<_> = running.asked.iter().map(Asked::entry).collect();
         let (server, round) = (running.opened.server.clone(), running.round);
         let request = seal::request(front.frame.method(), front.frame.body());
@@ -518,7 +276,7 @@ impl Translation {
         if let Some(answer) = running.answer.clone() {
             return self.finish(front, &wanted, running, answer).await;
         }
-        running.gates = Some(wanted.capabilities.clone());
+        running.gates = gates(&wanted);
         running.backend.logs(running.id, wanted.level.is_some());
         running.respond(&retry);
         if running.asked.is_empty() {

@@ -20,10 +20,10 @@ use tracing::debug;
 use super::{
     Settings,
     asked::Entries,
-    call::Running,
     lock,
     pool::Pool,
     request::Refusal,
+    running::Running,
     seal::{self, Claims, Digest, NoRandomness, Sealer},
 };
 use crate::{
@@ -47,7 +47,7 @@ pub(super) enum Kept {
 /// Names a parked call, and how often it was parked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Name {
-    id: u128,
+    id: u64,
     round: u32,
 }
 
@@ -75,9 +75,9 @@ pub(super) struct Parked {
 #[derive(Debug, Default)]
 struct Table {
     closed: bool,
-    minted: u128,
-    entries: HashMap<u128, Entry>,
-    due: BTreeSet<(Instant, u128)>,
+    minted: u64,
+    entries: HashMap<u64, Entry>,
+    due: BTreeSet<(Instant, u64)>,
     /// How many each principal has; none has 0.
     counts: HashMap<Option<Principal>, usize>,
 }
@@ -217,7 +217,7 @@ impl Parked {
         };
         let round = before.saturating_add(1);
         let claims = Claims {
-            parked: id,
+            parked: id.into(),
             instance: self.instance,
             principal: seal::principal(caller.principal.as_ref()),
             request,
@@ -256,8 +256,10 @@ impl Parked {
         }
         let entry = {
             let mut table = lock(&self.table);
-            let is_it = table.entries.get(&claims.parked).is_some_and(|entry| entry.round == claims.round);
-            if is_it { table.remove(claims.parked) } else { None }
+            let id = u64::try_from(claims.parked).ok();
+            let entry = id.and_then(|id| table.entries.get(&id));
+            let is_it = entry.is_some_and(|entry| entry.round == claims.round);
+            id.filter(|_| is_it).and_then(|id| table.remove(id))
         };
         let used = || bad("requestState was used already; each serves for one retry");
         let entry = entry.ok_or_else(used)?;
@@ -315,7 +317,7 @@ impl Parked {
 }
 
 impl Table {
-    fn remove(&mut self, id: u128) -> Option<Entry> {
+    fn remove(&mut self, id: u64) -> Option<Entry> {
         let entry = self.entries.remove(&id)?;
         self.due.remove(&(entry.due, id));
         if let Some(count) = self.counts.get_mut(&entry.principal) {

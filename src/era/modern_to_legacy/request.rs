@@ -1,9 +1,13 @@
 //! What a modern request wants, and whether it can be served here at all.
 //!
 //! Owns the rules of admission: the required metadata, the revision, the methods that the modern era does not have, and
-//! what the server has to offer for each. Pure. It never looks at what a request is about.
+//! what the server has to offer for each. It remembers what callers declared, and nothing else. It never looks at what a request is about.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -14,7 +18,10 @@ use crate::{
     protocol::{Level, MODERN, RequestMeta, meta, method},
 };
 
-use super::results::asking::Capabilities;
+use super::{lock, results::asking::Capabilities};
+
+/// Declarations that are remembered, and the longest of them, in bytes.
+const MAX_KNOWN: (usize, usize) = (64, 4 * 1024);
 
 /// An error for the caller.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,10 +53,41 @@ impl Refusal {
     }
 }
 
-/// What the metadata of a request says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+/// What a caller declared.
+#[derive(Debug)]
+pub(super) struct Declared {
     pub(super) capabilities: Capabilities,
+    /// What servers are kept by.
+    pub(super) key: Arc<str>,
+}
+
+/// What callers declared before: a client says the same in each request.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<Box<str>, Arc<Declared>>>);
+
+impl Known {
+    fn read(&self, text: &str) -> Result<Arc<Declared>, Refusal> {
+        if let Some(known) = lock(&self.0).get(text) {
+            return Ok(known.clone());
+        }
+        let read = Capabilities::read(text);
+        let capabilities = read.map_err(|why| Refusal::new(code::INVALID_PARAMS, why.to_string()))?;
+        let declared = Arc::new(Declared { key: capabilities.key().into(), capabilities });
+        if text.len() <= MAX_KNOWN.1 {
+            let mut known = lock(&self.0);
+            if known.len() >= MAX_KNOWN.0 {
+                known.clear();
+            }
+            known.insert(text.into(), declared.clone());
+        }
+        Ok(declared)
+    }
+}
+
+/// What the metadata of a request says.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) declared: Arc<Declared>,
     /// `clientInfo`, JSON text.
     pub(super) client: Option<String>,
     /// The least severe log line that the caller wants.
@@ -57,7 +95,7 @@ pub(super) struct Wanted {
 }
 
 /// Reads a request; the refusal where it cannot be served whatever the server can do.
-pub(super) fn admit(frame: &Frame) -> Result<Wanted, Refusal> {
+pub(super) fn admit(frame: &Frame, known: &Known) -> Result<Wanted, Refusal> {
     if frame.method() == method::INITIALIZE {
         return Err(gone(frame.method()));
     }
@@ -73,8 +111,7 @@ pub(super) fn admit(frame: &Frame) -> Result<Wanted, Refusal> {
         return Err(Refusal::new(code::UNSUPPORTED_VERSION, text).with(data));
     }
     let capabilities = required(found.and_then(|meta| meta.capabilities), meta::CLIENT_CAPABILITIES)?;
-    let capabilities = Capabilities::read(capabilities);
-    let capabilities = capabilities.map_err(|why| Refusal::new(code::INVALID_PARAMS, why.to_string()))?;
+    let declared = known.read(capabilities)?;
     let level = match found.and_then(|meta| meta.level) {
         None => None,
         Some(text) => Some(json::string(text).as_deref().and_then(Level::parse).ok_or_else(|| {
@@ -85,7 +122,7 @@ pub(super) fn admit(frame: &Frame) -> Result<Wanted, Refusal> {
     if is_gone(frame.method()) {
         return Err(gone(frame.method()));
     }
-    Ok(Wanted { capabilities, client: found.and_then(|meta| meta.client).map(str::to_string), level })
+    Ok(Wanted { declared, client: found.and_then(|meta| meta.client).map(str::to_string), level })
 }
 
 fn required<'a>(value: Option<&'a str>, key: &str) -> Result<&'a str, Refusal> {

@@ -28,7 +28,7 @@ use tracing::{debug, warn};
 pub(super) use self::uris::Uris;
 use self::{filter::Filter, uris::Answer};
 use super::{
-    call::Front,
+    front::Front,
     lock,
     pool::{Key, Need, Pool, Use},
     request::Refusal,

@@ -1,0 +1,96 @@
+//! The caller's side of a call: the duty to answer it, and the wish of its caller to have the answer.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{Translation, request::Refusal};
+use crate::{
+    message::{Frame, Id, code},
+    peer::{Caller, CallerId, Envelope, NotTaken, Reply},
+};
+
+/// The caller's side of a call.
+pub(super) struct Front {
+    pub(super) caller: Arc<Caller>,
+    pub(super) frame: Frame,
+    reply: Reply,
+    withdrawn: Option<oneshot::Receiver<()>>,
+    translation: Arc<Translation>,
+    key: (CallerId, Id),
+}
+
+impl Front {
+    pub(super) fn new(
+        caller: Arc<Caller>,
+        frame: Frame,
+        reply: Reply,
+        withdrawn: oneshot::Receiver<()>,
+        translation: Arc<Translation>,
+        key: (CallerId, Id),
+    ) -> Front {
+        Front { caller, frame, reply, withdrawn: Some(withdrawn), translation, key }
+    }
+
+    /// Resolves when the caller does not want the answer any more: it cancelled, or hung up. Cancel-safe.
+    pub(super) async fn withdrawn(&mut self) {
+        if let Some(withdrawn) = &mut self.withdrawn {
+            tokio::select! {
+                said = withdrawn => match said {
+                    Ok(()) => return,
+                    Err(_) => self.withdrawn = None,
+                },
+                () = self.reply.gone() => return,
+            }
+        }
+        self.reply.gone().await;
+    }
+
+    /// The id of the request as its caller wrote it.
+    pub(super) fn id_text(&self) -> &str {
+        self.reply.id_text()
+    }
+
+    /// Sends something ahead of the answer without waiting.
+    pub(super) fn try_update(&self, from: &Arc<Caller>, frame: Frame) -> Result<(), NotTaken> {
+        self.reply.updates().try_send(Envelope::one_way(from.clone(), frame))
+    }
+
+    /// The same, and waits while the caller is slow. False when the caller does not want the answer any more.
+    pub(super) async fn update(&mut self, from: &Arc<Caller>, frame: Frame) -> bool {
+        let updates = self.reply.updates();
+        tokio::select! {
+            sent = updates.send(Envelope::one_way(from.clone(), frame)) => sent.is_ok(),
+            () = self.withdrawn() => false,
+        }
+    }
+
+    /// Answers with a result, as JSON text.
+    pub(super) fn answer(self, result: &str) {
+        let frame = Frame::result(self.reply.id_text(), result);
+        self.send(frame);
+    }
+
+    /// Answers with a server's error, as JSON text.
+    pub(super) fn answer_error(self, error: &str) {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, self.reply.id_text());
+        let frame = Frame::parse(text.into())
+            .unwrap_or_else(|why| Frame::error(self.reply.id_text(), code::INTERNAL, &why.to_string(), None));
+        self.send(frame);
+    }
+
+    pub(super) fn refuse(self, refusal: Refusal) {
+        let frame = Frame::error(self.reply.id_text(), refusal.code, &refusal.message, refusal.data);
+        self.send(frame);
+    }
+
+    pub(super) fn cancelled(self) {
+        self.refuse(Refusal::new(code::CANCELLED, "the request was cancelled by its caller"));
+    }
+
+    fn send(self, frame: Frame) {
+        // First out of the table, then answered: the caller may use the id again from then on.
+        self.translation.ended(&self.key);
+        self.reply.answer(frame);
+    }
+}

@@ -1,0 +1,185 @@
+//! The server's side of a call: what it says about it, what it asks, and how it is left.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tokio::sync::mpsc;
+
+use super::{
+    asked::{Asked, MAX_ASKED, Retry},
+    backend::{Backend, progress_of},
+    pool::Use,
+    request::Wanted,
+    results::{
+        Opened,
+        asking::{self, Need as Gate},
+    },
+};
+use crate::{
+    message::{Frame, Id, Kind, code},
+    peer::{Envelope, Reply},
+    protocol::method,
+};
+
+/// What a caller can be asked. A parked call keeps no more of what its caller declared.
+pub(super) type Gates = Box<[Gate]>;
+
+pub(super) fn gates(wanted: &Wanted) -> Gates {
+    let all = [Gate::Roots, Gate::Sampling, Gate::SamplingWithTools, Gate::Form, Gate::Url];
+    all.into_iter().filter(|gate| wanted.declared.capabilities.allow(*gate)).collect()
+}
+
+/// The server's side of a call.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) backend: Arc<Backend>,
+    pub(super) opened: Arc<Opened>,
+    /// Given back with the answer.
+    pub(super) using: Option<Use>,
+    /// Its id and its progress token at the server.
+    pub(super) id: i64,
+    pub(super) answers: mpsc::Receiver<Envelope>,
+    /// What the server asked and was not yet told.
+    pub(super) asked: Vec<Asked>,
+    /// What was asked so far, for keys that are never used twice.
+    pub(super) named: u32,
+    /// How often the call was parked.
+    pub(super) round: u32,
+    /// What its caller can be asked.
+    pub(super) gates: Gates,
+    /// How far it has come, by its own account.
+    pub(super) progress: f64,
+    /// The answer, where it came while the call was parked.
+    pub(super) answer: Option<Frame>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.backend.ran(self.id);
+        self.asked.drain(..).for_each(Asked::moot);
+    }
+}
+
+/// What an envelope means for its call.
+pub(super) enum Heard {
+    Answer(Frame),
+    Progress(Frame),
+    Log(Frame),
+    Nothing,
+}
+
+impl Running {
+    /// The server does not have to go on. Tells it, and gives it back.
+    pub(super) fn withdraw(mut self, why: &str) {
+        self.asked.drain(..).for_each(Asked::moot);
+        self.leave(why);
+    }
+
+    /// The caller did not come back.
+    pub(super) fn expire(mut self, why: &str) {
+        self.asked.drain(..).for_each(Asked::expire);
+        self.leave(why);
+    }
+
+    fn leave(&mut self, why: &str) {
+        self.backend.ran(self.id);
+        let Some(using) = self.using.take() else { return };
+        if self.answer.is_some() {
+            return;
+        }
+        if self.backend.cancel(self.id, why) {
+            using.cool();
+        } else {
+            using.discard();
+        }
+    }
+
+    /// Takes in what the server says about the call.
+    pub(super) fn hear(&mut self, envelope: Envelope) -> Heard {
+        let Envelope { from, frame, reply } = envelope;
+        match (frame.kind(), frame.method(), reply) {
+            (Kind::Response(_), ..) => return Heard::Answer(frame),
+            (.., Some(reply)) => self.asks(frame, reply),
+            (_, method::PROGRESS, None) => {
+                // What does not go forward is dropped (2026-07-28, Progress: the value must increase).
+                if let Some(progress) = progress_of(&frame)
+                    && progress > self.progress
+                {
+                    self.progress = progress;
+                    return Heard::Progress(frame);
+                }
+            }
+            (_, method::MESSAGE, None) => return Heard::Log(frame),
+            (_, method::CANCELLED, None) => {
+                let id = frame.cancelled();
+                self.asked.retain(|asked| Id::parse(asked.id_text()).as_ref() != id);
+            }
+            (_, _, None) => self.backend.unsolicited(Envelope::one_way(from, frame)),
+        }
+        Heard::Nothing
+    }
+
+    /// The server asks something.
+    fn asks(&mut self, frame: Frame, reply: Reply) {
+        let request = asking::input_request(frame.method(), frame.body());
+        let Some(request) = request.filter(|_| !self.gates.is_empty()) else {
+            return self.backend.nobody(&frame, reply);
+        };
+        if !self.gates.contains(&request.need) {
+            // What the caller cannot be asked the bridge may know.
+            if request.need == Gate::Roots {
+                return self.backend.nobody(&frame, reply);
+            }
+            let (code, text) = request.need.refusal();
+            return reply.fail(code, text, None);
+        }
+        if self.asked.len() >= MAX_ASKED {
+            let text = format!("{MAX_ASKED} requests of this call are open; wait for an answer before the next one");
+            return reply.fail(code::LIMIT, &text, None);
+        }
+        self.named += 1;
+        self.asked.push(Asked::new(format!("s{}", self.named), frame.method(), request, reply));
+    }
+
+    /// Hears the server while the call is parked. Ready when there is nothing more to hear.
+    pub(super) fn poll_parked(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.answer.is_none() {
+            let answer = match ready!(self.answers.poll_recv(cx)) {
+                Some(envelope) => match self.hear(envelope) {
+                    Heard::Answer(frame) => frame,
+                    // There is no stream that they could go on.
+                    Heard::Progress(_) | Heard::Log(_) | Heard::Nothing => continue,
+                },
+                None => lost(),
+            };
+            // The server is free, though the caller has not heard yet.
+            self.settle();
+            self.answer = Some(answer);
+        }
+        Poll::Ready(())
+    }
+
+    /// The server is done with the call.
+    pub(super) fn settle(&mut self) {
+        self.backend.ran(self.id);
+        self.asked.drain(..).for_each(Asked::moot);
+        self.using = None;
+    }
+
+    /// Gives the server what the caller said. What is missing stays open.
+    pub(super) fn respond(&mut self, retry: &Retry<'_>) {
+        let all = std::mem::take(&mut self.asked);
+        for asked in all {
+            match retry.responses.get(&asked.key) {
+                Some(response) => asked.answer(response),
+                None => self.asked.push(asked),
+            }
+        }
+    }
+}
+
+pub(super) fn lost() -> Frame {
+    Frame::error("0", code::INTERNAL, "the connection to the server ended before it answered", None)
+}
