@@ -93,7 +93,11 @@ impl Envelope {
 /// The duty to answer one request, and the way there. Not `Clone`. Dropped unanswered, it answers with an error.
 #[must_use]
 #[derive(Debug)]
-pub struct Reply {
+pub struct Reply(Box<Duty>);
+
+/// Behind a pointer: a channel of envelopes takes room for 32 of them at once, and most carry no reply.
+#[derive(Debug)]
+struct Duty {
     stream: mpsc::Sender<Envelope>,
     answer: Option<OwnedPermit<Envelope>>,
     id: Box<str>,
@@ -121,22 +125,22 @@ impl Reply {
     /// nobody else. Waits while the stream is full, which slows down the caller that wants to ask.
     pub async fn on(stream: mpsc::Sender<Envelope>, request: &Frame, to: &Arc<Caller>) -> Result<Reply, Gone> {
         let answer = stream.clone().reserve_owned().await.map_err(|_| Gone)?;
-        Ok(Reply { stream, answer: Some(answer), id: request.id_text().into(), to: to.clone() })
+        Ok(Reply(Box::new(Duty { stream, answer: Some(answer), id: request.id_text().into(), to: to.clone() })))
     }
 
     /// The request's id as the caller wrote it.
     pub fn id_text(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
     /// Sends what belongs to the request ahead of its answer; see [`Updates::send`].
     pub async fn update(&self, envelope: Envelope) -> Result<(), Gone> {
-        self.stream.send(envelope).await.map_err(|_| Gone)
+        self.0.stream.send(envelope).await.map_err(|_| Gone)
     }
 
     /// The way for updates alone, for a sender that must not hold the table's lock while it waits.
     pub fn updates(&self) -> Updates {
-        Updates { stream: self.stream.clone(), to: self.to.clone() }
+        Updates { stream: self.0.stream.clone(), to: self.0.to.clone() }
     }
 
     /// Answers, under the caller's own id. Cannot wait and cannot fail; a caller that hung up hears nothing.
@@ -146,18 +150,18 @@ impl Reply {
 
     /// Answers with an error.
     pub fn fail(mut self, code: i32, message: &str, data: Option<serde_json::Value>) {
-        let frame = Frame::error(&self.id, code, message, data);
+        let frame = Frame::error(&self.0.id, code, message, data);
         self.send(frame);
     }
 
     /// Resolves when the caller has hung up.
     pub async fn gone(&self) {
-        self.stream.closed().await;
+        self.0.stream.closed().await;
     }
 
     fn send(&mut self, frame: Frame) {
-        if let Some(place) = self.answer.take() {
-            place.send(Envelope::one_way(self.to.clone(), frame.with_id(&self.id)));
+        if let Some(place) = self.0.answer.take() {
+            place.send(Envelope::one_way(self.0.to.clone(), frame.with_id(&self.0.id)));
         }
     }
 }
@@ -192,9 +196,9 @@ impl Updates {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if self.answer.is_some() {
+        if self.0.answer.is_some() {
             let text = "the connection to the server ended before it answered";
-            let frame = Frame::error(&self.id, code::INTERNAL, text, None);
+            let frame = Frame::error(&self.0.id, code::INTERNAL, text, None);
             self.send(frame);
         }
     }
@@ -297,6 +301,12 @@ impl Inbox {
 mod tests {
     use super::*;
     use bytes::Bytes;
+
+    #[test]
+    fn an_envelope_is_three_pointers() {
+        // A channel takes room for 32 of them at once, and a parked call keeps one channel.
+        assert!(size_of::<Envelope>() <= 3 * size_of::<usize>());
+    }
 
     fn request(text: &'static str) -> Frame {
         Frame::parse(Bytes::from_static(text.as_bytes())).unwrap()
