@@ -79,7 +79,8 @@ pub struct Settings {
     pub leg_patience: Duration,
     /// Calls in flight; one more is answered with an error. 512, as at the fronts.
     pub max_in_flight: usize,
-    /// The log level of a client that sets none; with `None` it hears no log.
+    /// The log level of a client that sets none; with `None` it hears no log. `info`: in its era such a client hears what
+    /// the server thinks fit (2025-11-25, Logging, Setting Log Level), and servers on the official SDKs send everything.
     pub log_level: Option<Level>,
     /// How long `server/discover`, and the acknowledgement of a subscription, may take. Servers that are fetched first
     /// take tens of seconds. 60 s.
@@ -100,7 +101,7 @@ impl Default for Settings {
             legs: 32,
             leg_patience: Duration::from_secs(10 * 60),
             max_in_flight: 512,
-            log_level: None,
+            log_level: Some(Level::Info),
             patience: Duration::from_secs(60),
             listen_floor: Duration::from_secs(1),
             listen_longest: Duration::from_secs(30),

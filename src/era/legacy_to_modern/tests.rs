@@ -9,6 +9,11 @@ mod input;
 mod opening;
 mod subscriptions;
 
+/// Without a log level of the bridge's own, so that what goes out is what the client said.
+fn quiet() -> Settings {
+    Settings { log_level: None, ..Settings::default() }
+}
+
 /// What every request of the tests' client carries.
 const STAMP: &str = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"roots":{},"sampling":{},"elicitation":{"form":{},"url":{}}},"io.modelcontextprotocol/clientInfo":{"name":"old","version":"1"}"#;
 
@@ -76,7 +81,7 @@ async fn opened(version: &str, offers: &str, settings: Settings) -> (Client, Ser
 }
 
 async fn session() -> (Client, Server) {
-    opened("2025-11-25", OFFERS, Settings::default()).await
+    opened("2025-11-25", OFFERS, quiet()).await
 }
 
 fn init_params(version: &str) -> String {

@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -26,6 +27,9 @@ use super::{
     subscriptions::Seats,
 };
 use crate::{message::code, peer::Principal, scope::Scope};
+
+/// Servers of one kind that start at once for calls that need one alone. More would only be slower.
+const MAX_STARTING: usize = 2;
 
 /// How long a server may take to answer a `ping` after a call was taken back. One that does not is not given to the next
 /// caller that can be asked.
@@ -59,6 +63,8 @@ pub(super) struct Pool {
     state: Mutex<State>,
     /// How many subscriptions there are.
     pub(super) seats: Seats,
+    /// Told when a server may have become free for a lease, or has come to nothing.
+    freed: Notify,
     /// Told when there is a server after there was none: from then on somebody has to look after idle ones.
     first: Notify,
     closed: CancellationToken,
@@ -83,6 +89,13 @@ struct Place {
     leased: bool,
     users: usize,
     idle_since: Instant,
+}
+
+/// What came of asking for a server alone.
+enum Claim {
+    Got(Use),
+    /// All are taken. This one starts; one of the others may be free before.
+    Wait(Arc<Backend>),
 }
 
 /// The right to use a server, until it is dropped.
@@ -136,31 +149,74 @@ impl Pool {
             scope: scope.clone(),
             state: Mutex::default(),
             seats: Seats::default(),
+            freed: Notify::new(),
             first: Notify::new(),
             closed: CancellationToken::new(),
         })
     }
 
-    /// A server for a call: a warm one, or a new one. Waits while it starts.
+    /// A server for a call: a warm one, or a new one. Who shares waits while it starts; who needs one alone takes whichever
+    /// is free first, one that has just become free or a new one. So many short calls at once need few servers, and none
+    /// of them waits for a start when it need not.
     pub(super) async fn get(self: &Arc<Self>, key: Key, need: Need, client: Option<&str>) -> Result<Use, Refusal> {
-        let using = self.claim(key, need, client)?;
-        match using.backend.opened().await {
-            Ok(_) => Ok(using),
-            Err(refusal) => Err(refusal),
+        // Where the wire tells whom a question is for, calls may share.
+        if need != Need::Lease || self.settings.attributed {
+            let using = self.share(key, client)?;
+            using.backend.opened().await?;
+            return Ok(using);
+        }
+        // Ends with a server, or with a start that came to nothing.
+        loop {
+            let mut freed = pin!(self.freed.notified());
+            freed.as_mut().enable();
+            let starting = match self.lease(&key, client)? {
+                Claim::Got(using) => return Ok(using),
+                Claim::Wait(starting) => starting,
+            };
+            tokio::select! {
+                opened = starting.opened() => drop(opened?),
+                () = freed => {}
+            }
         }
     }
 
-    fn claim(self: &Arc<Self>, key: Key, need: Need, client: Option<&str>) -> Result<Use, Refusal> {
-        // Where the wire tells whom a question is for, calls may share.
-        let leased = need == Need::Lease && !self.settings.attributed;
+    /// A server that is free, or one that starts.
+    fn lease(self: &Arc<Self>, key: &Key, client: Option<&str>) -> Result<Claim, Refusal> {
+        let mut state = lock(&self.state);
+        let places = state.groups.get_mut(key).map(Vec::as_mut_slice).unwrap_or_default();
+        let alive = |place: &&mut Place| !place.backend.is_over();
+        // The first of them each time: cursors belong to one server.
+        if let Some(place) = places.iter_mut().filter(alive).find(|place| place.backend.is_ready() && !place.leased) {
+            place.users += 1;
+            place.leased = true;
+            return Ok(Claim::Got(Use { backend: place.backend.clone(), leased: true, pool: self.clone() }));
+        }
+        let starting: Vec<_> =
+            places.iter().filter(|place| !place.backend.is_ready() && !place.backend.is_over()).collect();
+        if let Some(place) = starting.first().filter(|_| starting.len() >= MAX_STARTING) {
+            return Ok(Claim::Wait(place.backend.clone()));
+        }
+        drop(state);
+        Ok(Claim::Wait(self.add(key.clone(), 0, client)?))
+    }
+
+    /// A server that others may use at the same time.
+    fn share(self: &Arc<Self>, key: Key, client: Option<&str>) -> Result<Use, Refusal> {
+        let taken = lock(&self.state).take(&key);
+        let backend = match taken {
+            Some(backend) => backend,
+            None => self.add(key, 1, client)?,
+        };
+        Ok(Use { backend, leased: false, pool: self.clone() })
+    }
+
+    /// Starts one more server, which has so many users from the start.
+    fn add(self: &Arc<Self>, key: Key, users: usize, client: Option<&str>) -> Result<Arc<Backend>, Refusal> {
         // What is let go here is dropped after the lock.
         let mut let_go = Vec::new();
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Refusal::new(code::INTERNAL, "the bridge is shutting down"));
-        }
-        if let Some(backend) = state.take(&key, leased) {
-            return Ok(Use { backend, leased, pool: self.clone() });
         }
         if state.count >= self.settings.max_backends {
             match state.evict() {
@@ -172,7 +228,7 @@ impl Pool {
             }
         }
         let backend = Arc::new(Backend::new(key.clone(), self.roots.clone()));
-        let place = Place { backend: backend.clone(), leased, users: 1, idle_since: Instant::now() };
+        let place = Place { backend: backend.clone(), leased: false, users, idle_since: Instant::now() };
         state.groups.entry(key).or_default().push(place);
         state.count += 1;
         if state.count == 1 {
@@ -180,7 +236,7 @@ impl Pool {
         }
         drop(state);
         self.start(backend.clone(), client);
-        Ok(Use { backend, leased, pool: self.clone() })
+        Ok(backend)
     }
 
     /// In a task of its own: a caller that leaves meanwhile does not undo it, and the next one finds it warm.
@@ -196,6 +252,7 @@ impl Pool {
                 on_wrong_era: &pool.on_wrong_era,
             };
             backend.start(start).await;
+            pool.freed.notify_waiters();
         });
     }
 
@@ -205,6 +262,10 @@ impl Pool {
         place.users = place.users.saturating_sub(1);
         place.leased &= !leased;
         place.idle_since = Instant::now();
+        drop(state);
+        if leased {
+            self.freed.notify_waiters();
+        }
     }
 
     /// Runs a task that outlives its caller.
@@ -288,9 +349,9 @@ impl Pool {
 
 impl State {
     /// A server that is there and can be used so.
-    fn take(&mut self, key: &Key, leased: bool) -> Option<Arc<Backend>> {
+    fn take(&mut self, key: &Key) -> Option<Arc<Backend>> {
         let places = self.groups.get_mut(key)?;
-        let can = |place: &&mut Place| !(place.backend.is_over() || leased && place.leased);
+        let can = |place: &&mut Place| !place.backend.is_over();
         // A warm one before one that still starts. The first of them each time: cursors belong to one server.
         let mut found = places.iter_mut().filter(|place| place.backend.is_ready()).find(can);
         if found.is_none() {
@@ -298,7 +359,6 @@ impl State {
         }
         let place = found?;
         place.users += 1;
-        place.leased |= leased;
         Some(place.backend.clone())
     }
 
@@ -320,7 +380,9 @@ impl State {
     /// Takes out the server that nobody has used for the longest time.
     fn evict(&mut self) -> Option<Place> {
         let all = self.groups.iter().flat_map(|(key, places)| places.iter().map(move |place| (key, place)));
-        let (key, place) = all.filter(|(_, place)| place.users == 0).min_by_key(|(_, place)| place.idle_since)?;
+        let (key, place) = all
+            .filter(|(_, place)| place.users == 0 && (place.backend.is_ready() || place.backend.is_over()))
+            .min_by_key(|(_, place)| place.idle_since)?;
         let (key, backend) = (key.clone(), place.backend.clone());
         self.remove(&key, |place| Arc::ptr_eq(&place.backend, &backend))
     }

@@ -166,7 +166,7 @@ async fn callers_behind_one_peer_cancel_their_own_calls_only() {
 
 #[tokio::test]
 async fn an_id_in_use_and_a_call_too_many_are_refused() {
-    let settings = Settings { max_in_flight: 2, ..Settings::default() };
+    let settings = Settings { max_in_flight: 2, ..quiet() };
     let (client, mut server) = opened("2025-11-25", OFFERS, settings).await;
     let mut answers = client.ask("1", "tools/list", "").await;
     assert_eq!(

@@ -18,7 +18,7 @@ fn retry(rest: &str) -> String {
 
 /// Answers one question, and gives the response that the server gets for it.
 async fn asked(version: &str, method: &str, request: &str, answer: Frame) -> String {
-    let (client, mut server) = opened(version, OFFERS, Settings::default()).await;
+    let (client, mut server) = opened(version, OFFERS, quiet()).await;
     let mut answers = client.ask("1", "tools/call", CALL).await;
     server.next("tools/call").await.1.answer(asks(&format!(r#""k":{request}"#), ""));
     let seen = next(&mut answers).await;
@@ -77,7 +77,7 @@ async fn input_becomes_requests_on_the_calls_own_stream_and_then_the_retry() {
 
 #[tokio::test]
 async fn a_form_has_no_mode_before_2025_11_25() {
-    let (client, mut server) = opened("2025-06-18", OFFERS, Settings::default()).await;
+    let (client, mut server) = opened("2025-06-18", OFFERS, quiet()).await;
     let mut answers = client.ask("1", "prompts/get", r#"{"name":"p"}"#).await;
     server.next("prompts/get").await.1.answer(asks(&format!(r#""f":{FORM}"#), ""));
     let seen = next(&mut answers).await;
@@ -165,7 +165,7 @@ async fn refused_sampling_ends_the_call() {
 
 #[tokio::test]
 async fn a_client_is_not_asked_for_what_it_did_not_declare() {
-    let (client, mut server) = start(Settings::default());
+    let (client, mut server) = start(quiet());
     let mut answers = client
         .ask("0", "initialize", r#"{"protocolVersion":"2025-06-18","capabilities":{"elicitation":{"url":{}}}}"#)
         .await;

@@ -3,7 +3,7 @@
 use super::*;
 
 async fn refusal(discovered: Frame) -> (Client, Server, String) {
-    let (client, mut server) = start(Settings::default());
+    let (client, mut server) = start(quiet());
     let mut answers = client.ask("0", "initialize", &init_params("2025-06-18")).await;
     server.next("server/discover").await.1.answer(discovered);
     let body = body(&mut answers).await;
@@ -20,7 +20,7 @@ async fn initialize_is_answered_from_server_discover() {
         ("2026-07-28", "2025-11-25"),
         ("soon", "2025-11-25"),
     ] {
-        let (client, mut server) = start(Settings::default());
+        let (client, mut server) = start(quiet());
         let mut answers = client.ask("\"i\"", "initialize", &init_params(asked)).await;
         let (params, reply) = server.next("server/discover").await;
         let elicitation = if given < "2025-11-25" { "{}" } else { r#"{"form":{},"url":{}}"# };
@@ -42,7 +42,7 @@ async fn initialize_is_answered_from_server_discover() {
 
 #[tokio::test]
 async fn initialize_without_an_object_is_refused() {
-    let (client, mut server) = start(Settings::default());
+    let (client, mut server) = start(quiet());
     let mut answers = client.ask("0", "initialize", "[]").await;
     assert_eq!(body(&mut answers).await, r#"{"code":-32602,"message":"the params of initialize are no object"}"#);
     assert!(server.is_quiet());
@@ -50,7 +50,7 @@ async fn initialize_without_an_object_is_refused() {
 
 #[tokio::test]
 async fn a_server_that_names_a_common_revision_is_asked_again() {
-    let (client, mut server) = start(Settings::default());
+    let (client, mut server) = start(quiet());
     let mut answers = client.ask("0", "initialize", &init_params("2025-06-18")).await;
     let refused = |supported: &str| {
         let data = serde_json::json!({ "supported": [supported], "requested": "2026-07-28" });
@@ -105,7 +105,7 @@ async fn other_answers_to_discover_are_errors_that_say_what_happened() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_does_not_answer_discover_is_waited_for_a_while() {
-    let (client, mut server) = start(Settings::default());
+    let (client, mut server) = start(quiet());
     let begun = Instant::now();
     let mut answers = client.ask("0", "initialize", &init_params("2025-06-18")).await;
     let (_, kept) = server.next("server/discover").await;
@@ -136,7 +136,7 @@ async fn ping_and_the_log_level_are_answered_here() {
 
 #[tokio::test]
 async fn what_the_server_does_not_offer_is_refused_here() {
-    let (client, mut server) = opened("2025-11-25", r#"{"resources":{"listChanged":true}}"#, Settings::default()).await;
+    let (client, mut server) = opened("2025-11-25", r#"{"resources":{"listChanged":true}}"#, quiet()).await;
     assert_eq!(
         body(&mut client.ask("1", "logging/setLevel", r#"{"level":"info"}"#).await).await,
         r#"{"code":-32601,"message":"the server has no logging capability, so there is no level to set"}"#
@@ -152,7 +152,7 @@ async fn what_the_server_does_not_offer_is_refused_here() {
 
 #[tokio::test]
 async fn a_level_may_be_set_for_clients_that_set_none() {
-    let settings = Settings { log_level: Some(Level::Error), ..Settings::default() };
+    let settings = Settings { log_level: Some(Level::Error), ..quiet() };
     let (client, mut server) = opened("2025-11-25", OFFERS, settings).await;
     let _answers = client.ask("1", "tools/list", "").await;
     let (params, _reply) = server.next("tools/list").await;

@@ -48,7 +48,7 @@ async fn list_changes_are_listened_to_after_initialized() {
 
 #[tokio::test]
 async fn nothing_is_listened_to_where_nothing_is_offered() {
-    let (client, mut server) = opened("2025-11-25", r#"{"tools":{}}"#, Settings::default()).await;
+    let (client, mut server) = opened("2025-11-25", r#"{"tools":{}}"#, quiet()).await;
     client.tell("notifications/initialized", "").await;
     assert_eq!(body(&mut client.ask("1", "ping", "").await).await, "{}");
     settle().await;

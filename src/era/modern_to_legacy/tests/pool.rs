@@ -42,6 +42,31 @@ async fn a_caller_that_can_be_asked_has_a_server_for_itself() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_short_calls_at_once_need_few_servers() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, ALL);
+    let mut first = client.call().await;
+    let mut warm = bridge.server().await;
+    let call = warm.request().await;
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        waiting.push(client.call().await);
+    }
+    // Two start, and never come up: the warm one serves all.
+    let starting = [bridge.raw().await, bridge.raw().await];
+    call.answer("{}");
+    first.value().await;
+    for _ in 0..20 {
+        warm.request().await.answer("{}");
+    }
+    for answers in &mut waiting {
+        answers.value().await;
+    }
+    assert!(bridge.no_server());
+    drop(starting);
+}
+
+#[tokio::test(start_paused = true)]
 async fn calls_share_a_server_whose_wire_tells_them_apart() {
     let mut bridge = Bridge::with(Settings { attributed: true, ..Settings::default() });
     let mut client = Client::new(&bridge, ALL);
