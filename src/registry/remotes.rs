@@ -4,7 +4,10 @@
 //! translations. A caller is served in its own era first; what the server answers to `initialize`, or to
 //! `server/discover`, decides. It never moves a message.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::FutureExt;
 use tokio::{sync::mpsc, task::JoinHandle};
@@ -38,6 +41,8 @@ pub struct Remotes {
     /// For exchanges, as it is now; each legacy session has one of its own.
     way: Mutex<Arc<Way>>,
     modern: Modern,
+    /// Whether a legacy server took messages by POST: Streamable HTTP.
+    takes_posts: AtomicBool,
 }
 
 impl Remotes {
@@ -45,6 +50,7 @@ impl Remotes {
     pub fn new(spec: RemoteSpec, limits: &Limits, settings: EraSettings, scope: &Scope) -> Arc<Remotes> {
         Arc::new(Remotes {
             way: Mutex::new(Way::new(&spec, limits, scope)),
+            takes_posts: AtomicBool::new(spec.transport == RemoteTransport::Http),
             spec,
             limits: limits.clone(),
             scope: scope.clone(),
@@ -116,7 +122,8 @@ impl Remotes {
         if !self.eras.is_pinned() {
             match exchanges::discover(&way).await {
                 Contact::Modern => {}
-                Contact::Legacy(why) => {
+                Contact::Legacy { why, takes_posts } => {
+                    self.takes_posts.store(takes_posts, Ordering::Relaxed);
                     debug!("{} {why}: it does not speak revision 2026-07-28", way.shown());
                     return Ok(None);
                 }
@@ -156,7 +163,7 @@ impl Remotes {
             async move { Ok(theirs) }.boxed()
         };
         // Streamable HTTP says which call a request of the server's belongs to; the older transport does not.
-        let settings = modern::translation(&self.settings, self.spec.transport == RemoteTransport::Http);
+        let settings = modern::translation(&self.settings, self.takes_posts.load(Ordering::Relaxed));
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 }

@@ -318,6 +318,11 @@ impl Backend {
         }
     }
 
+    /// Whether `roots/list` has an answer where nobody can be asked.
+    pub(super) fn knows_roots(&self) -> bool {
+        self.roots.is_some()
+    }
+
     /// Answers a request of the server's that cannot be put to anybody.
     pub(super) fn nobody(&self, frame: &Frame, reply: Reply) {
         match (frame.method(), &self.roots) {

@@ -132,6 +132,7 @@ impl Translation {
             named: 0,
             round: 0,
             gates: if asks { gates(wanted) } else { Gates::default() },
+            refused: None,
             progress: f64::NEG_INFINITY,
             answer: None,
         };
@@ -217,6 +218,11 @@ impl Translation {
                     front.refuse(Refusal::new(code::INTERNAL, text));
                 }
             };
+        }
+        if let Some(need) = running.refused {
+            let (_, text) = need.refusal();
+            let text = format!("the server asked for what it needs, and {text}");
+            return front.refuse(Refusal::new(code::MISSING_CAPABILITY, text).with(need.missing()));
         }
         match results::error(body) {
             Failed::Error(error) => front.answer_error(&error),

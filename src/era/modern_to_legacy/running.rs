@@ -49,6 +49,8 @@ pub(super) struct Running {
     pub(super) round: u32,
     /// What its caller can be asked.
     pub(super) gates: Gates,
+    /// What the server asked that its caller did not declare. A call that fails after that fails for it.
+    pub(super) refused: Option<Gate>,
     /// How far it has come, by its own account.
     pub(super) progress: f64,
     /// The answer, where it came while the call was parked.
@@ -123,15 +125,15 @@ impl Running {
 
     /// The server asks something.
     fn asks(&mut self, frame: Frame, reply: Reply) {
-        let request = asking::input_request(frame.method(), frame.body());
-        let Some(request) = request.filter(|_| !self.gates.is_empty()) else {
+        let Some(request) = asking::input_request(frame.method(), frame.body()) else {
             return self.backend.nobody(&frame, reply);
         };
         if !self.gates.contains(&request.need) {
             // What the caller cannot be asked the bridge may know.
-            if request.need == Gate::Roots {
+            if request.need == Gate::Roots && self.backend.knows_roots() {
                 return self.backend.nobody(&frame, reply);
             }
+            self.refused = Some(request.need);
             let (code, text) = request.need.refusal();
             return reply.fail(code, text, None);
         }

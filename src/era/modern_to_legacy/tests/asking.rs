@@ -99,11 +99,7 @@ async fn a_caller_is_asked_only_what_it_declared() {
             (-32602, "the client did not declare elicitation.url"),
         ),
         (SAMPLING, json!({"messages": [], "tools": []}), (-32602, "the client did not declare sampling.tools")),
-        (
-            "roots/list",
-            json!({}),
-            (-32601, "nobody can be asked outside of a call; start the bridge with --root to have it answer"),
-        ),
+        ("roots/list", json!({}), (-32601, "the client did not declare roots")),
         ("x/y", json!({}), (-32601, "nobody can be asked: x/y came outside of a call whose client can answer it")),
     ] {
         let mut refused = asked.ask(&server, 1, method, params).await;
@@ -112,6 +108,23 @@ async fn a_caller_is_asked_only_what_it_declared() {
     assert_eq!(asked.ask(&server, 2, "ping", json!({})).await.value().await, json!({}));
     asked.answer("{}");
     assert_eq!(answers.value().await["resultType"], "complete");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_fails_for_want_of_a_capability_says_which() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let mut answers = client.call().await;
+    let mut server = bridge.server().await;
+    let asked = server.request().await;
+    let mut refused = asked.ask(&server, 1, SAMPLING, json!({"messages": []})).await;
+    assert_eq!(refused.error().await, (-32601, "the client did not declare sampling".into()));
+    asked.reply.fail(-32603, "no model", None);
+    let frame = answers.next().await;
+    let error: Value = serde_json::from_str(frame.body().unwrap()).unwrap();
+    let text = "the server asked for what it needs, and the client did not declare sampling";
+    let data = json!({"requiredCapabilities": {"sampling": {}}});
+    assert_eq!(error, json!({"code": -32021, "message": text, "data": data}));
 }
 
 #[tokio::test(start_paused = true)]

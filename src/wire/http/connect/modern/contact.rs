@@ -39,8 +39,13 @@ const MAX_SHOWN: usize = 8;
 pub(crate) enum Contact {
     /// A server that speaks the modern revision.
     Modern,
-    /// None; to stand after the URL: what shows it.
-    Legacy(String),
+    /// None.
+    Legacy {
+        /// What shows it; to stand after the URL.
+        why: String,
+        /// Whether it takes messages by POST all the same, as Streamable HTTP does.
+        takes_posts: bool,
+    },
     /// That cannot be known, or is of no use.
     Failed(ConnectError),
 }
@@ -54,7 +59,7 @@ pub(crate) async fn discover(way: &Arc<Way>) -> Contact {
             match &contact {
                 Contact::Failed(why) => way.failed(why.clone()),
                 Contact::Modern => way.worked(),
-                Contact::Legacy(_) => {}
+                Contact::Legacy { .. } => {}
             }
             contact
         }
@@ -89,8 +94,8 @@ async fn ask(way: &Way, reader: &Reader, question: &Frame) -> Result<Contact, Fa
         Posted::Refused(status) if matches!(status.as_u16(), 502..=504) => {
             return Err(Fault::new(FaultKind::Gateway, false, format!("it answered {}", way.in_words(status))));
         }
-        Posted::Refused(status) | Posted::SessionGone(status) => by_status(way, status, "no message"),
-        Posted::NotMcp(what) => Contact::Legacy(what),
+        Posted::Refused(status) | Posted::SessionGone(status) => by_status(way, status, false, "no message"),
+        Posted::NotMcp(why) => Contact::Legacy { why, takes_posts: true },
     })
 }
 
@@ -125,7 +130,7 @@ fn judge(way: &Way, status: StatusCode, answer: Frame) -> Contact {
             Contact::Modern
         } else {
             // Some servers of the older era advertise themselves so.
-            Contact::Legacy(format!("answered server/discover without revision {MODERN}"))
+            legacy(format!("answered server/discover without revision {MODERN}"))
         };
     }
     let failed = |why: String| Contact::Failed(ConnectError::Protocol(format!("{} {why}", way.shown())));
@@ -136,21 +141,30 @@ fn judge(way: &Way, status: StatusCode, answer: Frame) -> Contact {
                 return Contact::Modern; // Whatever else it had against the question.
             }
             if versions.iter().any(|version| Revision::parse_legacy(version).is_some()) {
-                return Contact::Legacy(format!("speaks {}", list(&versions)));
+                return legacy(format!("speaks {}", list(&versions)));
             }
             failed(format!("speaks {}, and mcp-bridge {MODERN}; use a newer mcp-bridge", list(&versions)))
         }
         Some(code @ (HEADERS | CAPABILITY)) => failed(format!(
             "is a server of revision {MODERN} and refuses server/discover (code {code}); look for a proxy that drops headers"
         )),
-        code => by_status(way, status, &code.map_or_else(|| "an error".into(), |code| format!("error {code}"))),
+        code => by_status(way, status, true, &code.map_or_else(|| "an error".into(), |code| format!("error {code}"))),
     }
 }
 
-fn by_status(way: &Way, status: StatusCode, with: &str) -> Contact {
+fn legacy(why: String) -> Contact {
+    Contact::Legacy { why, takes_posts: true }
+}
+
+/// `answered`: it was a JSON-RPC error.
+fn by_status(way: &Way, status: StatusCode, answered: bool, with: &str) -> Contact {
     match status.as_u16() {
         401 | 403 | 408 | 425 | 429 | 500.. => Contact::Failed(way.refused(status, None)),
-        number => Contact::Legacy(format!("answered server/discover with HTTP {number} and {with}")),
+        // The older transport has its POSTs elsewhere: here there is nothing, or only what is to be read.
+        number => Contact::Legacy {
+            why: format!("answered server/discover with HTTP {number} and {with}"),
+            takes_posts: answered || !matches!(number, 404 | 405),
+        },
     }
 }
 
