@@ -32,7 +32,9 @@ def jobs(software):
         baseline = partial(clients, software, revision, suite.era, [])
         yield f"{name}, direct", partial(directly, baseline, {}), False
         for era in matrix.ERAS:
-            behind = partial(clients, software, revision, era, [software.bridge, "connect"])
+            # The suite's server says something to `initialize` in every era, and counts it as a fault in the modern one.
+            told = ["--server-era", "modern"] if (era, suite.era) == ("legacy", "modern") else []
+            behind = partial(clients, software, revision, era, [software.bridge, "connect", *told])
             run = partial(through, ("client", revision, era), baseline, behind)
             yield f"{name}, connect, {era} client", run, True
 
