@@ -1,5 +1,5 @@
-//! `mcp-bridge` carries the Model Context Protocol between transports: a stdio server to SSE and Streamable HTTP, a
-//! remote server to stdio.
+//! `mcp-bridge` carries the Model Context Protocol between transports, a stdio server to SSE and Streamable HTTP, a
+//! remote server to stdio, and between eras: clients of the stateless revision to servers that have sessions, and back.
 //!
 //! # The picture
 //!
@@ -13,8 +13,10 @@
 //!  └──────┘   │  HTTP         │<═ Reply ═════│                  │   └───────────────────┘
 //!             └───────────────┘ straight home└──────────────────┘
 //!                     │  which server?   ┌──────────┐   ^
-//!                     └─────────────────>│ registry │───┘  own, shared, stateless
+//!                     └─────────────────>│ registry │───┘  own, shared, stateless, pooled
 //!                                        └──────────┘
+//!                                             │ only where the eras differ
+//!                         wire (accept) ══ era ══ wire (connect)
 //! ```
 //!
 //! **Every message crosses with the way home for its answer.** A request travels in an [`peer::Envelope`] together with
@@ -27,6 +29,23 @@
 //! POST with its own response stream: the receiving end of the reply's channel is the response body, and no table is
 //! needed.
 //!
+//! # Two eras
+//!
+//! Revisions 2024-11-05 to 2025-11-25 are the *legacy* era: a handshake, then a session, which is one [`peer::Peer`].
+//! The stateless revision 2026-07-28 is the *modern* era: exchanges that stand alone, each put into a
+//! [`peer::Outbox`]. Between two parties of the same era the bytes pass. Where they differ, the registry puts a translation
+//! between the wires, which is a server to one of them and a client to the other:
+//!
+//! ```text
+//! modern caller ─> Outbox ─> era::modern_to_legacy ─> Peer, Peer, ...  a pool of legacy sessions; calls that ask back are
+//!                                                                      parked under a sealed requestState
+//! legacy session ─> Peer ─> era::legacy_to_modern ─> Outbox            one translation a session; input_required becomes
+//!                                                                      requests on the call's own stream
+//! ```
+//!
+//! A server is asked in its caller's own era first, on the process that is kept; the other era is tried on another process.
+//! What came of that is remembered until it proves wrong.
+//!
 //! # Where to read
 //!
 //! | module | owns |
@@ -35,29 +54,29 @@
 //! | [`peer`] | envelopes, replies, the pair that joins two wires: read this first |
 //! | [`pipe`], [`pending`], [`pump`] | frames over a pipe; who asked; the two loops between a pipe and a peer |
 //! | [`wire`] | one module a transport, `accept` (we are the server) and `connect` (we are the client) |
-//! | [`registry`] | which server a caller gets; limits; back-off |
+//! | [`registry`] | which server a caller gets, and in which era it is spoken to; limits; back-off |
+//! | [`era`] | the two translations |
+//! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`listen`] | the listening socket, Host and Origin, the door, health |
 //! | [`bridge`] | start, announce, wait, drain |
 //! | [`config`], [`cli`] | checked values; what was typed |
 //! | [`demo`] | the demo server |
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
-//! Dependencies point one way: cli > config > bridge > listen, registry > wire > pump > pipe, pending > peer > message.
+//! Dependencies point one way: cli > config > bridge > listen, registry > era, wire > pump > pipe, pending > peer >
+//! message > json, protocol.
 //!
 //! # What holds
 //!
 //! 1. Every request gets exactly one answer, whatever dies ([`peer::Reply`] answers when it is dropped).
 //! 2. Frames of one caller to one server keep their order, both ways.
-//! 3. Params and results cross as the bytes that came, unknown fields and methods included.
+//! 3. Within an era, params and results cross as the bytes that came, unknown fields and methods included; between eras,
+//!    so does every member that need not change.
 //! 4. stdout carries nothing but frames.
 //! 5. A stalled caller delays nobody else's answer: the answer's place is reserved when the request is taken.
 //! 6. After the grace period no descendant process is left, also after SIGKILL of the bridge (Linux).
 //! 7. Nothing is lost silently: with a server of its own a slow caller slows its server; on a shared server a caller
 //!    over its buffer is cut off with an error that says so.
-//!
-//! Revisions 2024-11-05 to 2025-11-25 are the *legacy* era: a handshake, then a session. The stateless revision
-//! 2026-07-28 is the *modern* era, [`peer::Era`]; an exchange is its native form here, and the registry is where a
-//! translation between eras will be put around a peer.
 
 pub mod bridge;
 pub mod cli;

@@ -153,9 +153,17 @@ impl Children {
         self.modern.close().await;
     }
 
-    /// The way in for modern exchanges.
+    /// The way in for modern exchanges. What has to be started for it goes on when the caller leaves: the next one comes
+    /// for it.
     pub async fn outbox(self: &Arc<Self>) -> Result<Outbox, OpenError> {
-        self.modern.outbox(&self.eras, || self.find_modern(false), || self.translation()).await
+        if let Some(outbox) = self.modern.ready(&self.eras) {
+            return Ok(outbox);
+        }
+        let this = self.clone();
+        let starting = self.scope.spawn(async move {
+            this.modern.outbox(&this.eras, || this.find_modern(false), || this.translation()).await
+        });
+        starting.await.unwrap_or(Err(OpenError::Draining))
     }
 
     // ---- legacy sessions

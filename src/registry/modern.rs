@@ -107,6 +107,16 @@ impl Modern {
         Ok(slot.translation.get_or_insert_with(translate).clone())
     }
 
+    /// The way in, where nothing has to be started for it.
+    pub fn ready(&self, eras: &Eras) -> Option<Outbox> {
+        let slot = self.slot.try_lock().ok()?;
+        let direct = slot.direct.as_ref().filter(|direct| !direct.is_gone()).map(Direct::outbox);
+        match eras.speaks(Era::Modern) {
+            Some(false) => slot.translation.clone().filter(|outbox| !outbox.is_closed()),
+            _ => direct,
+        }
+    }
+
     /// The way to the server itself, asked anew whatever is known; `None` when it does not speak the era.
     pub async fn direct<F>(&self, eras: &Eras, find: impl FnOnce() -> F) -> Result<Option<Outbox>, OpenError>
     where
