@@ -247,6 +247,14 @@ impl Target {
         }
     }
 
+    /// A modern exchange (2026-07-28, Streamable HTTP, Request Headers).
+    pub fn exchange(addr: SocketAddr, method: &str, name: &str) -> Target {
+        let mut target = Target::post(addr, "/mcp", None);
+        let own = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\nMcp-Name: {name}\r\n");
+        target.head.push_str(&own);
+        target
+    }
+
     pub fn with(&self, body: &[u8]) -> Vec<u8> {
         let mut request = format!("{}Content-Length: {}\r\n\r\n", self.head, body.len()).into_bytes();
         request.extend_from_slice(body);

@@ -1,10 +1,11 @@
 //! How good the bridge is: measured side by side, in one run, with the least that a bridge can do ([`floor`]).
 //!
 //! ```text
-//! cargo bench                      everything, about a quarter of an hour
-//! cargo bench -- calls flood       some parts: start memory calls sizes flood crowd churn
-//! cargo bench -- --quick           less of each part, within a minute
+//! cargo bench                      everything, about twenty minutes
+//! cargo bench -- calls flood       some parts: start memory calls sizes flood crowd churn eras
+//! cargo bench -- --quick           less of each part, in about a minute and a half
 //! cargo bench -- calls --only='HTTP → stdio, 16'     one way across, or one way with so many callers
+//! cargo bench -- eras --only=parked  one of: in memory, over HTTP, a slow start, parked
 //! cargo bench -- --control         the floor against itself: how far from 1 is noise here
 //! ```
 //!
@@ -19,6 +20,7 @@
 mod calls;
 mod client;
 mod crowd;
+mod eras;
 mod flood;
 mod floor;
 mod process;
@@ -39,17 +41,18 @@ pub fn fail<T>(why: impl Into<String>) -> Outcome<T> {
 }
 
 /// What there is to measure.
-const PARTS: [&str; 7] = ["start", "memory", "calls", "sizes", "flood", "crowd", "churn"];
+const PARTS: [&str; 8] = ["start", "memory", "calls", "sizes", "flood", "crowd", "churn", "eras"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["--floor-serve", "--", command @ ..] => {
-            floor_program(Threads::Many, floor::serve::run(command.iter().map(ToString::to_string).collect()))
+            other_program(Threads::Many, floor::serve::run(command.iter().map(ToString::to_string).collect()))
         }
-        ["--floor-http", url] => floor_program(Threads::One, floor::connect::http(url)),
-        ["--floor-sse", url] => floor_program(Threads::One, floor::connect::sse(url)),
+        ["--floor-http", url] => other_program(Threads::One, floor::connect::http(url)),
+        ["--floor-sse", url] => other_program(Threads::One, floor::connect::sse(url)),
+        ["--parked"] => other_program(Threads::One, eras::parked::program()),
         words => bench(words),
     };
     match done {
@@ -62,13 +65,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// How many threads one of the floor's programs has: as many as the bridge in its place.
+/// How many threads one of this program's others has: as many as the bridge in its place.
 enum Threads {
     One,
     Many,
 }
 
-fn floor_program(threads: Threads, program: impl Future<Output = Outcome<()>>) -> Outcome<bool> {
+fn other_program(threads: Threads, program: impl Future<Output = Outcome<()>>) -> Outcome<bool> {
     raise_descriptor_limit();
     let mut runtime = match threads {
         Threads::One => tokio::runtime::Builder::new_current_thread(),
@@ -111,6 +114,7 @@ fn bench(words: &[&str]) -> Outcome<bool> {
                 "sizes" => calls::sizes(&mut report, only).await,
                 "flood" => flood::measure(&mut report, only).await,
                 "crowd" => crowd::at_once(&mut report).await,
+                "eras" => eras::measure(&mut report, only).await,
                 _ => crowd::churn(&mut report).await,
             }
         });

@@ -58,8 +58,8 @@ pub const BRIDGE: &str = env!("CARGO_BIN_EXE_mcp-bridge");
 /// Room for the 16 MiB echo with what is around it.
 const MAX_MESSAGE: &str = "32MiB";
 
-/// A command line that serves the demo server on a free port.
-fn serve(side: Side) -> Outcome<Command> {
+/// A command line that serves a server on a free port.
+fn serve(side: Side, server: &[&str]) -> Outcome<Command> {
     // As on most machines: whoever needs more descriptors has to raise the limit.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -Sn 1024 2>/dev/null; exec \"$0\" \"$@\""]);
@@ -67,7 +67,7 @@ fn serve(side: Side) -> Outcome<Command> {
         Side::Bridge => command.args([BRIDGE, "serve", "--port", "0", "--max-message", MAX_MESSAGE]),
         Side::Floor => command.arg(std::env::current_exe()?).args(["--floor-serve"]),
     };
-    command.args(["--", BRIDGE, "demo-server"]);
+    command.arg("--").args(server);
     Ok(command)
 }
 
@@ -102,9 +102,19 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a network server; gives its address once it listens.
+    /// Starts a network server in front of the demo server; gives its address once it listens.
     pub fn serve(side: Side) -> Outcome<(Process, SocketAddr)> {
-        let mut child = serve(side)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        Process::serve_any(side, &[BRIDGE, "demo-server"])
+    }
+
+    /// The bridge in front of another server.
+    pub fn serving(server: &[&str]) -> Outcome<(Process, SocketAddr)> {
+        Process::serve_any(Side::Bridge, server)
+    }
+
+    fn serve_any(side: Side, server: &[&str]) -> Outcome<(Process, SocketAddr)> {
+        let mut child =
+            serve(side, server)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = child.stderr.take().ok_or("no stderr")?;
         let mut process = Process { child };
         let (tell, told) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! What is printed: two tables in Markdown, under the machine, the date, its load and the command.
+//! What is printed: three tables in Markdown, under the machine, the date, its load and the command.
 //!
 //! Owns the rows and the list of what went wrong. Talks to nobody. It never judges a time; it shows which aims are met.
 
@@ -13,6 +13,7 @@ pub struct Report {
     load_before: String,
     calls: Vec<[String; 10]>,
     rows: Vec<[String; 6]>,
+    eras: Vec<[String; 6]>,
     wrong: Vec<String>,
 }
 
@@ -54,7 +55,15 @@ impl Report {
         let args: Vec<&str> = words.iter().copied().filter(|word| *word != "--bench").collect();
         let command = format!("cargo bench -- {}", args.join(" "));
         let command = command.trim_end().trim_end_matches(" --").to_owned();
-        Report { quick, command, load_before: load(), calls: Vec::new(), rows: Vec::new(), wrong: Vec::new() }
+        Report {
+            quick,
+            command,
+            load_before: load(),
+            calls: Vec::new(),
+            rows: Vec::new(),
+            eras: Vec::new(),
+            wrong: Vec::new(),
+        }
     }
 
     /// One shape of calls: what it is, and for latency (p50, p99, ms), calls a second and processor time a call (us)
@@ -89,6 +98,44 @@ impl Report {
         ];
         eprintln!("{}", row.join(" | "));
         self.rows.push(row);
+    }
+
+    /// A figure of the eras that stands alone, or beside another; at most so much.
+    pub fn eras(&mut self, what: impl Into<String>, unit: &str, ours: f64, beside: f64, most: Option<f64>) {
+        self.eras_row(
+            what.into(),
+            unit,
+            [ours, beside],
+            String::new(),
+            most.map(|most| (ours <= most, format!("≤ {most} {unit}"))),
+        );
+    }
+
+    /// One that may be so much more than what it stands beside.
+    pub fn eras_more(&mut self, what: String, unit: &str, ours: f64, beside: f64, more: f64, most: Option<f64>) {
+        let aim = most.map(|most| (more <= most, format!("≤ {most} {unit} more")));
+        self.eras_row(what, unit, [ours, beside], format!("{} {unit} more", number(more)), aim);
+    }
+
+    /// One that may be so many times what it stands beside.
+    pub fn eras_ratio(&mut self, what: String, unit: &str, ours: f64, beside: f64, ratio: f64, most: Option<f64>) {
+        let aim = most.map(|most| (ratio <= most, format!("≤ {most} ×")));
+        let ratio = if ratio < 0.01 { "< 0.01 ×".to_owned() } else { format!("{ratio:.2} ×") };
+        self.eras_row(what, unit, [ours, beside], ratio, aim);
+    }
+
+    fn eras_row(&mut self, what: String, unit: &str, figures: [f64; 2], apart: String, aim: Option<(bool, String)>) {
+        let [ours, beside] = figures.map(|figure| match figure.is_nan() {
+            true => "–".to_owned(),
+            false => format!("{} {unit}", number(figure)),
+        });
+        let (met, aim) = match aim {
+            None => ("–", "–".to_owned()),
+            Some((met, aim)) => (if met { "yes" } else { "**no**" }, aim),
+        };
+        let row = [what, ours, beside, if apart.is_empty() { "–".into() } else { apart }, aim, met.into()];
+        eprintln!("{}", row.join(" | "));
+        self.eras.push(row);
     }
 
     /// Something that must never be.
@@ -140,6 +187,15 @@ impl Display for Report {
         if !self.rows.is_empty() {
             writeln!(f, "| what | bridge | floor | ratio | aim | met |\n|---|--:|--:|--:|--:|---|")?;
             for row in &self.rows {
+                writeln!(f, "| {} |", row.join(" | "))?;
+            }
+            writeln!(f)?;
+        }
+        if !self.eras.is_empty() {
+            writeln!(f, "In memory, beside the same call without translation; over HTTP, beside a legacy call in a")?;
+            writeln!(f, "session, and for a slow start beside the first call:\n")?;
+            writeln!(f, "| eras | figure | beside | apart | aim | met |\n|---|--:|--:|--:|--:|---|")?;
+            for row in &self.eras {
                 writeln!(f, "| {} |", row.join(" | "))?;
             }
             writeln!(f)?;

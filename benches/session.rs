@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Notify;
 
 use crate::client::{Conn, Events, Target, bare};
+use crate::eras::META;
 use crate::process::{Process, Wire};
 use crate::{Outcome, fail};
 
@@ -27,9 +28,24 @@ const LOST: Duration = Duration::from_secs(60);
 /// One caller.
 #[derive(Debug)]
 pub enum Session {
-    Http { addr: SocketAddr, id: String, conns: Vec<Conn> },
-    Sse { target: Target, events: Box<Events>, conns: Vec<Conn> },
-    Stdio { pipe: Pipe },
+    Http {
+        addr: SocketAddr,
+        id: String,
+        conns: Vec<Conn>,
+    },
+    Sse {
+        target: Target,
+        events: Box<Events>,
+        conns: Vec<Conn>,
+    },
+    Stdio {
+        pipe: Pipe,
+    },
+    /// No session: each call is a modern exchange.
+    Exchanges {
+        addr: SocketAddr,
+        conns: Vec<Conn>,
+    },
 }
 
 /// The streams of a stdio server.
@@ -172,6 +188,12 @@ impl Session {
         }
     }
 
+    /// A modern caller.
+    pub async fn exchanges(addr: SocketAddr, depth: usize) -> Outcome<Session> {
+        let conns = try_join_all((0..depth).map(|_| Conn::open(addr))).await?;
+        Ok(Session::Exchanges { addr, conns })
+    }
+
     /// A session over a process's stdin and stdout.
     pub async fn start(command: Command) -> Outcome<Session> {
         let mut pipe = Pipe::start(command)?;
@@ -197,7 +219,7 @@ impl Session {
                     return fail(format!("DELETE was answered with {}", head.status));
                 }
             }
-            Session::Sse { .. } => {}
+            Session::Sse { .. } | Session::Exchanges { .. } => {}
             Session::Stdio { pipe } => {
                 if !pipe.close() {
                     return fail("the process did not end after its input was closed");
@@ -209,8 +231,17 @@ impl Session {
 
     /// Makes calls until the deadline, `depth` at a time. The calls that are in flight then are waited for.
     pub async fn calls(&mut self, depth: usize, text: &str, until: Instant) -> Outcome<Samples> {
-        let calls = Calls { text, until, nanos: RefCell::default() };
+        let meta = match self {
+            Session::Exchanges { .. } => format!("{META},"),
+            _ => String::new(),
+        };
+        let calls = Calls { text, meta, until, nanos: RefCell::default() };
         match self {
+            Session::Exchanges { addr, conns } => {
+                let target = Target::exchange(*addr, "tools/call", "echo");
+                let conns = conns.iter_mut().take(depth).enumerate();
+                try_join_all(conns.map(|(slot, conn)| calls.over_http(conn, &target, slot as u64))).await?;
+            }
             Session::Http { addr, id, conns } => {
                 let target = Target::post(*addr, "/mcp", Some(id));
                 let conns = conns.iter_mut().take(depth).enumerate();
@@ -272,6 +303,7 @@ impl Session {
                 let (head, ()) = futures::future::try_join(posted, heard).await?;
                 expect(head.status, 202, b"")?;
             }
+            Session::Exchanges { .. } => return fail("bursts are asked for in sessions"),
             Session::Stdio { pipe } => {
                 pipe.send(body).await?;
                 loop {
@@ -304,13 +336,16 @@ fn expect(status: u16, want: u16, body: &[u8]) -> Outcome<()> {
 /// One round of one caller.
 struct Calls<'a> {
     text: &'a str,
+    /// What the params begin with.
+    meta: String,
     until: Instant,
     nanos: RefCell<Vec<u64>>,
 }
 
 impl Calls<'_> {
     fn body(&self, id: u64) -> Vec<u8> {
-        let mut body = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"echo\",\"arguments\":{{\"message\":\"").into_bytes();
+        let meta = &self.meta;
+        let mut body = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{{meta}\"name\":\"echo\",\"arguments\":{{\"message\":\"").into_bytes();
         body.extend_from_slice(self.text.as_bytes());
         body.extend_from_slice(b"\"}}}");
         body
