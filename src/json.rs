@@ -63,6 +63,32 @@ impl<'a> Object<'a> {
         self.members.iter().map(|(key, value)| (&**key, &**value))
     }
 
+    /// The object as JSON text, in memory that is taken once: a string that grows is moved as it grows.
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(self.text_len());
+        self.write(&mut text);
+        text
+    }
+
+    /// Bytes of the text, but for escapes in keys.
+    pub(crate) fn text_len(&self) -> usize {
+        self.members.iter().fold(2, |sum, (key, value)| sum + key.len() + value.len() + 4)
+    }
+
+    /// Appends the text.
+    pub(crate) fn write(&self, to: &mut String) {
+        to.push('{');
+        for (index, (key, value)) in self.members.iter().enumerate() {
+            to.push_str(if index == 0 { "" } else { "," });
+            if is_plain(key) {
+                to.extend(["\"", key, "\":", value]);
+            } else {
+                to.extend([&quote(key), ":", value]);
+            }
+        }
+        to.push('}');
+    }
+
     /// Whether there is no member.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -80,12 +106,7 @@ pub fn member<'a>(object: &Object<'a>, key: &str) -> Option<&'a str> {
 
 impl fmt::Display for Object<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("{")?;
-        for (index, (key, value)) in self.members.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            write!(f, "{comma}{}:{value}", quote(key))?;
-        }
-        f.write_str("}")
+        f.write_str(&self.text())
     }
 }
 
@@ -153,7 +174,12 @@ pub fn string(text: &str) -> Option<Cow<'_, str>> {
 
 /// A string as JSON text.
 pub fn quote(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    if is_plain(text) { ["\"", text, "\""].concat() } else { serde_json::Value::from(text).to_string() }
+}
+
+/// Whether a string stands in JSON as it is, between quotes.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\'))
 }
 
 #[cfg(test)]

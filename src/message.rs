@@ -4,6 +4,7 @@
 //! re-serialises what it forwards: a rewritten id or progress token is spliced into a copy of the original bytes,
 //! and everything else stays as it was, unknown fields and number formats included.
 
+mod build;
 mod outline;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     borrow::Cow,
     fmt,
     ops::Range,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, OnceLock},
 };
 
 use bytes::{Bytes, BytesMut};
@@ -141,7 +142,12 @@ struct Head {
     body_at: Range<usize>,
     is_error: bool,
     mark: Option<Mark>,
+    own_meta: OwnMeta,
 }
+
+/// Where the values that a modern request has to carry stand in its params, once somebody has asked. Several do, and each
+/// look is a pass over the params.
+type OwnMeta = OnceLock<Option<Box<[Range<usize>; 4]>>>;
 
 /// An id inside the params that refers to a request, and where it stands.
 #[derive(Debug, Clone)]
@@ -289,7 +295,7 @@ impl Frame {
             }
         };
         let method = wire.method.unwrap_or_default();
-        let mark = body.and_then(|body| find_mark(text, &kind, &method, body));
+        let mark = body.and_then(|body| find_mark(text, &kind, &method, body.get()));
         let head = Head {
             id_at: wire.id.map_or(0..0, |id| position(text, id.get())),
             body_at: body.map_or(0..0, |body| position(text, body.get())),
@@ -297,63 +303,11 @@ impl Frame {
             kind,
             method,
             mark,
+            own_meta: OwnMeta::new(),
             raw,
             hold: None,
         };
         Ok(Frame { head: Arc::new(head) })
-    }
-
-    /// A successful answer. `id` and `result` are JSON text.
-    pub fn result(id: &str, result: &str) -> Frame {
-        Frame::build(Kind::Response(Id::parse(id)), "", Some(id), Some(("result", result)))
-    }
-
-    /// An error answer. `id` is JSON text, `null` included; `data` is left out when `None`.
-    pub fn error(id: &str, code: i32, message: &str, data: Option<serde_json::Value>) -> Frame {
-        let mut error = serde_json::json!({ "code": code, "message": message });
-        if let (Some(data), Some(object)) = (data, error.as_object_mut()) {
-            object.insert("data".into(), data);
-        }
-        Frame::build(Kind::Response(Id::parse(id)), "", Some(id), Some(("error", &error.to_string())))
-    }
-
-    /// An error in the place of a server's answer that cannot be passed on.
-    pub fn unusable(id: &Id, why: &FrameError) -> Frame {
-        let text = format!("the server's answer cannot be passed on: {why}");
-        Frame::error(&id.to_json(), code::INTERNAL, &text, None)
-    }
-
-    /// A request of the bridge itself. `params` is JSON text.
-    pub fn request(id: &Id, method: &str, params: Option<&str>) -> Frame {
-        Frame::build(Kind::Request(id.clone()), method, Some(&id.to_json()), params.map(|params| ("params", params)))
-    }
-
-    /// A notification of the bridge itself. `params` is JSON text.
-    pub fn notification(method: &str, params: Option<&str>) -> Frame {
-        Frame::build(Kind::Notification, method, None, params.map(|params| ("params", params)))
-    }
-
-    fn build(kind: Kind, method: &str, id: Option<&str>, body: Option<(&str, &str)>) -> Frame {
-        let mut text = String::from("{\"jsonrpc\":\"2.0\"");
-        let mut append = |key: &str, value: &str| {
-            text.extend([",\"", key, "\":"]);
-            let start = text.len();
-            text.push_str(value);
-            start..text.len()
-        };
-        let id_at = id.map_or(0..0, |id| append("id", id));
-        if !method.is_empty() {
-            append("method", &serde_json::Value::from(method).to_string());
-        }
-        let body_at = body.map_or(0..0, |(key, value)| append(key, value));
-        text.push('}');
-        let mark = text.get(body_at.clone()).and_then(|body| {
-            let raw = serde_json::from_str::<&RawValue>(body).ok()?;
-            find_mark(&text, &kind, method, raw)
-        });
-        let is_error = body.is_some_and(|(key, _)| key == "error");
-        let head = Head { raw: text.into(), hold: None, kind, method: method.into(), id_at, body_at, is_error, mark };
-        Frame { head: Arc::new(head) }
     }
 
     /// The same frame, which keeps `held`, if anything, until its last copy is dropped.
@@ -400,6 +354,18 @@ impl Frame {
     /// JSON text of `params`, `result` or `error`; `None` when absent.
     pub fn body(&self) -> Option<&str> {
         Some(self.slice(&self.head.body_at)).filter(|text| !text.is_empty())
+    }
+
+    /// Values in the body: what `find` finds the first time. Always the same four, so `find` has to be always the same, too.
+    pub(crate) fn own_meta<'a>(
+        &'a self,
+        find: impl FnOnce(&'a str) -> Option<[Option<&'a str>; 4]>,
+    ) -> Option<[Option<&'a str>; 4]> {
+        let body = self.body()?;
+        let at = |value: Option<&str>| value.map_or(0..0, |value| position(body, value));
+        let found = self.head.own_meta.get_or_init(|| find(body).map(|values| Box::new(values.map(at))));
+        let value = |at: Range<usize>| body.get(at).filter(|value| !value.is_empty());
+        found.as_ref().map(|found| (**found).clone().map(value))
     }
 
     /// Whether this is an error response.
@@ -480,6 +446,7 @@ impl Frame {
             }
         }
         head.raw = raw.freeze();
+        head.own_meta = OwnMeta::new();
         Frame { head: Arc::new(head) }
     }
 
@@ -528,7 +495,7 @@ pub(crate) fn position(text: &str, part: &str) -> Range<usize> {
 
 /// Finds the id inside the params that the tables need. Looks for the key's bytes first: most messages have none,
 /// and a search costs a hundredth of a second parse.
-fn find_mark(text: &str, kind: &Kind, method: &str, body: &RawValue) -> Option<Mark> {
+fn find_mark(text: &str, kind: &Kind, method: &str, body: &str) -> Option<Mark> {
     // Made once: to prepare a search takes longer than most searches.
     static CANCELLED: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestId"));
     static TOKEN: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::PROGRESS_TOKEN));
@@ -538,11 +505,11 @@ fn find_mark(text: &str, kind: &Kind, method: &str, body: &RawValue) -> Option<M
         (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, &TOKEN),
         (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, &SUBSCRIPTION),
     };
-    finder.find(body.get().as_bytes())?;
-    if !body.get().starts_with('{') {
+    finder.find(body.as_bytes())?;
+    if !body.starts_with('{') {
         return None;
     }
-    let params: Params = serde_json::from_str(body.get()).ok()?;
+    let params: Params = serde_json::from_str(body).ok()?;
     let in_meta = || {
         let meta = params.meta.filter(|meta| meta.get().starts_with('{'))?;
         serde_json::from_str::<Meta>(meta.get()).ok()

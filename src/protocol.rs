@@ -163,12 +163,17 @@ pub struct RequestMeta<'a> {
 }
 
 impl<'a> RequestMeta<'a> {
-    /// Reads a request or notification; `None` when it carries nothing that belongs to the modern era alone.
+    /// Reads a request or notification; `None` when it carries nothing that belongs to the modern era alone. What was
+    /// found is remembered in the frame.
     pub fn of(frame: &'a Frame) -> Option<RequestMeta<'a>> {
         if matches!(frame.kind(), Kind::Response(_)) {
             return None;
         }
-        RequestMeta::in_params(frame.body()?)
+        let found = frame.own_meta(|params| {
+            let RequestMeta { version, capabilities, client, level } = RequestMeta::in_params(params)?;
+            Some([version, capabilities, client, level])
+        });
+        found.map(|[version, capabilities, client, level]| RequestMeta { version, capabilities, client, level })
     }
 
     /// The same of params as JSON text.
@@ -177,8 +182,12 @@ impl<'a> RequestMeta<'a> {
         // writers of JSON, PHP's among them, put a backslash before it.
         static PREFIX: LazyLock<Finder> = LazyLock::new(|| Finder::new("io.modelcontextprotocol"));
         PREFIX.find(params.as_bytes())?;
-        let params = Object::parse(params)?;
-        let meta = Object::parse(json::member(&params, "_meta")?)?;
+        RequestMeta::in_object(&Object::parse(params)?)
+    }
+
+    /// The same of params that were read already.
+    pub fn in_object(params: &Object<'a>) -> Option<RequestMeta<'a>> {
+        let meta = Object::parse(json::member(params, "_meta")?)?;
         let found = RequestMeta {
             version: json::member(&meta, meta::PROTOCOL_VERSION),
             capabilities: json::member(&meta, meta::CLIENT_CAPABILITIES),
@@ -240,6 +249,23 @@ mod tests {
         let modern = frame(modern);
         let meta = RequestMeta::of(&modern).unwrap();
         assert_eq!((meta.version, meta.capabilities), (Some("\"2026-07-28\""), Some("{}")));
+    }
+
+    #[test]
+    fn what_a_frame_remembers_of_its_metadata_moves_with_it() {
+        let text = r#"{"id":1,"method":"x","jsonrpc":"2.0","params":{"_meta":{"progressToken":"a","io.modelcontextprotocol/logLevel":"info","io.modelcontextprotocol/clientInfo":{}}}}"#;
+        let first = frame(text);
+        let level = |frame: &Frame| RequestMeta::of(frame).and_then(|meta| meta.level.map(str::to_string));
+        let client = |frame: &Frame| RequestMeta::of(frame).and_then(|meta| meta.client.map(str::to_string));
+        for frame in [&first, &first.with_id("\"a longer id\""), &first.with(Some("2"), Some("\"a longer token\""))] {
+            for _ in 0..2 {
+                assert_eq!(level(frame).as_deref(), Some("\"info\""), "{frame:?}");
+                assert_eq!(client(frame).as_deref(), Some("{}"), "{frame:?}");
+                assert_eq!(RequestMeta::of(frame).unwrap().version, None);
+            }
+        }
+        let other = frame(r#"{"id":1,"method":"x","jsonrpc":"2.0","params":{"_meta":{"progressToken":"a"}}}"#);
+        assert!(RequestMeta::of(&other).is_none() && RequestMeta::of(&other).is_none());
     }
 
     #[test]

@@ -196,8 +196,12 @@ impl Session {
     /// Asks the server. Waits while it is slow to take requests; one that is gone gives an error for an answer.
     async fn ask(&self, caller: &Arc<Caller>, method: &str, params: &str) -> Asked {
         let id = self.mint();
-        let frame = Frame::request(&Id::Number(id), method, Some(params));
-        let capacity = if method == method::LISTEN { LISTEN_CAPACITY } else { CALL_CAPACITY };
+        self.send(caller, id, Frame::request(&Id::Number(id), method, Some(params))).await
+    }
+
+    /// The same with a request that is made already, whose id this session minted.
+    async fn send(&self, caller: &Arc<Caller>, id: i64, frame: Frame) -> Asked {
+        let capacity = if frame.method() == method::LISTEN { LISTEN_CAPACITY } else { CALL_CAPACITY };
         let (tx, rx) = mpsc::channel(capacity);
         if let Ok(reply) = Reply::on(tx, &frame, caller).await {
             let envelope = Envelope { from: caller.clone(), frame, reply: Some(reply) };
@@ -385,13 +389,15 @@ impl Router {
                 return reply.fail(code::INVALID_REQUEST, text, None);
             }
         }
+        let id = self.session.mint();
+        let request = Frame::request_of(&Id::Number(id), frame.method(), &params);
         let call = Call {
             session: self.session.clone(),
             client: self.desk.client.clone(),
             caller: self.caller(from),
             method: frame.method().into(),
             token: frame.token_text().map(Box::from),
-            params,
+            request: request.clone(),
             progress: AtomicU64::default(),
             reply,
             cancelled: token,
@@ -399,7 +405,7 @@ impl Router {
             _place: place,
         };
         // Here and not in the task: what the client said in order arrives in order.
-        let asked = self.session.ask(&call.caller, &call.method, &call.params).await;
+        let asked = self.session.send(&call.caller, id, request).await;
         self.scope.spawn(call.run(asked));
     }
 

@@ -46,8 +46,8 @@ pub(super) struct Call {
     pub method: Box<str>,
     /// The client's progress token, as it wrote it.
     pub token: Option<Box<str>>,
-    /// As the server gets them the first time.
-    pub params: String,
+    /// As the server gets it the first time.
+    pub request: Frame,
     /// The last progress that the client was told, as the bits of a float.
     pub progress: AtomicU64,
     pub reply: Reply,
@@ -98,8 +98,8 @@ impl Call {
                 self.session.withdraw(&self.caller, asked.id).await;
                 return End::Over;
             };
-            match results::read(&self.method, self.client.revision, &answer) {
-                Answer::Done(result) => return End::Answer(Frame::result(self.reply.id_text(), &result)),
+            match results::read(&self.method, self.client.revision, &answer, self.reply.id_text()) {
+                Answer::Done(frame) => return End::Answer(frame),
                 Answer::Failed => return End::Answer(answer),
                 Answer::Unusable(why) => return End::Fail(why),
                 Answer::Unspoken if std::mem::replace(&mut discovered, true) => return End::Fail(results::unspoken()),
@@ -116,7 +116,7 @@ impl Call {
                     }
                 }
             }
-            let params = latest.as_deref().unwrap_or(&self.params);
+            let params = latest.as_deref().unwrap_or(self.params());
             asked = tokio::select! {
                 asked = self.session.ask(&self.caller, &self.method, params) => asked,
                 Over = self.over() => return End::Over,
@@ -233,9 +233,14 @@ impl Call {
         }
     }
 
+    /// As the server gets them the first time.
+    fn params(&self) -> &str {
+        self.request.body().unwrap_or("{}")
+    }
+
     /// The same params, with what the server asked for (2026-07-28, Multi Round-Trip Requests, Client Requirements).
     fn retry(&self, responses: Option<String>, state: Option<String>) -> String {
-        let mut params = Object::parse(&self.params).unwrap_or_default();
+        let mut params = Object::parse(self.params()).unwrap_or_default();
         if let Some(responses) = responses {
             params.set("inputResponses", responses);
         }

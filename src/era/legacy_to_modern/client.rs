@@ -63,9 +63,11 @@ impl Client {
     }
 
     /// The params of a request of its own, as a modern server wants them: the client's own metadata stays.
-    pub fn params(&self, request: &Frame, level: Option<Level>) -> Result<String, &'static str> {
-        let Some(body) = request.body() else { return Ok(format!("{{\"_meta\":{}}}", self.meta(None, level)?)) };
-        let mut params = Object::parse(body).ok_or("the params are no object, or have a key twice")?;
+    pub fn params<'a>(&self, request: &'a Frame, level: Option<Level>) -> Result<Object<'a>, &'static str> {
+        let mut params = match request.body() {
+            Some(body) => Object::parse(body).ok_or("the params are no object, or have a key twice")?,
+            None => Object::new(),
+        };
         if may_ask_back(request.method()) {
             // No legacy client has these; a modern server would take them for the answers to what it asked.
             params.retain(|key| !matches!(key, "inputResponses" | "requestState"));
@@ -75,7 +77,7 @@ impl Client {
         }
         let meta = self.meta(params.get("_meta"), level)?;
         params.set("_meta", meta);
-        Ok(params.to_string())
+        Ok(params)
     }
 
     /// The params of a request of the bridge's own.
@@ -203,12 +205,12 @@ mod tests {
         assert_eq!(client.version(), "2025-06-18");
         let stamp = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"io.modelcontextprotocol/clientInfo":{"name":"old","version":"1"}"#;
         let bare = request(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
-        assert_eq!(client.params(&bare, None).unwrap(), format!(r#"{{"_meta":{{{stamp}}}}}"#));
+        assert_eq!(client.params(&bare, None).unwrap().text(), format!(r#"{{"_meta":{{{stamp}}}}}"#));
         let full = request(
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","task":{"ttl":1},"requestState":"s","inputResponses":{},"_meta":{"progressToken":1.0,"traceparent":"00-1","io.modelcontextprotocol/clientInfo":{"name":"forged"},"io.modelcontextprotocol/related-task":{}},"arguments":{"n": 1e3}}}"#,
         );
         assert_eq!(
-            client.params(&full, Some(Level::Info)).unwrap(),
+            client.params(&full, Some(Level::Info)).unwrap().text(),
             format!(
                 r#"{{"name":"a","_meta":{{{stamp},"io.modelcontextprotocol/logLevel":"info","progressToken":1.0,"traceparent":"00-1"}},"arguments":{{"n": 1e3}}}}"#
             )

@@ -19,8 +19,8 @@ use crate::{
 /// What an answer comes to.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The result for the client.
-    Done(String),
+    /// The answer for the client.
+    Done(Frame),
     /// An error of the server's, for the client as it is.
     Failed,
     /// What the client cannot be given, and why.
@@ -48,8 +48,8 @@ pub(super) struct Wanted {
     pub params: Option<String>,
 }
 
-/// Reads the answer to a request of `method`.
-pub(super) fn read(method: &str, revision: Revision, answer: &Frame) -> Answer {
+/// Reads the answer to a request of `method`, whose id is `id` to the client; JSON text.
+pub(super) fn read(method: &str, revision: Revision, answer: &Frame, id: &str) -> Answer {
     if answer.is_error() {
         return error(answer);
     }
@@ -73,7 +73,7 @@ pub(super) fn read(method: &str, revision: Revision, answer: &Frame) -> Answer {
         }
     }
     complete(method, revision, &mut result);
-    Answer::Done(result.to_string())
+    Answer::Done(Frame::result_of(id, &result))
 }
 
 /// The parts of an error that matter here.

@@ -2,10 +2,6 @@
 //!
 //! Owns one open question and its one answer, and the reading of a retry. It never waits.
 
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
-
 use super::{
     request::Refusal,
     results::asking::{self, InputRequest},
@@ -82,19 +78,14 @@ pub(super) struct Retry<'a> {
 }
 
 impl<'a> Retry<'a> {
-    /// Reads a request; `None` when it is no retry.
-    pub(super) fn of(params: &'a str) -> Option<Result<Retry<'a>, Refusal>> {
-        // Most calls are none: a search costs a hundredth of a parse.
-        static KEY: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestState"));
-        // With an escape in it, the key may be spelled in any way.
-        KEY.find(params.as_bytes()).or_else(|| memchr::memchr(b'\\', params.as_bytes()))?;
-        let object = Object::parse(params)?;
-        let state = json::member(&object, "requestState")?;
+    /// Reads the params of a request; `None` when it is no retry.
+    pub(super) fn of(params: &Object<'a>) -> Option<Result<Retry<'a>, Refusal>> {
+        let state = json::member(params, "requestState")?;
         let Some(state) = json::string(state) else {
             return Some(Err(Refusal::new(code::INVALID_PARAMS, "requestState must be a string")));
         };
         let state = state.into_owned();
-        let responses = match json::member(&object, "inputResponses") {
+        let responses = match json::member(params, "inputResponses") {
             None => Some(Object::new()),
             Some(text) => Object::parse(text).filter(|all| all.iter().all(|(_, value)| Object::parse(value).is_some())),
         };

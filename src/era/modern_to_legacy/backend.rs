@@ -36,7 +36,7 @@ use crate::{
     json::Object,
     message::{Frame, Id, Kind, code},
     peer::{Caller, Envelope, Inbox, Peer, Reply},
-    protocol::{Level, NEWEST_LEGACY, meta, method},
+    protocol::{Level, NEWEST_LEGACY, method},
     scope::Scope,
 };
 
@@ -163,6 +163,9 @@ impl Backend {
     pub(super) async fn opened(&self) -> Result<Arc<Opened>, Refusal> {
         if let State::Ready(opened) = &*self.state.borrow() {
             return Ok(opened.clone());
+        }
+        if let State::Ready(opened) = &*self.state.borrow() {
+            return Ok(opened.clone()); // As nearly always.
         }
         let mut watching = self.state.subscribe();
         loop {
@@ -381,14 +384,4 @@ pub(super) fn level_of(frame: &Frame) -> Option<Level> {
 pub(super) fn progress_of(frame: &Frame) -> Option<f64> {
     let params = Object::parse(frame.body()?)?;
     params.get("progress")?.parse().ok()
-}
-
-/// Puts the bridge's own progress token into the params of a request.
-pub(super) fn with_token(params: Option<&str>, token: i64) -> String {
-    let mut params = params.and_then(Object::parse).unwrap_or_default();
-    let mut inner = params.get("_meta").and_then(Object::parse).unwrap_or_default();
-    inner.set(meta::PROGRESS_TOKEN, token.to_string());
-    let inner = inner.to_string();
-    params.set("_meta", inner);
-    params.to_string()
 }

@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::{
     Translation,
     asked::{Asked, Entries, Retry},
-    backend::{CALL_CAPACITY, level_of, with_token},
+    backend::{CALL_CAPACITY, level_of},
     front::Front,
     parked::Kept,
     pool::{Key, Need, Use},
@@ -20,6 +20,7 @@ use super::{
     seal, subscriptions, tasks,
 };
 use crate::{
+    json::Object,
     message::{Frame, Id, code},
     peer::{Envelope, NotTaken, Reply},
     protocol::{Revision, may_ask_back, method},
@@ -35,21 +36,23 @@ enum Step {
 impl Translation {
     /// Serves one request. Ends when it is answered, or parked.
     pub(super) async fn serve(&self, front: Front) {
-        let wanted = match request::admit(&front.frame, &self.known) {
+        let frame = front.frame.clone();
+        // Read once: a message may have megabytes.
+        let params = frame.body().and_then(Object::parse);
+        let wanted = match request::admit(frame.method(), params.as_ref(), &self.known) {
             Ok(wanted) => wanted,
             Err(refusal) => return front.refuse(refusal),
         };
-        let frame = front.frame.clone();
-        let retry = if may_ask_back(frame.method()) { frame.body().and_then(Retry::of) } else { None };
+        let retry = params.as_ref().filter(|_| may_ask_back(frame.method())).and_then(Retry::of);
         match (frame.method(), retry) {
-            (_, Some(Ok(retry))) => self.resume(front, wanted, retry).await,
+            (_, Some(Ok(retry))) => self.resume(front, wanted, params.unwrap_or_default(), retry).await,
             (_, Some(Err(refusal))) => front.refuse(refusal),
             (method::DISCOVER, _) => self.discover(front, wanted).await,
             (method::LISTEN, _) => {
                 let key = self.key(&front, &wanted);
                 subscriptions::listen(&self.pool, key, wanted.client.as_deref(), front).await;
             }
-            _ => self.call(front, wanted).await,
+            _ => self.call(front, wanted, params.unwrap_or_default()).await,
         }
     }
 
@@ -74,10 +77,10 @@ impl Translation {
     }
 
     /// A call that the server has not seen.
-    async fn call(&self, mut front: Front, wanted: Wanted) {
+    async fn call(&self, mut front: Front, wanted: Wanted, params: Object<'_>) {
         let (frame, key) = (front.frame.clone(), self.key(&front, &wanted));
         let sent = tokio::select! {
-            sent = self.send(&frame, key, &wanted) => sent,
+            sent = self.send(&frame, params, key, &wanted) => sent,
             () = front.withdrawn() => return front.cancelled(),
         };
         match sent {
@@ -87,7 +90,7 @@ impl Translation {
     }
 
     /// Gets a server and sends it the call. Nothing is left behind when it is dropped half way.
-    async fn send(&self, frame: &Frame, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
+    async fn send(&self, frame: &Frame, params: Object<'_>, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
         let asks = may_ask_back(frame.method()) && wanted.declared.capabilities.can_be_asked();
         let need = if asks { Need::Lease } else { Need::Any };
         let using = self.pool.get(key, need, wanted.client.as_deref()).await?;
@@ -107,15 +110,8 @@ impl Translation {
             backend.log_from(level).await;
         }
         let id = backend.fresh_id();
-        let mut params = results::params(frame.body());
-        let has_token = frame.progress_token().is_some();
-        if asks && !has_token {
-            params = Some(with_token(params.as_deref(), id).into());
-        }
-        let mut request = Frame::request(&Id::Number(id), frame.method(), params.as_deref());
-        if has_token {
-            request = request.with(None, Some(&id.to_string()));
-        }
+        let token = (asks || frame.progress_token().is_some()).then_some(id);
+        let request = Frame::request_of(&Id::Number(id), frame.method(), &results::params(params, token));
         let as_task = tasks::is_needed(&backend, &opened, &request, self.settings.patience).await;
         let (tx, answers) = mpsc::channel(CALL_CAPACITY);
         let gone = |_| Refusal::new(code::INTERNAL, "the server is gone");
@@ -212,7 +208,7 @@ impl Translation {
         let name = front.frame.method().to_string();
         if !answer.is_error() {
             return match results::result(&name, body, running.opened.server.as_deref()) {
-                Some(result) => front.answer(&result),
+                Some(result) => front.answer_object(&result),
                 None => {
                     let text = format!("the server's answer to {name} cannot be passed on: its result is no object");
                     front.refuse(Refusal::new(code::INTERNAL, text));
@@ -268,7 +264,7 @@ impl Translation {
     }
 
     /// A caller comes back.
-    async fn resume(&self, front: Front, wanted: Wanted, retry: Retry<'_>) {
+    async fn resume(&self, front: Front, wanted: Wanted, params: Object<'_>, retry: Retry<'_>) {
         let request = seal::request(front.frame.method(), front.frame.body());
         let found = match self.parked.take(&front.caller, request, &retry.state) {
             Ok(found) => found,
@@ -276,7 +272,7 @@ impl Translation {
         };
         let mut running = match found.kept {
             Kept::Call(running) => *running,
-            Kept::Again(entries) => return self.again(front, wanted, retry, entries, found.round).await,
+            Kept::Again(entries) => return self.again(front, wanted, params, retry, entries, found.round).await,
         };
         running.round = found.round;
         if let Some(answer) = running.answer.clone() {
@@ -294,9 +290,17 @@ impl Translation {
     }
 
     /// A caller comes back after it was to open URLs.
-    async fn again(&self, front: Front, wanted: Wanted, retry: Retry<'_>, mut entries: Entries, round: u32) {
+    async fn again(
+        &self,
+        front: Front,
+        wanted: Wanted,
+        params: Object<'_>,
+        retry: Retry<'_>,
+        mut entries: Entries,
+        round: u32,
+    ) {
         let action = |key: &str| {
-            let response = crate::json::Object::parse(retry.responses.get(key)?)?;
+            let response = Object::parse(retry.responses.get(key)?)?;
             Some(response.get("action") == Some("\"accept\""))
         };
         if entries.iter().any(|(key, _)| action(key) == Some(false)) {
@@ -305,7 +309,7 @@ impl Translation {
         }
         entries.retain(|(key, _)| action(key).is_none());
         if entries.is_empty() {
-            self.call(front, wanted).await;
+            self.call(front, wanted, params).await;
         } else {
             self.park_again(front, entries, round, None).await;
         }

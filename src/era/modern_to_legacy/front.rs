@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::{Translation, request::Refusal};
 use crate::{
+    json::Object,
     message::{Frame, Id, code},
     peer::{Caller, CallerId, Envelope, NotTaken, Reply},
 };
@@ -68,6 +69,12 @@ impl Front {
     /// Answers with a result, as JSON text.
     pub(super) fn answer(self, result: &str) {
         let frame = Frame::result(self.reply.id_text(), result);
+        self.send(frame);
+    }
+
+    /// The same with an object.
+    pub(super) fn answer_object(self, result: &Object<'_>) {
+        let frame = Frame::result_of(self.reply.id_text(), result);
         self.send(frame);
     }
 

@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
     task::{Context, Poll, Waker},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -63,8 +63,9 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Parked {
     settings: Arc<Settings>,
-    /// `None` where the system gives no random bytes.
-    sealer: Option<Arc<Sealer>>,
+    /// Made for the first call that is parked, unless it was given: the first random key of a process takes the library 30
+    /// ms, and most callers are never asked back. `None` where the system gives no random bytes.
+    sealer: OnceLock<Option<Arc<Sealer>>>,
     instance: u128,
     /// The two clocks at the same moment: handles carry the time of day, which tests cannot stop.
     started: (SystemTime, Instant),
@@ -140,10 +141,9 @@ impl Parked {
     /// Starts the task that looks after parked calls and idle servers. It ends with the last owner of the table.
     pub(super) fn start(settings: Arc<Settings>, pool: &Arc<Pool>, scope: &Scope) -> Arc<Parked> {
         let (fresh, rx) = mpsc::channel(FRESH);
-        let sealer = settings.state.clone().or_else(|| Sealer::random().ok().map(Arc::new));
         let parked = Arc::new(Parked {
             settings,
-            sealer,
+            sealer: OnceLock::new(),
             instance: uuid::Uuid::new_v4().as_u128(),
             started: (SystemTime::now(), Instant::now()),
             fresh,
@@ -151,6 +151,11 @@ impl Parked {
         });
         scope.spawn(keep(Arc::downgrade(&parked), pool.clone(), rx));
         parked
+    }
+
+    fn sealer(&self) -> Option<&Arc<Sealer>> {
+        let random = || Sealer::random().ok().map(Arc::new);
+        self.sealer.get_or_init(|| self.settings.state.clone().or_else(random)).as_ref()
     }
 
     /// Whether one more may be parked for this caller.
@@ -225,7 +230,7 @@ impl Parked {
             // Rounded down: a handle is never good for longer than the call that it names.
             expiry: self.seconds(due),
         };
-        let sealed = self.sealer.as_ref().ok_or(NoRandomness).and_then(|sealer| sealer.seal(&claims));
+        let sealed = self.sealer().ok_or(NoRandomness).and_then(|sealer| sealer.seal(&claims));
         let handle = sealed.map_err(|why| {
             let text = format!("the server asks back, and the call cannot be parked: {why}");
             Refusal::new(code::INTERNAL, text)
@@ -238,7 +243,7 @@ impl Parked {
         let bad = |text: &str| Refusal::new(code::INVALID_PARAMS, text);
         // One text for all that is not this caller's: who tries handles of others learns nothing.
         let unknown = "requestState is not one that this bridge gave to this caller for a call; start over without it";
-        let claims = self.sealer.as_ref().and_then(|sealer| sealer.open(handle).ok()).ok_or_else(|| bad(unknown))?;
+        let claims = self.sealer().and_then(|sealer| sealer.open(handle).ok()).ok_or_else(|| bad(unknown))?;
         if claims.principal != seal::principal(caller.principal.as_ref()) {
             return Err(bad(unknown));
         }

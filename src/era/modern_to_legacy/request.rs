@@ -12,8 +12,8 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    json,
-    message::{Frame, code},
+    json::{self, Object},
+    message::code,
     peer::Reply,
     protocol::{Level, MODERN, RequestMeta, meta, method},
 };
@@ -94,12 +94,12 @@ pub(super) struct Wanted {
     pub(super) level: Option<Level>,
 }
 
-/// Reads a request; the refusal where it cannot be served whatever the server can do.
-pub(super) fn admit(frame: &Frame, known: &Known) -> Result<Wanted, Refusal> {
-    if frame.method() == method::INITIALIZE {
-        return Err(gone(frame.method()));
+/// Reads a request, given its method and its params; the refusal where it cannot be served whatever the server can do.
+pub(super) fn admit(name: &str, params: Option<&Object<'_>>, known: &Known) -> Result<Wanted, Refusal> {
+    if name == method::INITIALIZE {
+        return Err(gone(name));
     }
-    let found = RequestMeta::of(frame);
+    let found = params.and_then(RequestMeta::in_object);
     let version = required(found.and_then(|meta| meta.version), meta::PROTOCOL_VERSION)?;
     let version = json::string(version).ok_or_else(|| {
         let text = format!("_meta[\"{}\"] must be a string", meta::PROTOCOL_VERSION);
@@ -119,8 +119,8 @@ pub(super) fn admit(frame: &Frame, known: &Known) -> Result<Wanted, Refusal> {
             Refusal::new(code::INVALID_PARAMS, text)
         })?),
     };
-    if is_gone(frame.method()) {
-        return Err(gone(frame.method()));
+    if is_gone(name) {
+        return Err(gone(name));
     }
     Ok(Wanted { declared, client: found.and_then(|meta| meta.client).map(str::to_string), level })
 }

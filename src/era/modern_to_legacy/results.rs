@@ -12,8 +12,6 @@
 pub mod asking;
 pub mod tools;
 
-use std::borrow::Cow;
-
 use crate::{
     json::{self, Object, quote},
     message::code,
@@ -34,20 +32,23 @@ const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 /// one of them means something else.
 const RESERVED: std::ops::RangeInclusive<i64> = -32099..=-32020;
 
-/// The params of a modern request as a legacy server is to see them; `None` when nothing is left. JSON text both ways.
-pub fn params(params: Option<&str>) -> Option<Cow<'_, str>> {
-    let text = params?;
-    let Some(mut object) = Object::parse(text) else { return Some(text.into()) };
-    MODERN_PARAMS.iter().for_each(|key| drop(object.remove(key)));
-    if let Some(mut inner) = json::member(&object, "_meta").and_then(Object::parse) {
+/// The params of a modern request as a legacy server is to see them, with the progress token that the bridge gives it, if
+/// any.
+pub fn params(mut params: Object<'_>, token: Option<i64>) -> Object<'_> {
+    MODERN_PARAMS.iter().for_each(|key| drop(params.remove(key)));
+    let inner = json::member(&params, "_meta").and_then(Object::parse);
+    if let Some(mut inner) = inner.or_else(|| token.map(|_| Object::new())) {
         MODERN_META.iter().for_each(|key| drop(inner.remove(key)));
+        if let Some(token) = token {
+            inner.set(meta::PROGRESS_TOKEN, token.to_string());
+        }
         if inner.is_empty() {
-            object.remove("_meta");
+            params.remove("_meta");
         } else {
-            object.set("_meta", inner.to_string());
+            params.set("_meta", inner.text());
         }
     }
-    (!object.is_empty()).then(|| object.to_string().into())
+    params
 }
 
 /// Whether a result of this method says how long it may be kept (2026-07-28, Caching).
@@ -64,10 +65,10 @@ fn is_cacheable(name: &str) -> bool {
 }
 
 /// The result of a legacy server as a modern caller is to see it. `server` is the server's `serverInfo`. `None` when it
-/// is no object, which no caller can read. JSON text throughout.
+/// is no object, which no caller can read.
 ///
 /// Nothing may be kept: a legacy server says neither for how long nor for whom.
-pub fn result(name: &str, result: &str, server: Option<&str>) -> Option<String> {
+pub fn result<'a>(name: &str, result: &'a str, server: Option<&str>) -> Option<Object<'a>> {
     let mut object = Object::parse(result)?;
     if name == method::TOOLS_LIST {
         tools::clean(&mut object);
@@ -82,7 +83,7 @@ pub fn result(name: &str, result: &str, server: Option<&str>) -> Option<String> 
         object.set("ttlMs", "0").set("cacheScope", r#""private""#);
     }
     name_server(&mut object, server);
-    Some(object.to_string())
+    Some(object)
 }
 
 /// Puts who the server is into a result's `_meta`.

@@ -8,12 +8,12 @@ fn frame(text: &str) -> Frame {
 }
 
 fn answer(method: &str, revision: Revision, result: &str) -> Answer {
-    read(method, revision, &frame(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#)))
+    read(method, revision, &frame(&format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#)), "1")
 }
 
 fn done(method: &str, revision: Revision, result: &str) -> String {
     match answer(method, revision, result) {
-        Answer::Done(result) => result,
+        Answer::Done(frame) => frame.body().unwrap().to_string(),
         other => panic!("{result}: {other:?}"),
     }
 }
@@ -164,7 +164,7 @@ fn input_is_read_in_the_servers_order_and_the_state_keeps_its_bytes() {
 fn errors_pass_but_for_those_that_concern_the_bridge() {
     let error = |code: i32| {
         let text = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{{"code":{code},"message":"m","data":{{"a":1}}}}}}"#);
-        read("tools/call", D, &frame(&text))
+        read("tools/call", D, &frame(&text), "1")
     };
     for code in [-32700, -32600, -32601, -32602, -32603, -32000, -32002, -32021, -32042, 7] {
         assert!(matches!(error(code), Answer::Failed), "{code}");
