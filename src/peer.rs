@@ -280,6 +280,12 @@ impl Inbox {
         }
     }
 
+    /// Nothing more is wanted but the answers that are owed: what was sent can be received, and replies see that their
+    /// caller is gone.
+    pub fn close(&mut self) {
+        self.rx.close();
+    }
+
     /// What comes next is this.
     pub fn put_back(&mut self, envelope: Envelope) {
         self.ahead.push_front(envelope);

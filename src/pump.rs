@@ -111,6 +111,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
         table: Mutex::new(Table {
             pending: Pending::new(if rules.role.restamps() { Ids::Restamp } else { Ids::Keep }),
             asked: HashSet::new(),
+            listens: HashSet::new(),
             ended: None,
         }),
         settled: Notify::new(),
@@ -169,6 +170,8 @@ struct Table {
     pending: Pending<Reply>,
     /// Requests read from the far end that wait for the partner's answer.
     asked: HashSet<Id>,
+    /// Those of them that are subscriptions: they have no end of their own.
+    listens: HashSet<Id>,
     /// Set when the far end closed: nothing will be answered any more.
     ended: Option<Ended>,
 }
@@ -209,6 +212,15 @@ impl Shared {
         std::future::pending().await
     }
 
+    /// Resolves when a client has left, with its answers or after they were waited for. Whoever still holds a question of
+    /// its lets go of it when the way back is closed, and only then: to wait without closing it would be for ever.
+    async fn client_left(&self) {
+        if self.rules.role != Role::Accept {
+            std::future::pending::<()>().await;
+        }
+        self.unheard.cancelled().await;
+    }
+
     /// Resolves when a write that still goes on is to be given up. A client that has nothing more to say may read on.
     async fn given_up(&self) {
         self.unheard.cancelled().await;
@@ -235,6 +247,7 @@ impl Shared {
     fn settle(&self, id: &Id) -> bool {
         let mut table = self.table();
         let waited = table.asked.remove(id);
+        table.listens.remove(id);
         if table.asked.is_empty() {
             self.settled.notify_one();
         }
@@ -280,6 +293,7 @@ impl<R: FrameSource> Reading<'_, R> {
             reply.fail(code::INTERNAL, &ended.message, ended.data.clone());
         }
         if self.shared.rules.role == Role::Accept {
+            self.end_subscriptions().await;
             let settled = async {
                 while !self.shared.table().asked.is_empty() {
                     self.shared.settled.notified().await;
@@ -290,6 +304,20 @@ impl<R: FrameSource> Reading<'_, R> {
             }
         }
         ended
+    }
+
+    /// A client that has closed, or that is told to end, waits for no more news (2026-07-28, Subscriptions, Graceful
+    /// Closure).
+    async fn end_subscriptions(&self) {
+        let listens = {
+            let mut table = self.shared.table();
+            let listens: Vec<_> = table.listens.drain().collect();
+            table.asked.retain(|id| !listens.contains(id));
+            listens
+        };
+        for id in listens {
+            self.shared.say(subscription_ended(&id.to_json())).await;
+        }
     }
 
     async fn garbage(&self, error: FrameError) -> bool {
@@ -365,6 +393,9 @@ impl<R: FrameSource> Reading<'_, R> {
                 let limit = self.shared.rules.max_in_flight;
                 Some((code::LIMIT, format!("{limit} requests are in flight; wait for an answer before the next one")))
             } else {
+                if frame.method() == method::LISTEN {
+                    table.listens.insert(id.clone());
+                }
                 table.asked.insert(id);
                 None
             }
@@ -385,8 +416,7 @@ impl<R: FrameSource> Reading<'_, R> {
         }
         let ended = self.shared.table().pending.ended_by_server(&frame);
         if let Some((reply, id)) = ended {
-            let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{id}}}}}"#, meta::SUBSCRIPTION_ID);
-            reply.answer(Frame::result("0", &result));
+            reply.answer(subscription_ended(&id));
             return true;
         }
         let speaker = self.shared.rules.speaker.clone();
@@ -450,6 +480,12 @@ impl<R: FrameSource> Reading<'_, R> {
     }
 }
 
+/// The answer to a subscription that ends in good order; `id` is JSON text.
+fn subscription_ended(id: &str) -> Frame {
+    let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{id}}}}}"#, meta::SUBSCRIPTION_ID);
+    Frame::result(id, &result)
+}
+
 struct Writing<'a, W> {
     shared: &'a Shared,
     sink: W,
@@ -457,11 +493,26 @@ struct Writing<'a, W> {
 }
 
 impl<W: FrameSink> Writing<'_, W> {
-    /// Ends when the partner has nothing more to say; then drops the sink, which closes that half of the pipe.
+    /// Ends when the partner has nothing more to say; then drops the sink, which closes that half of the pipe. A partner
+    /// whose client has left can only answer any more, and is told.
     async fn run(mut self) {
         let mut envelopes = Vec::new();
         let mut frames = Vec::new();
-        while self.rx.recv_many(&mut envelopes, WRITE_BATCH).await > 0 {
+        let mut left = pin!(self.shared.client_left());
+        let mut closed = false;
+        loop {
+            let many = tokio::select! {
+                biased;
+                many = self.rx.recv_many(&mut envelopes, WRITE_BATCH) => many,
+                () = &mut left, if !closed => {
+                    closed = true;
+                    self.rx.close();
+                    continue;
+                }
+            };
+            if many == 0 {
+                return;
+            }
             frames.extend(envelopes.drain(..).filter_map(|envelope| self.prepare(envelope)));
             if let Err(error) = self.write(&frames).await {
                 return self.broken(error).await;
