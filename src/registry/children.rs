@@ -91,6 +91,20 @@ enum Refusal {
     Ended(Ended),
 }
 
+impl Refusal {
+    /// Whether a server without a handshake would refuse so.
+    fn is_modern(&self) -> bool {
+        #[derive(serde::Deserialize)]
+        struct Head {
+            code: i64,
+        }
+        let Refusal::Answer(answer) = self else { return false };
+        let head = answer.body().and_then(|body| serde_json::from_str::<Head>(body).ok());
+        let words = [code::UNSUPPORTED_VERSION, code::METHOD_NOT_FOUND].map(i64::from);
+        head.is_some_and(|head| words.contains(&head.code))
+    }
+}
+
 impl Children {
     /// Nothing is started yet. `mark` is the guard's (see [`child::guard`]).
     pub fn new(
@@ -191,11 +205,11 @@ impl Children {
             Opening::Legacy(started) => ended(started.run(peer, role)).await,
             Opening::Left(started) => ended(started.end()).await,
             Opening::Refused(started, initialize, refusal) => {
-                let Some(direct) = self.in_the_other_era(role == Role::Connect).await else {
+                let Some(direct) = self.in_the_other_era(&refusal, role == Role::Connect).await else {
                     return refused(started, initialize, refusal, peer, role).await;
                 };
                 info!(name = %self.spec.name, "the server speaks revision 2026-07-28 only; translating");
-                drop(started.end());
+                drop(started.dismiss());
                 peer.rx.put_back(initialize);
                 if role != Role::Connect {
                     self.modern.adopt(direct.clone()).await;
@@ -234,10 +248,11 @@ impl Children {
         }
     }
 
-    /// A server that refused `initialize` may be one that has none. Not asked of one that is known to be legacy: that
-    /// refuses this one client.
-    async fn in_the_other_era(self: &Arc<Self>, own: bool) -> Option<Direct> {
-        if (self.eras.speaks(Era::Legacy), self.eras.speaks(Era::Modern)) == (Some(true), Some(false)) {
+    /// A server that refused `initialize` may be one that has none. One that is known to be legacy is asked only where its
+    /// words are those of the modern era, since another program may stand there now; else it refuses this one client.
+    async fn in_the_other_era(self: &Arc<Self>, refusal: &Refusal, own: bool) -> Option<Direct> {
+        let known = (self.eras.speaks(Era::Legacy), self.eras.speaks(Era::Modern)) == (Some(true), Some(false));
+        if known && !refusal.is_modern() {
             return None;
         }
         let found = self.find_modern(own).await.ok()?;
@@ -258,7 +273,7 @@ impl Children {
         }
         warn!(name = %self.spec.name, "the server does not speak revision 2026-07-28 any more; asking it anew");
         self.eras.forget();
-        drop(started.end());
+        drop(started.dismiss());
         match self.start().await {
             Ok(started) => self.serve_legacy(started, peer, role).await,
             Err(error) => warn!("{error}"), // The dropped peer ends the session.
@@ -276,7 +291,7 @@ impl Children {
             return Ok(Some(started.direct(own)));
         }
         debug!(name = %self.spec.name, "the server does not speak revision 2026-07-28");
-        drop(started.end());
+        drop(started.dismiss());
         Ok(None)
     }
 
@@ -355,6 +370,12 @@ impl Started {
         let Started { child, spoke, owner } = self;
         let exit = child.run(peer, owner.rules(role), &owner.scope);
         owner.clone().scope.spawn(watch(owner, spoke, exit))
+    }
+
+    /// Lets it go after it was asked what it is: that it ended at that is no failure to start.
+    fn dismiss(self) -> JoinHandle<Exit> {
+        self.spoke.store(true, Ordering::Release);
+        self.end()
     }
 
     /// Lets it go.
