@@ -10,7 +10,7 @@ use tracing::debug;
 
 use crate::{
     message::{Kind, code},
-    peer::{Caller, Envelope, Era, Outbox, Peer},
+    peer::{Caller, Envelope, Era, Peer},
     protocol::era_of,
     registry::{OpenError, Registry},
     wire::remote::ConnectError,
@@ -19,10 +19,10 @@ use crate::{
 /// Serves the server's end of a client's pipe until the client is gone.
 pub async fn serve(mut peer: Peer, registry: Arc<Registry>) -> Result<(), ConnectError> {
     let caller = Caller::modern(None);
-    let mut server: Option<Outbox> = None;
+    let mut modern = false;
     // Ends with the client, or with the first message of a legacy session.
     while let Some(envelope) = peer.rx.recv().await {
-        if era_of(&envelope.frame) == Era::Legacy && is_legacy_session(&envelope, server.is_some()) {
+        if era_of(&envelope.frame) == Era::Legacy && is_legacy_session(&envelope, modern) {
             peer.rx.put_back(envelope);
             return match registry.attach(peer).await {
                 Ok(session) => session.await.unwrap_or(Ok(())),
@@ -30,7 +30,7 @@ pub async fn serve(mut peer: Peer, registry: Arc<Registry>) -> Result<(), Connec
                 Err(error) => Err(ConnectError::Unreachable(error.to_string())),
             };
         }
-        exchange(envelope, &caller, &registry, &mut server).await;
+        modern |= exchange(envelope, &caller, &registry).await;
     }
     // The pump ended with its answers given, or waited for in vain.
     registry.verdict()
@@ -42,23 +42,24 @@ fn is_legacy_session(envelope: &Envelope, modern: bool) -> bool {
     envelope.frame.method() == crate::protocol::method::INITIALIZE || !modern
 }
 
-/// Passes on one message of a modern client.
-async fn exchange(mut envelope: Envelope, caller: &Arc<Caller>, registry: &Registry, server: &mut Option<Outbox>) {
+/// Passes on one message of a modern client. Says whether there is a server.
+async fn exchange(mut envelope: Envelope, caller: &Arc<Caller>, registry: &Registry) -> bool {
     if matches!(envelope.frame.kind(), Kind::Response(_)) {
-        return debug!("a modern client answered something; nobody had asked");
+        debug!("a modern client answered something; nobody had asked");
+        return false;
     }
     envelope.from = caller.clone();
-    if server.as_ref().is_none_or(Outbox::is_closed) {
-        match registry.outbox(caller).await {
-            Ok(outbox) => *server = Some(outbox),
-            Err(error) => {
-                let reply = envelope.reply.take();
-                return reply.into_iter().for_each(|reply| reply.fail(code::INTERNAL, &error.to_string(), None));
-            }
+    // Each time: what stands there may be another server now, in another era.
+    match registry.outbox(caller).await {
+        Ok(server) => {
+            // A server that is gone drops the envelope, and the reply in it answers.
+            drop(server.send(envelope).await);
+            true
         }
-    }
-    if let Some(server) = server {
-        // A server that is gone drops the envelope, and the reply in it answers.
-        drop(server.send(envelope).await);
+        Err(error) => {
+            let reply = envelope.reply.take();
+            reply.into_iter().for_each(|reply| reply.fail(code::INTERNAL, &error.to_string(), None));
+            false
+        }
     }
 }

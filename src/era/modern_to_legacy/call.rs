@@ -220,6 +220,9 @@ impl Translation {
             let text = format!("the server asked for what it needs, and {text}");
             return front.refuse(Refusal::new(code::MISSING_CAPABILITY, text).with(need.missing()));
         }
+        if asking_anew(&answer) {
+            self.pool.outdated(&running.backend);
+        }
         match results::error(body) {
             Failed::Error(error) => front.answer_error(&error),
             Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.declared.capabilities.allow(Gate::Url) => {
@@ -314,6 +317,12 @@ impl Translation {
             self.park_again(front, entries, round, None).await;
         }
     }
+}
+
+/// Whether a server says that it does not speak the revision of its session: another one may stand there now.
+fn asking_anew(answer: &Frame) -> bool {
+    let error = answer.body().and_then(crate::json::Object::parse);
+    error.is_some_and(|error| error.get("code") == Some(code::UNSUPPORTED_VERSION.to_string().as_str()))
 }
 
 /// Until the window closes; for ever while there is none.

@@ -256,6 +256,12 @@ impl Pool {
         });
     }
 
+    /// The server is not of this era any more, by its own account.
+    pub(super) fn outdated(&self, backend: &Arc<Backend>) {
+        self.lost(backend);
+        (self.on_wrong_era)();
+    }
+
     fn release(&self, backend: &Arc<Backend>, leased: bool) {
         let mut state = lock(&self.state);
         let Some(place) = state.place(backend) else { return };
