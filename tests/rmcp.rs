@@ -32,6 +32,7 @@ use crate::support::{
 };
 
 mod modern;
+mod pairs;
 
 // ---- its client
 
@@ -140,24 +141,28 @@ async fn the_rust_sdk_starts_the_bridge_as_its_server_command() {
     bridge.stop().await;
 }
 
-/// A client of the modern era that can fall back: what it tries first is refused in a way that it understands.
+/// A client that prefers the modern era gets it from the bridge, whatever its server speaks.
 #[tokio::test]
-async fn the_rust_sdk_that_asks_for_the_modern_era_falls_back() {
-    let bridge = Bridge::start(&["serve", "--demo"]).await;
+async fn the_rust_sdk_is_served_in_the_era_that_it_prefers() {
     let lifecycle =
         ClientLifecycleMode::Auto { preferred_versions: vec![ProtocolVersion::V_2026_07_28], legacy_version: None };
-    let (told, _heard) = mpsc::channel(64);
-    let serving = Host { told }
-        .serve_with_lifecycle(StreamableHttpClientTransport::from_uri(bridge.url("/mcp")), lifecycle.clone());
-    let client = soon("initialize over HTTP", serving).await.unwrap();
-    assert_eq!(text(&call(&client, "echo", json!({"message": "x"})).await), "x");
-    soon("the end of the client", client.cancel()).await.unwrap();
-    let (told, _heard) = mpsc::channel(64);
-    let serving = Host { told }.serve_with_lifecycle(command(&["connect", &bridge.url("/mcp")]), lifecycle);
-    let client = soon("initialize over stdio", serving).await.unwrap();
-    assert_eq!(text(&call(&client, "echo", json!({"message": "x"})).await), "x");
-    soon("the end of the client", client.cancel()).await.unwrap();
-    bridge.stop().await;
+    for era in ["legacy", "modern", "both"] {
+        let bridge = Bridge::start(&["serve", "--", BINARY, "demo-server", "--era", era]).await;
+        let (told, _heard) = mpsc::channel(64);
+        let serving = Host { told }
+            .serve_with_lifecycle(StreamableHttpClientTransport::from_uri(bridge.url("/mcp")), lifecycle.clone());
+        let over_http = soon("the opening over HTTP", serving).await.unwrap();
+        let (told, _heard) = mpsc::channel(64);
+        let serving = Host { told }.serve_with_lifecycle(command(&["connect", &bridge.url("/mcp")]), lifecycle.clone());
+        let over_stdio = soon("the opening over stdio", serving).await.unwrap();
+        for client in [over_http, over_stdio] {
+            assert_eq!(client.peer_info().unwrap().protocol_version, ProtocolVersion::V_2026_07_28, "{era}");
+            let asked = call(&client, "ask", json!({"message": "?"})).await;
+            assert_eq!(text(&asked), "The user answered: from rmcp", "{era}");
+            soon("the end of the client", client.cancel()).await.unwrap();
+        }
+        bridge.stop().await;
+    }
 }
 
 // ---- its server
@@ -227,8 +232,11 @@ async fn use_the_shop((client, mut heard): Connected) {
 }
 
 /// Its Streamable HTTP server; gives the URL. It ends with what is returned.
-async fn shop_at_a_url(config: StreamableHttpServerConfig) -> (String, JoinSet<()>) {
-    let service = StreamableHttpService::new(|| Ok(Shop), Arc::new(LocalSessionManager::default()), config);
+async fn at_a_url<S: ServerHandler>(
+    server: impl Fn() -> S + Send + Sync + 'static,
+    config: StreamableHttpServerConfig,
+) -> (String, JoinSet<()>) {
+    let service = StreamableHttpService::new(move || Ok(server()), Arc::new(LocalSessionManager::default()), config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
     let mut serving = JoinSet::new();
@@ -251,7 +259,7 @@ async fn shop_at_a_url(config: StreamableHttpServerConfig) -> (String, JoinSet<(
 
 #[tokio::test]
 async fn a_rust_sdk_server_at_a_url_is_used_over_stdio() {
-    let (url, _serving) = shop_at_a_url(StreamableHttpServerConfig::default().with_legacy_session_mode(true)).await;
+    let (url, _serving) = at_a_url(|| Shop, StreamableHttpServerConfig::default().with_legacy_session_mode(true)).await;
     for command in ["connect", "http-to-stdio"] {
         Box::pin(use_the_shop(over_stdio(&[command, &url]).await)).await;
     }
@@ -261,7 +269,7 @@ async fn a_rust_sdk_server_at_a_url_is_used_over_stdio() {
 #[tokio::test]
 async fn a_rust_sdk_server_without_sessions_is_used_over_stdio() {
     let config = StreamableHttpServerConfig::default().with_legacy_session_mode(false).with_json_response(true);
-    let (url, _serving) = shop_at_a_url(config).await;
+    let (url, _serving) = at_a_url(|| Shop, config).await;
     let (client, _heard) = over_stdio(&["connect", &url]).await;
     assert_eq!(soon("tools/list", client.list_all_tools()).await.unwrap().len(), 4);
     assert_eq!(text(&call(&client, "sum", json!({"a": 40, "b": 2})).await), "42");

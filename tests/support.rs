@@ -7,6 +7,7 @@ use std::{future::Future, time::Duration};
 
 use mcp_bridge::scope::Scope;
 
+pub mod actor;
 pub mod client;
 pub mod http;
 pub mod processes;
@@ -14,6 +15,7 @@ pub mod program;
 pub mod remote;
 pub mod route;
 pub mod script;
+pub mod user;
 
 /// Longest wait for anything: long enough for a busy machine, short enough for a test that hangs.
 pub const GUARD: Duration = Duration::from_secs(40);

@@ -8,7 +8,7 @@ use rmcp::{
 
 use super::*;
 
-fn modern_only() -> ClientLifecycleMode {
+pub(super) fn modern_only() -> ClientLifecycleMode {
     ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] }
 }
 

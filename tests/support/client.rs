@@ -1,13 +1,18 @@
 //! Clients of every wire that the bridge accepts on, with one set of calls. What arrives is kept in the order of its
-//! arrival, with the stream that it came on.
+//! arrival, with the stream that it came on. What an era wants in a message is its sender's to know ([`super::user`]); the
+//! headers of the modern era are made here, from the message.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::{
+    collections::{HashMap, VecDeque},
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     sync::mpsc,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
 };
 
 use super::{
@@ -15,6 +20,9 @@ use super::{
     program::Program,
     soon,
 };
+
+/// The revision of the modern era.
+pub const MODERN: &str = "2026-07-28";
 
 /// The network wires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +58,17 @@ enum Item {
 }
 
 enum Wire {
-    Sse { addr: SocketAddr, post: String },
-    Http { addr: SocketAddr, path: String, session: Option<String>, headers: Vec<(String, String)> },
+    Sse {
+        addr: SocketAddr,
+        post: String,
+    },
+    Http {
+        addr: SocketAddr,
+        path: String,
+        session: Arc<OnceLock<String>>,
+        headers: Vec<(String, String)>,
+        modern: bool,
+    },
     Stdio(Box<Program>),
 }
 
@@ -66,6 +83,8 @@ pub struct Client {
     open: usize,
     listening: bool,
     last_id: u64,
+    /// The response to each call of Streamable HTTP.
+    responses: HashMap<String, AbortHandle>,
     /// What reads the streams. Dropped, it hangs up.
     tasks: JoinSet<()>,
 }
@@ -134,6 +153,7 @@ impl Client {
             open: 0,
             listening: false,
             last_id: 0,
+            responses: HashMap::new(),
             tasks: JoinSet::new(),
         }
     }
@@ -154,7 +174,12 @@ impl Client {
 
     /// A client of Streamable HTTP that has said nothing yet.
     pub fn http(addr: SocketAddr, path: &str) -> Client {
-        Client::new(Wire::Http { addr, path: path.into(), session: None, headers: Vec::new() })
+        Client::new(Wire::Http { addr, path: path.into(), session: Arc::default(), headers: Vec::new(), modern: false })
+    }
+
+    /// One of the modern era: each message gets the headers that it has to have.
+    pub fn modern(addr: SocketAddr, path: &str) -> Client {
+        Client::new(Wire::Http { addr, path: path.into(), session: Arc::default(), headers: Vec::new(), modern: true })
     }
 
     /// Runs the binary as a client's command: `connect` and the like.
@@ -215,15 +240,18 @@ impl Client {
     pub fn session(&self) -> &str {
         match &self.wire {
             Wire::Sse { post, .. } => post.split_once('=').unwrap().1,
-            Wire::Http { session, .. } => session.as_deref().unwrap(),
+            Wire::Http { session, .. } => session.get().unwrap(),
             Wire::Stdio(_) => panic!("no session"),
         }
     }
 
-    fn headers(&self, base: &[(&str, &str)]) -> Vec<(String, String)> {
+    fn headers(&self, base: &[(&str, &str)], text: &str) -> Vec<(String, String)> {
         let mut all: Vec<_> = base.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-        if let Wire::Http { session, headers, .. } = &self.wire {
-            all.extend(session.iter().map(|session| ("Mcp-Session-Id".to_string(), session.clone())));
+        if let Wire::Http { session, headers, modern, .. } = &self.wire {
+            if *modern {
+                all.extend(modern_headers(text));
+            }
+            all.extend(session.get().map(|session| ("Mcp-Session-Id".to_string(), session.clone())));
             all.extend(headers.iter().cloned());
         }
         all
@@ -241,13 +269,13 @@ impl Client {
     /// Where a message is POSTed, and with which headers.
     pub fn door_and_headers(&self) -> (SocketAddr, String, Vec<(String, String)>) {
         let (addr, path) = self.door();
-        (addr, path, self.headers(&POST))
+        (addr, path, self.headers(&POST, ""))
     }
 
     /// POSTs text, whatever it is, and gives the whole response.
     pub async fn post(&self, text: &str) -> Response {
         let (addr, path) = self.door();
-        let headers = self.headers(&POST);
+        let headers = self.headers(&POST, text);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         ask(addr, "POST", &path, &headers, text).await
     }
@@ -278,34 +306,46 @@ impl Client {
 
     async fn ask_http(&mut self, text: &str, json: &Value) {
         let (addr, path) = self.door();
-        let headers = self.headers(&POST);
+        let headers = self.headers(&POST, text);
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut conn = Conn::open(addr).await;
         conn.send(&request("POST", &path, &headers, text)).await;
         let on = On::Call(json["id"].to_string());
-        if json["method"] == "initialize" {
-            let head = conn.head().await;
-            if let (Wire::Http { session, .. }, Some(id)) = (&mut self.wire, head.header("mcp-session-id")) {
-                *session = Some(id.into());
-            }
-            self.open += 1;
-            self.tasks.spawn(read_response(on, head, conn, self.tx.clone()));
-            return;
-        }
         self.open += 1;
         let tx = self.tx.clone();
-        self.tasks.spawn(async move {
+        let session = match &self.wire {
+            Wire::Http { session, .. } if json["method"] == "initialize" => session.clone(),
+            _ => Arc::default(),
+        };
+        let response = self.tasks.spawn(async move {
             match conn.try_head().await {
-                Some(head) => read_response(on, head, conn, tx).await,
+                Some(head) => {
+                    if let Some(id) = head.header("mcp-session-id") {
+                        session.get_or_init(|| id.into());
+                    }
+                    read_response(on, head, conn, tx).await;
+                }
                 None => drop(tx.send(Item::End(on)).await),
             }
         });
+        self.responses.insert(json["id"].to_string(), response);
+    }
+
+    /// Closes the connection of a call of Streamable HTTP that has no answer yet.
+    pub fn hang_up(&mut self, id: &str) {
+        self.responses.remove(id).unwrap().abort();
+        self.open -= 1;
+    }
+
+    /// Whether each call has a connection of its own.
+    pub fn is_http(&self) -> bool {
+        matches!(self.wire, Wire::Http { .. })
     }
 
     /// Opens the stream of what belongs to no call.
     pub async fn listen(&mut self) {
         let (addr, path) = self.door();
-        let headers = self.headers(&STREAM);
+        let headers = self.headers(&STREAM, "");
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let mut conn = Conn::open(addr).await;
         conn.send(&request("GET", &path, &headers, "")).await;
@@ -384,6 +424,12 @@ impl Client {
         self.wait_for(method, |message| message.method() == method).await
     }
 
+    /// The same where it has come already.
+    pub fn kept(&mut self, method: &str) -> Option<Message> {
+        let at = self.kept.iter().position(|message| message.method() == method)?;
+        self.kept.remove(at)
+    }
+
     /// An id that was not used before, as JSON text.
     pub fn fresh_id(&mut self) -> String {
         self.last_id += 1;
@@ -444,8 +490,10 @@ impl Client {
                 while self.open > usize::from(self.listening) {
                     self.pull().await;
                 }
-                let response = self.delete().await;
-                assert!(matches!(response.status(), 204 | 404), "{response:?}");
+                if matches!(&self.wire, Wire::Http { session, .. } if session.get().is_some()) {
+                    let response = self.delete().await;
+                    assert!(matches!(response.status(), 204 | 404), "{response:?}");
+                }
             }
         }
         while self.open > 0 && !matches!(self.wire, Wire::Sse { .. }) {
@@ -467,10 +515,25 @@ impl Client {
     /// Ends a session of Streamable HTTP.
     pub async fn delete(&self) -> Response {
         let (addr, path) = self.door();
-        let headers = self.headers(&[]);
+        let headers = self.headers(&[], "");
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         ask(addr, "DELETE", &path, &headers, "").await
     }
+}
+
+/// What a request of the modern era repeats in headers (2026-07-28, Streamable HTTP, Request Headers).
+fn modern_headers(text: &str) -> Vec<(String, String)> {
+    let json: Value = serde_json::from_str(text).unwrap_or_default();
+    let params = &json["params"];
+    let mut all = vec![("MCP-Protocol-Version".to_string(), MODERN.to_string())];
+    all.extend(json["method"].as_str().map(|method| ("Mcp-Method".to_string(), method.to_string())));
+    let name = match json["method"].as_str() {
+        Some("tools/call" | "prompts/get") => params["name"].as_str(),
+        Some("resources/read") => params["uri"].as_str(),
+        _ => None,
+    };
+    all.extend(name.map(|name| ("Mcp-Name".to_string(), name.to_string())));
+    all
 }
 
 async fn read_response(on: On, head: Head, conn: Conn, tx: mpsc::Sender<Item>) {

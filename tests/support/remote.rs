@@ -1,5 +1,5 @@
 //! Remote servers that owe nothing to the bridge's own fronts: the demo server in this process, behind a small front of
-//! either network wire. Each notes what it was told and what it said.
+//! either network wire, in the eras that the test wants. Each notes what it was told and what it said.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use mcp_bridge::demo::{ToolSet, serve_with};
+use mcp_bridge::demo::{Eras, ToolSet, serve};
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf, duplex, split},
@@ -20,10 +20,14 @@ use super::{
     script::{Exchange, Script, Sse},
 };
 
+mod modern;
+
 /// A remote server. Dropped, it is gone.
 pub struct Remote {
     pub addr: SocketAddr,
     pub record: Arc<Record>,
+    /// What it speaks from the next start of a server on.
+    eras: Arc<Mutex<Eras>>,
     _serving: JoinSet<()>,
 }
 
@@ -35,33 +39,50 @@ pub struct Record {
 }
 
 impl Remote {
+    /// One that speaks both eras.
     pub async fn start(kind: Kind) -> Remote {
+        Remote::of(kind, Eras::Both).await
+    }
+
+    pub async fn of(kind: Kind, eras: Eras) -> Remote {
         let mut script = Script::start().await;
         let (addr, record) = (script.addr, Arc::new(Record::default()));
         let mut serving = JoinSet::new();
         let notes = record.clone();
+        let eras = Arc::new(Mutex::new(eras));
+        let spoken = eras.clone();
         serving.spawn(async move {
-            let mut front = Front { record: notes, sessions: HashMap::new(), tasks: JoinSet::new() };
+            let sessions = HashMap::new();
+            let mut front = Front { record: notes, eras: Eras::Both, sessions, modern: None, tasks: JoinSet::new() };
             loop {
                 // Not `Script::next`: a server waits for ever.
                 let Some(exchange) = script.next_or_end().await else { return };
+                front.speak(*spoken.lock().unwrap());
                 match kind {
                     Kind::Sse => front.sse(exchange).await,
                     Kind::Http => front.http(exchange).await,
                 }
             }
         });
-        Remote { addr, record, _serving: serving }
+        Remote { addr, record, eras, _serving: serving }
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
+
+    /// Has it restart as a server of other eras. What it knew of its clients is gone.
+    pub fn become_of(&self, eras: Eras) {
+        *self.eras.lock().unwrap() = eras;
+    }
 }
 
 struct Front {
     record: Arc<Record>,
+    eras: Eras,
     sessions: HashMap<String, Session>,
+    /// The server of all modern exchanges.
+    modern: Option<modern::Server>,
     tasks: JoinSet<()>,
 }
 
@@ -85,11 +106,20 @@ struct Open {
 }
 
 impl Front {
+    fn speak(&mut self, eras: Eras) {
+        if self.eras != eras {
+            self.eras = eras;
+            self.sessions.clear();
+            self.modern = None;
+            self.tasks.abort_all();
+        }
+    }
+
     /// Starts a demo server; gives what it says.
     fn demo(&mut self, id: &str) -> BufReader<ReadHalf<DuplexStream>> {
         let (ours, theirs) = duplex(64 * 1024);
-        let (read, write) = split(theirs);
-        self.tasks.spawn(async move { drop(serve_with(read, write, ToolSet::WithTestTools).await) });
+        let ((read, write), eras) = (split(theirs), self.eras);
+        self.tasks.spawn(async move { drop(serve(read, write, ToolSet::WithTestTools, eras).await) });
         let (output, input) = split(ours);
         self.sessions.insert(id.into(), Session { input, calls: Arc::default() });
         BufReader::new(output)
@@ -125,6 +155,9 @@ impl Front {
     }
 
     async fn http(&mut self, exchange: Exchange) {
+        if self.eras != Eras::Legacy && (self.eras == Eras::Modern || modern::is_modern(&exchange)) {
+            return self.modern(exchange).await;
+        }
         let id = exchange.header("mcp-session-id").unwrap_or_default().to_owned();
         if exchange.method == "DELETE" {
             self.sessions.remove(&id);
@@ -187,16 +220,21 @@ impl Front {
     }
 }
 
-/// An answer goes to its call, progress to the call with its token, the rest to the GET stream.
+/// An answer goes to its call, progress to the call with its token. Of the rest, a log line or a question is the only
+/// call's, where there is one; all else goes to the GET stream.
 async fn hand_out(calls: &Mutex<Calls>, line: String) {
     let json: Value = serde_json::from_str(&line).unwrap_or_default();
     let tx = {
         let mut calls = calls.lock().unwrap();
         let token = &json["params"]["progressToken"];
+        let of_a_call = json.get("id").is_some() || json["method"] == "notifications/message";
+        let only = calls.open.values().next().filter(|_| calls.open.len() == 1 && of_a_call);
         if json.get("method").is_none() {
             calls.open.remove(&json["id"].to_string()).map(|open| open.tx)
         } else if !token.is_null() {
             calls.open.values().find(|open| open.token == *token).map(|open| open.tx.clone())
+        } else if let Some(only) = only {
+            Some(only.tx.clone())
         } else if calls.get.is_none() {
             calls.waiting.push(line.clone());
             None

@@ -155,6 +155,12 @@ impl Exchange {
         self.raw(format!("{text}\r\n{body}").as_bytes()).await;
     }
 
+    /// Waits until the client has hung up.
+    pub async fn hung_up(&mut self) {
+        let mut byte = [0];
+        while self.stream.read(&mut byte).await.unwrap_or(0) > 0 {}
+    }
+
     /// Answers a call with a result.
     pub async fn result(self, result: Value) {
         let id = &self.json()["id"];
@@ -191,9 +197,13 @@ impl Sse {
     }
 
     /// Waits until the client has hung up.
-    pub async fn closed(mut self) {
+    pub async fn hung_up(&mut self) {
         let mut byte = [0];
-        soon("the client to hang up", async { while self.0.read(&mut byte).await.unwrap_or(0) > 0 {} }).await;
+        while self.0.read(&mut byte).await.unwrap_or(0) > 0 {}
+    }
+
+    pub async fn closed(mut self) {
+        soon("the client to hang up", self.hung_up()).await;
     }
 }
 

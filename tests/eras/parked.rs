@@ -1,0 +1,109 @@
+//! Calls that wait for their caller to come back, as HTTP clients see them. What makes a `requestState` bad is tested
+//! beside the code; here are the status codes, other callers, and a restart of the bridge.
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    client::Client,
+    program::{BINARY, Bridge},
+    user::User,
+};
+
+const UNKNOWN: &str = "requestState is not one that this bridge gave to this caller for a call; start over without it";
+
+fn words<'a>(flags: &[&'a str]) -> Vec<&'a str> {
+    [&["serve"], flags, &["--", BINARY, "demo-server", "--era", "legacy"]].concat()
+}
+
+fn modern(bridge: &Bridge) -> User {
+    User::modern(Client::modern(bridge.addr, "/mcp"))
+}
+
+/// Has the tool `ask` ask; gives the params of the retry that answers.
+async fn asked(user: &mut User) -> Value {
+    let mut params = json!({"name": "ask", "arguments": {"message": "?"}});
+    let answer = user.once("tools/call", params.clone()).await;
+    let result = &answer.json["result"];
+    assert_eq!((&result["resultType"], answer.status), (&json!("input_required"), 200), "{}", answer.text);
+    let key = result["inputRequests"].as_object().unwrap().keys().next().unwrap();
+    params["inputResponses"] = json!({key: {"action": "accept", "content": {"answer": "yes"}}});
+    params["requestState"] = result["requestState"].clone();
+    params
+}
+
+async fn refused(user: &mut User, params: Value, text: &str) {
+    let answer = user.once("tools/call", params).await;
+    assert_eq!((answer.error(), answer.status), ((-32602, text), 400));
+}
+
+#[tokio::test]
+async fn each_bad_retry_is_refused_with_400_and_uses_nothing_up() {
+    let bridge = Bridge::start(&words(&[])).await;
+    let mut user = modern(&bridge);
+    let good = asked(&mut user).await;
+    let with = |key: &str, value: Value| {
+        let mut params = good.clone();
+        params[key] = value;
+        params
+    };
+    let state = good["requestState"].as_str().unwrap();
+    let tampered = format!("{}{}", &state[..state.len() - 4], if state.ends_with("AAAA") { "BBBB" } else { "AAAA" });
+    let changed = "requestState belongs to a request with another method or other params; repeat them as they were";
+    refused(&mut user, with("requestState", json!(tampered)), UNKNOWN).await;
+    refused(&mut user, with("requestState", json!(7)), "requestState must be a string").await;
+    refused(&mut user, with("arguments", json!({"message": "!"})), changed).await;
+    let shape = "inputResponses must be an object whose members are objects";
+    refused(&mut user, with("inputResponses", json!([])), shape).await;
+    let answer = user.once("tools/call", good.clone()).await;
+    assert_eq!(answer.tool_text(), "The user answered: yes");
+    refused(&mut user, good, "requestState was used already; each serves for one retry").await;
+    drop(user);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_is_resumed_by_its_own_principal_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens");
+    std::fs::write(&tokens, "alice-and-her-long-token\nbob-and-his-long-token\n").unwrap();
+    let bridge = Bridge::start(&words(&["--bearer-token-file", tokens.to_str().unwrap()])).await;
+    let as_user = |token: &str| {
+        let client = Client::modern(bridge.addr, "/mcp").with_header("Authorization", &format!("Bearer {token}"));
+        User::modern(client)
+    };
+    let (mut alice, mut bob) = (as_user("alice-and-her-long-token"), as_user("bob-and-his-long-token"));
+    let params = asked(&mut alice).await;
+    refused(&mut bob, params.clone(), UNKNOWN).await;
+    assert_eq!(alice.once("tools/call", params).await.tool_text(), "The user answered: yes");
+    drop((alice, bob));
+    bridge.stop().await;
+}
+
+/// With the same key the next run knows what it cannot have any more; with a key of its own it knows nothing.
+#[tokio::test]
+async fn after_a_restart_with_the_same_key_file_the_bridge_says_that_the_call_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("key");
+    let keyed = ["--state-key-file", key.to_str().unwrap()];
+    let bridge = Bridge::start(&words(&keyed)).await;
+    let mut user = modern(&bridge);
+    let params = asked(&mut user).await;
+    drop(user);
+    bridge.stop().await;
+    for (flags, text) in [
+        (
+            &keyed[..],
+            "requestState was given before a restart of the bridge, or by another instance, and the call that it names \
+             is lost; start over without it",
+        ),
+        (&[], UNKNOWN),
+    ] {
+        let bridge = Bridge::start(&words(flags)).await;
+        let mut user = modern(&bridge);
+        refused(&mut user, params.clone(), text).await;
+        let again = asked(&mut user).await;
+        assert_eq!(user.once("tools/call", again).await.tool_text(), "The user answered: yes");
+        drop(user);
+        bridge.stop().await;
+    }
+}

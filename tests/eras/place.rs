@@ -1,0 +1,190 @@
+//! Where servers are, and how a user gets there. Keeps a record of what the servers were told.
+
+use std::sync::Arc;
+
+use mcp_bridge::demo::Eras;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::support::{
+    client::{Client, Kind},
+    eventually,
+    program::{BINARY, Bridge},
+    remote::{Record, Remote},
+    user::{Era, User},
+};
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    Legacy,
+    Modern,
+    Both,
+}
+
+/// Each kind of server.
+pub const OFFERS: [Offer; 3] = [Offer::Legacy, Offer::Modern, Offer::Both];
+
+impl Offer {
+    pub fn word(self) -> &'static str {
+        match self {
+            Offer::Legacy => "legacy",
+            Offer::Modern => "modern",
+            Offer::Both => "both",
+        }
+    }
+
+    fn eras(self) -> Eras {
+        match self {
+            Offer::Legacy => Eras::Legacy,
+            Offer::Modern => Eras::Modern,
+            Offer::Both => Eras::Both,
+        }
+    }
+
+    /// The era in which it is spoken to for such a client.
+    pub fn spoken(self, client: Era) -> Era {
+        match self {
+            Offer::Legacy => Era::Legacy,
+            Offer::Modern => Era::Modern,
+            Offer::Both => client,
+        }
+    }
+}
+
+/// How a user gets to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    Http,
+    Sse,
+    /// The user starts `connect`.
+    Connect,
+}
+
+/// Servers of one kind.
+pub struct Place {
+    pub offer: Offer,
+    pub stateless: bool,
+    end: End,
+}
+
+enum End {
+    Bridge { bridge: Box<Bridge>, dir: TempDir, path: &'static str },
+    Remote { remote: Remote, path: &'static str },
+}
+
+impl Place {
+    /// Behind a bridge that listens.
+    pub async fn bridge(words: &[&str], offer: Offer) -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().to_str().unwrap();
+        let line = format!("tee {at}/$$ | '{BINARY}' demo-server --era {}", offer.word());
+        let bridge = Bridge::start(&[words, &["--env", "MCP_BRIDGE_DEMO_TEST=1", "--shell", &line]].concat()).await;
+        let path = if words.contains(&"stdio-to-sse") { "/sse" } else { "/mcp" };
+        let end = End::Bridge { bridge: Box::new(bridge), dir, path };
+        Place { offer, stateless: words.contains(&"--stateless"), end }
+    }
+
+    /// The same without a record, so that a server that ends has ended: nothing else belongs to its process.
+    pub async fn bare(words: &[&str], offer: Offer) -> Place {
+        let server = ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--", BINARY, "demo-server", "--era", offer.word()];
+        let bridge = Bridge::start(&[words, &server].concat()).await;
+        let end = End::Bridge { bridge: Box::new(bridge), dir: tempfile::tempdir().unwrap(), path: "/mcp" };
+        Place { offer, stateless: false, end }
+    }
+
+    /// At a URL, without a bridge in front.
+    pub async fn remote(kind: Kind, offer: Offer) -> Place {
+        let path = if kind == Kind::Sse { "/sse" } else { "/mcp" };
+        let remote = Remote::of(kind, offer.eras()).await;
+        Place { offer, stateless: false, end: End::Remote { remote, path } }
+    }
+
+    pub fn url(&self) -> String {
+        match &self.end {
+            End::Bridge { bridge, path, .. } => bridge.url(path),
+            End::Remote { remote, path } => remote.url(path),
+        }
+    }
+
+    /// A user that is initialized, where its era has that, and hears all.
+    pub async fn user(&self, door: Door, era: Era) -> User {
+        self.user_with(door, era, &[]).await
+    }
+
+    /// The same with these flags on `connect`.
+    pub async fn user_with(&self, door: Door, era: Era, flags: &[&str]) -> User {
+        let bridge = || match &self.end {
+            End::Bridge { bridge, .. } => bridge.addr,
+            End::Remote { .. } => panic!("no bridge"),
+        };
+        let client = match (door, era) {
+            (Door::Connect, _) => Client::stdio(&[&["connect"], flags, &[&self.url()]].concat()),
+            (Door::Sse, _) => Client::sse(bridge(), "/sse").await,
+            (Door::Http, Era::Legacy) => Client::http(bridge(), "/mcp"),
+            (Door::Http, Era::Modern) => Client::modern(bridge(), "/mcp"),
+        };
+        if era == Era::Modern {
+            return User::modern(client);
+        }
+        let mut user = User::legacy(client).await;
+        if door == Door::Http && !self.stateless {
+            user.client.listen().await;
+        }
+        user
+    }
+
+    pub fn is_remote(&self) -> bool {
+        matches!(self.end, End::Remote { .. })
+    }
+
+    /// Signals the bridge that listens.
+    pub fn signal(&self, signal: Signal) {
+        if let End::Bridge { bridge, .. } = &self.end {
+            bridge.program.signal(signal);
+        }
+    }
+
+    /// All that servers were told, server by server.
+    pub fn heard(&self) -> Vec<String> {
+        match &self.end {
+            End::Bridge { dir, .. } => {
+                let files = std::fs::read_dir(dir.path()).unwrap();
+                // The last line may be half written.
+                let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
+                let texts = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+                texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+            }
+            End::Remote { remote, .. } => {
+                let record: Arc<Record> = remote.record.clone();
+                let heard = record.heard.lock().unwrap();
+                heard.clone()
+            }
+        }
+    }
+
+    /// How many messages of this method servers were told.
+    pub fn count(&self, method: &str) -> usize {
+        let word = format!("\"method\":\"{method}\"");
+        self.heard().iter().filter(|line| line.contains(&word)).count()
+    }
+
+    /// Waits until servers were told so many.
+    pub async fn has(&self, method: &str, many: usize) {
+        eventually(&format!("{many} times {method}"), || (self.count(method) >= many).then_some(())).await;
+    }
+
+    /// Ends it; every client must have ended before.
+    pub async fn stop(self) {
+        if let End::Bridge { bridge, .. } = self.end {
+            bridge.stop().await;
+        }
+    }
+
+    /// The same where the bridge was asked to end before.
+    pub async fn stop_again(self) {
+        if let End::Bridge { bridge, .. } = self.end {
+            bridge.stop_again().await;
+        }
+    }
+}
