@@ -7,9 +7,10 @@
 //! Three loops run side by side in one task: reading, writing, and the clock of `--request-timeout`. All that the far
 //! end says goes through one channel in the order in which it was said.
 
+mod writing;
+
 use std::{
     collections::HashSet,
-    io,
     pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -22,9 +23,10 @@ use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use self::writing::Writing;
 use crate::{
     message::{Frame, FrameError, Id, Kind, code},
-    peer::{Caller, Envelope, Inbox, NotTaken, Peer, Reply, Updates},
+    peer::{Caller, Envelope, NotTaken, Peer, Reply, Updates},
     pending::{Ids, Pending, Withdrawn},
     pipe::{Ended, FrameSink, FrameSource},
     protocol::{meta, method},
@@ -484,106 +486,6 @@ impl<R: FrameSource> Reading<'_, R> {
 fn subscription_ended(id: &str) -> Frame {
     let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{id}}}}}"#, meta::SUBSCRIPTION_ID);
     Frame::result(id, &result)
-}
-
-struct Writing<'a, W> {
-    shared: &'a Shared,
-    sink: W,
-    rx: Inbox,
-}
-
-impl<W: FrameSink> Writing<'_, W> {
-    /// Ends when the partner has nothing more to say; then drops the sink, which closes that half of the pipe. A partner
-    /// whose client has left can only answer any more, and is told.
-    async fn run(mut self) {
-        let mut envelopes = Vec::new();
-        let mut frames = Vec::new();
-        let mut left = pin!(self.shared.client_left());
-        let mut closed = false;
-        loop {
-            let many = tokio::select! {
-                biased;
-                many = self.rx.recv_many(&mut envelopes, WRITE_BATCH) => many,
-                () = &mut left, if !closed => {
-                    closed = true;
-                    self.rx.close();
-                    continue;
-                }
-            };
-            if many == 0 {
-                return;
-            }
-            frames.extend(envelopes.drain(..).filter_map(|envelope| self.prepare(envelope)));
-            if let Err(error) = self.write(&frames).await {
-                return self.broken(error).await;
-            }
-            frames.clear();
-        }
-    }
-
-    /// Writes, unless the far end does not read and nobody waits for that any more.
-    async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
-        tokio::select! {
-            biased;
-            written = self.sink.write(frames) => written,
-            () = self.shared.given_up() => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not read")),
-        }
-    }
-
-    /// The far end reads no more. A client that is gone ends the pipe; what is still asked of a server is answered.
-    async fn broken(mut self, error: io::Error) {
-        debug!(name = %self.shared.rules.name, "cannot write: {error}");
-        if self.shared.rules.role == Role::Accept {
-            return;
-        }
-        drop(self.sink);
-        let ended = Ended { message: format!("the server closed its input ({error})"), data: None };
-        while let Some(envelope) = self.rx.recv().await {
-            if let Some(reply) = envelope.reply {
-                refuse(reply, self.shared.table().ended.as_ref().unwrap_or(&ended));
-            }
-        }
-    }
-
-    /// The frame to write, if any, with the ids that the far end knows.
-    fn prepare(&self, envelope: Envelope) -> Option<Frame> {
-        let Envelope { from, frame, reply } = envelope;
-        if from.id == self.shared.own.id {
-            return Some(frame);
-        }
-        match (frame.kind(), reply) {
-            (Kind::Request(_), Some(reply)) => self.park(&from, &frame, reply),
-            (Kind::Request(_), None) => None,
-            (Kind::Response(Some(id)), _) => self.shared.settle(id).then_some(frame),
-            (Kind::Response(None), _) => None,
-            (Kind::Notification, _) if frame.cancelled().is_some() => self.cancel(&from, &frame),
-            (Kind::Notification, _) => Some(frame),
-        }
-    }
-
-    fn park(&self, from: &Caller, frame: &Frame, reply: Reply) -> Option<Frame> {
-        let mut table = self.shared.table();
-        if let Some(ended) = &table.ended {
-            refuse(reply, ended);
-            return None;
-        }
-        // On a shared server each caller has its own share, or one could lock out all others; together they are bounded
-        // by what a table may hold.
-        let (mine, all) = (table.pending.in_flight(from.id), table.pending.len());
-        if mine >= self.shared.rules.max_in_flight || all >= MAX_TABLE {
-            let text = "too many requests are in flight to this server; wait for an answer before the next one";
-            reply.fail(code::LIMIT, text, None);
-            return None;
-        }
-        let deadline = self.shared.rules.request_timeout.map(|timeout| now() + timeout);
-        Some(table.pending.park(from.id, frame, reply, deadline))
-    }
-
-    fn cancel(&self, from: &Caller, frame: &Frame) -> Option<Frame> {
-        let withdrawn = self.shared.table().pending.cancel(from.id, frame.cancelled()?)?;
-        withdrawn.home.fail(code::CANCELLED, "the request was cancelled by its caller", None);
-        Some(frame.with(None, Some(&withdrawn.wire_id)))
-    }
 }
 
 /// Tells a server that nobody waits for an answer any more. `id` is JSON text.
