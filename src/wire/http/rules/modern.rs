@@ -21,7 +21,7 @@ use serde_json::json;
 
 use super::{PROTOCOL_VERSION, only};
 use crate::{
-    json,
+    json::{self, Object},
     message::{Frame, code},
     protocol::{MODERN, NEWEST_LEGACY, RequestMeta, meta, method},
     wire::http::mirror::Wrong,
@@ -35,6 +35,9 @@ const SHOWN: usize = 64;
 /// modern client so, and after -32020 some clients (rmcp 3) do not fall back to a session, which would work.
 const NO_VERSION: &str = "the MCP-Protocol-Version header is missing: a request of revision 2026-07-28 needs it, and any \
     other needs a session, which initialize opens";
+
+/// The answer to a request whose metadata is not read, although it may be there.
+const NOT_DISTINCT: &str = "params and params._meta must be objects in which no key stands twice; send each key once";
 
 /// What is wrong with a request: the JSON-RPC error to answer it with.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,13 +148,26 @@ pub fn check_meta(said: &Said, frame: &Frame) -> Result<(), Fault> {
             return Err(Fault::new(code::HEADER_MISMATCH, text));
         }
         Ok(_) if said != MODERN => return Err(unsupported(said)),
-        Ok(None) => return Err(lacks(meta::PROTOCOL_VERSION, "the revision of the request")),
+        Ok(None) => {
+            return Err(match is_distinct(frame) {
+                true => lacks(meta::PROTOCOL_VERSION, "the revision of the request"),
+                false => Fault::new(code::INVALID_PARAMS, NOT_DISTINCT),
+            });
+        }
         Ok(Some(_)) => {}
     }
     match meta.and_then(|meta| meta.capabilities) {
         Some(capabilities) if capabilities.starts_with('{') => Ok(()),
         _ => Err(lacks(meta::CLIENT_CAPABILITIES, "an object")),
     }
+}
+
+/// Whether params and `_meta`, as far as they are there, are objects without a key that stands twice. Two readers could
+/// see two different requests in others, so nothing in them counts.
+fn is_distinct(frame: &Frame) -> bool {
+    let Some(params) = frame.body() else { return true };
+    let Some(params) = Object::parse(params) else { return false };
+    params.get("_meta").is_none_or(|meta| Object::parse(meta).is_some())
 }
 
 fn lacks(key: &str, what: &str) -> Fault {
@@ -270,6 +286,24 @@ mod tests {
         }
         let fault = check_meta(&said("2027-01-01"), &body("2027-01-01")).unwrap_err();
         assert_eq!(fault.data, Some(json!({"supported": ["2026-07-28"], "requested": "2027-01-01"})));
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_named_for_what_it_is() {
+        let modern = |rest: &str| {
+            frame("x", &format!(r#"{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28"{rest}}}}}"#))
+        };
+        for frame in [
+            frame("x", r#"{"name":"a","name":"b","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#),
+            modern(r#","progressToken":1,"progressToken":2"#),
+            frame("x", r#"{"_meta":5}"#),
+            frame("x", "[]"),
+        ] {
+            let fault = check_meta(&said(MODERN), &frame).unwrap_err();
+            assert_eq!((fault.code, &*fault.message), (code::INVALID_PARAMS, NOT_DISTINCT), "{frame:?}");
+        }
+        let fault = check_meta(&said(MODERN), &frame("x", "{}")).unwrap_err();
+        assert!(fault.message.contains("the revision of the request"), "{}", fault.message);
     }
 
     #[test]
