@@ -420,6 +420,28 @@ async fn an_exchange_in_flight_is_finished_while_the_bridge_drains_and_a_new_one
 }
 
 #[tokio::test]
+async fn an_exchange_that_outlasts_the_grace_hears_that_the_bridge_shut_down() {
+    let limits = Limits { grace: Duration::from_millis(50), ..Limits::default() };
+    let mut front = Front::with(limits, spec(), Sharing::Own).await;
+    // One without an answer so far, and one that streams.
+    let (silent, streaming) = (call(&front, "1", "x"), call(&front, "2", "x"));
+    let mut servers = [front.server().await, front.server().await];
+    let (first, second) = (servers[0].request().await, servers[1].request().await);
+    for (frame, reply) in [&first, &second] {
+        if frame.id_text() == "2" {
+            reply.update(note()).await.unwrap();
+        }
+    }
+    let mut streaming = streaming.await.unwrap();
+    assert_eq!(streaming.message().await.0.method(), "notifications/message");
+    front.scope.stop();
+    assert_eq!(silent.await.unwrap().error().await, ("1".into(), -32603));
+    let rest = streaming.rest().await;
+    assert!(rest.len() == 1 && answers(&rest[0].0, "2") && rest[0].0.is_error());
+    soon("the end of the drain", front.serving).await.unwrap();
+}
+
+#[tokio::test]
 async fn exchanges_in_flight_are_bounded() {
     let limits = Limits { max_exchanges: 2, ..Limits::default() };
     let mut front = Front::with(limits, spec(), Sharing::Own).await;

@@ -92,8 +92,9 @@ impl Accept {
         answer.unwrap_or_else(Refusal::into_response)
     }
 
-    /// Ends every session.
+    /// Ends every session, and every exchange that is still in flight.
     pub fn end(&self) {
+        self.exchanges.end();
         self.sessions.end();
     }
 

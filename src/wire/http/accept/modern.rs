@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use super::{Accept, Request, bad};
 use crate::{
@@ -60,11 +61,17 @@ impl Accept {
         let mut exchange = exchange.map_err(|(error, id)| Refusal::from(error).id(&id))?;
         exchange.learning = learning;
         let mut chunks = Chunks::default();
-        match exchange.first(self.limits.answer_patience).await {
+        let first = tokio::select! {
+            biased;
+            first = exchange.first(self.limits.answer_patience) => first,
+            () = self.exchanges.over.cancelled() => Some(exchange.cut_off()),
+        };
+        match first {
             Some(answer) if exchange.is_over() => return Ok(answered(&answer)),
             Some(first) => chunks.message(None, first.bytes()),
             None => {}
         }
+        exchange.until(self.exchanges.over.clone());
         Ok(exchange::events(EventStream::new(exchange, chunks, self.keep_alive)))
     }
 
@@ -122,12 +129,23 @@ fn answered(answer: &Frame) -> Response {
 pub struct Exchanges {
     places: Arc<Semaphore>,
     most: usize,
+    /// Set when the time for calls to finish is over.
+    over: CancellationToken,
 }
 
 impl Exchanges {
     /// None yet, and at most so many.
     pub fn new(most: usize) -> Exchanges {
-        Exchanges { places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))), most }
+        Exchanges {
+            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            most,
+            over: CancellationToken::new(),
+        }
+    }
+
+    /// Ends those that are still in flight.
+    pub fn end(&self) {
+        self.over.cancel();
     }
 
     fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {

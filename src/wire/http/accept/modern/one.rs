@@ -15,6 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, mpsc::error::TrySendError},
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::super::{
@@ -22,7 +23,7 @@ use super::super::{
     tools::Learning,
 };
 use crate::{
-    message::Frame,
+    message::{Frame, code},
     peer::{Caller, Envelope, Outbox, Principal, Reply},
     protocol::{meta, method},
     registry::{OpenError, Registry},
@@ -32,6 +33,10 @@ use crate::{
 
 /// What a server hears that asks back.
 const NOBODY_ANSWERS: &str = "a client of revision 2026-07-28 takes no requests; answer its call with input_required";
+
+/// What a caller hears whose call outlasts the grace period.
+const SHUT_DOWN: &str =
+    "the bridge shut down before the server answered; whether the request was carried out is not known";
 
 /// How long a cancellation waits for a server whose inbox is full. It holds the place of its exchange, so they are few.
 const WITHDRAWAL: Duration = Duration::from_secs(30);
@@ -43,8 +48,9 @@ pub struct Exchange {
     withdrawal: Option<Withdrawal>,
     /// Who reads the answer on its way.
     pub learning: Option<Learning>,
-    /// Of `subscriptions/listen`: the bridge's shutdown, which ends it.
+    /// What ends it early. Of `subscriptions/listen` the bridge's shutdown; see [`Exchange::until`] for the others.
     ending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    listens: bool,
     id: Box<str>,
 }
 
@@ -64,8 +70,9 @@ impl Exchange {
             Ok(server) => server,
             Err(error) => return Err((error, id)),
         };
-        let mut exchange = Exchange { lone, withdrawal: None, learning: None, ending: None, id: id.clone() };
-        if frame.method() == method::LISTEN {
+        let listens = frame.method() == method::LISTEN;
+        let mut exchange = Exchange { lone, withdrawal: None, learning: None, ending: None, listens, id: id.clone() };
+        if listens {
             let scope = scope.clone();
             exchange.ending = Some(Box::pin(async move { scope.stopped().await }));
         }
@@ -76,6 +83,19 @@ impl Exchange {
             exchange.withdrawal = Some(Withdrawal { way: Some(way), id });
         }
         Ok(exchange)
+    }
+
+    /// Ends it with an error when `over` is set, unless something else ends it already.
+    pub fn until(&mut self, over: CancellationToken) {
+        self.ending.get_or_insert_with(|| Box::pin(over.cancelled_owned()));
+    }
+
+    /// Ends it early; gives what the client is to hear.
+    pub fn cut_off(&mut self) -> Frame {
+        self.ending = None;
+        self.lone.close();
+        drop(self.withdrawal.take());
+        self.goodbye()
     }
 
     /// What comes first; `None` when nothing comes in time.
@@ -109,19 +129,18 @@ impl Exchange {
                 Poll::Ready(frame)
             }
             Poll::Pending => match self.ending.as_mut().map(|ending| ending.as_mut().poll(cx)) {
-                Some(Poll::Ready(())) => {
-                    self.ending = None;
-                    self.lone.close();
-                    drop(self.withdrawal.take());
-                    Poll::Ready(Some(self.goodbye()))
-                }
+                Some(Poll::Ready(())) => Poll::Ready(Some(self.cut_off())),
                 _ => Poll::Pending,
             },
         }
     }
 
-    /// The end of a subscription that the bridge ends itself (2026-07-28, Subscriptions).
+    /// The end that the bridge makes itself: of a subscription as the specification has it (2026-07-28, Subscriptions), of
+    /// a call an error.
     fn goodbye(&self) -> Frame {
+        if !self.listens {
+            return Frame::error(&self.id, code::INTERNAL, SHUT_DOWN, None);
+        }
         let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{}}}}}"#, meta::SUBSCRIPTION_ID, self.id);
         Frame::result(&self.id, &result)
     }
