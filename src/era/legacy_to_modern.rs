@@ -113,13 +113,30 @@ impl Default for Settings {
 /// Serves one legacy session until its partner leaves, or the server is gone for good. `peer` is the server's end;
 /// `server` is where modern exchanges go.
 pub async fn serve(peer: Peer, server: Outbox, settings: Settings, scope: &Scope) {
+    serve_until(std::future::pending(), peer, server, settings, scope).await;
+}
+
+/// The same, and until `gone` resolves: a server that has ended may leave its outbox open, to say why.
+pub async fn serve_until(
+    gone: impl Future<Output = ()>,
+    peer: Peer,
+    server: Outbox,
+    settings: Settings,
+    scope: &Scope,
+) {
     let Peer { tx, mut rx, home } = peer;
     let session = Arc::new(Session::new(server, home, settings));
     let desk = Desk { client: Arc::default(), level: session.settings.log_level, caller: None, listener: None };
     let work = Router { session: session.clone(), desk, tx, scope: scope.clone() };
+    let lost = async {
+        tokio::select! {
+            () = session.server.closed() => {}
+            () = gone => {}
+        }
+    };
     tokio::select! {
         () = work.run(&mut rx) => {}
-        () = session.server.closed() => debug!("the server of a translated session is gone"),
+        () = lost => debug!("the server of a translated session is gone"),
         () = scope.stopped() => session.over.cancel(),
     }
     drop(rx); // What the client was asked is answered by nobody any more.

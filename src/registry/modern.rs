@@ -65,6 +65,11 @@ impl Direct {
         self.outbox.clone()
     }
 
+    /// Set when the server has ended.
+    pub fn gone(&self) -> CancellationToken {
+        self.gone.clone()
+    }
+
     /// Whether the server has ended.
     pub fn is_gone(&self) -> bool {
         self.gone.is_cancelled() || self.outbox.is_closed()
@@ -123,6 +128,13 @@ impl Modern {
         F: Future<Output = Result<Option<Direct>, OpenError>>,
     {
         self.slot.lock().await.direct(eras, find).await
+    }
+
+    /// What is set when the server behind this way in has ended; never, where it is a translation.
+    pub async fn gone(&self, server: &Outbox) -> CancellationToken {
+        let slot = self.slot.lock().await;
+        let direct = slot.direct.as_ref().filter(|direct| direct.outbox.same_channel(server));
+        direct.map_or_else(CancellationToken::new, Direct::gone)
     }
 
     /// Lets go of what runs. Whoever started it is held by it, so nothing else would ever end it.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{
     client::{Client, Kind, On, initialize, tool},
     eventually,
-    program::Bridge,
+    program::{BINARY, Bridge},
 };
 
 /// The statement says a second; a busy machine may take some more, a timeout of the bridge's would take much more.
@@ -58,6 +58,22 @@ async fn field_12_a_shared_child_that_died_is_replaced_for_the_next_session() {
     bridge.client(Kind::Sse).await.check("a new one").await;
     bridge.client(Kind::Http).await.check("the same new one").await;
     bridge.stop().await;
+}
+
+/// A server without sessions is no reason for sessions that outlive it: their clients would hear of its end for ever.
+#[tokio::test]
+async fn field_12_a_dead_modern_child_ends_the_sessions_that_were_translated_for_it() {
+    for flags in [&["stdio-to-http"][..], &["stdio-to-http", "--shared"]] {
+        let demo = ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--", BINARY, "demo-server", "--era", "modern"];
+        let bridge = Bridge::start(&[flags, &demo].concat()).await;
+        let mut client = bridge.client(Kind::Http).await;
+        client.send(&tool("1", "crash", json!({"code": 5}))).await;
+        assert_eq!(client.answer("1").await.json["error"]["data"]["exitCode"], 5);
+        client.end_of(On::Get).await;
+        assert_eq!(client.post(&tool("2", "echo", json!({"message": "x"}))).await.status(), 404);
+        bridge.client(Kind::Http).await.check("a new one").await;
+        bridge.stop().await;
+    }
 }
 
 /// Three crashes in a row are taken as bad luck; then the server is left alone for a while, and the bridge says so

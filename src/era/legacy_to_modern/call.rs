@@ -83,6 +83,11 @@ impl Call {
         match end {
             End::Answer(frame) => self.reply.answer(frame),
             End::Fail(text) => self.reply.fail(code::INTERNAL, &text, None),
+            End::Over if self.session.over.is_cancelled() => {
+                let text =
+                    "the session ended before the server answered; whether the call was carried out is not known";
+                self.reply.fail(code::INTERNAL, text, None);
+            }
             End::Over => self.reply.fail(code::CANCELLED, "the request was cancelled by its caller", None),
         }
     }

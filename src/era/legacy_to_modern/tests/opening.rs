@@ -203,5 +203,22 @@ async fn the_session_ends_when_its_scope_stops() {
     client.scope.stop();
     assert!(client.peer.rx.recv().await.is_none());
     server.cancelled(reply.id_text()).await;
-    assert_eq!(body(&mut answers).await, r#"{"code":-32800,"message":"the request was cancelled by its caller"}"#);
+    let text = "the session ended before the server answered; whether the call was carried out is not known";
+    assert_eq!(body(&mut answers).await, format!(r#"{{"code":-32603,"message":"{text}"}}"#));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_ended_ends_the_session_though_its_outbox_stays_open() {
+    let (theirs, ours) = Peer::pair(64);
+    let (outbox, rx) = mpsc::channel(64);
+    let (scope, gone) = (Scope::new(), CancellationToken::new());
+    let (inside, ended) = (scope.clone(), gone.clone().cancelled_owned());
+    let session = scope.spawn(async move { serve_until(ended, ours, outbox, quiet(), &inside).await });
+    let mut client = Client { caller: Caller::legacy(None), peer: theirs, scope };
+    let mut answers = client.ask("0", "ping", "").await;
+    assert!(!only(&mut answers).await.is_error);
+    gone.cancel();
+    assert!(client.peer.rx.recv().await.is_none(), "the client's front sees the end");
+    session.await.unwrap();
+    drop(rx);
 }
