@@ -80,7 +80,8 @@ pub struct Settings {
     /// Whether the wire says which call a request of the server's belongs to, as Streamable HTTP does. Then calls that
     /// may be asked back share a server.
     pub attributed: bool,
-    /// Servers at once; one more is refused. Each may be a process.
+    /// Servers at once; one more is refused. Each may be a process. Calls that may be asked back leave a quarter of them
+    /// to others, and one principal, where callers have any, half.
     pub max_backends: usize,
     /// How long a server without a call, a parked call or a subscription is kept warm.
     pub idle: Duration,

@@ -19,6 +19,7 @@ use tokio::{
     task::JoinHandle,
     time::timeout,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
@@ -149,9 +150,10 @@ impl Children {
     /// Works the server's end of a legacy session at the modern server that all share.
     pub async fn shared_session(self: &Arc<Self>, peer: Peer, place: OwnedSemaphorePermit) -> Result<(), OpenError> {
         let server = self.outbox().await?;
+        let gone = self.modern.gone(&server).await;
         let children = self.clone();
         self.scope.spawn(async move {
-            children.translate(peer, server).await;
+            children.translate(peer, server, gone).await;
             drop(place);
         });
         Ok(())
@@ -214,7 +216,7 @@ impl Children {
                 if role != Role::Connect {
                     self.modern.adopt(direct.clone()).await;
                 }
-                self.translate(peer, direct.outbox()).await;
+                self.translate(peer, direct.outbox(), direct.gone()).await;
             }
         }
     }
@@ -269,7 +271,7 @@ impl Children {
     async fn serve_modern(self: &Arc<Self>, mut started: Started, peer: Peer, role: Role) {
         if self.eras.is_pinned() || started.is_modern().await {
             let direct = started.direct(role == Role::Connect);
-            return self.translate(peer, direct.outbox()).await;
+            return self.translate(peer, direct.outbox(), direct.gone()).await;
         }
         warn!(name = %self.spec.name, "the server does not speak revision 2026-07-28 any more; asking it anew");
         self.eras.forget();
@@ -280,8 +282,10 @@ impl Children {
         }
     }
 
-    async fn translate(&self, peer: Peer, server: Outbox) {
-        legacy_to_modern::serve(peer, server, legacy_to_modern::Settings::default(), &self.scope).await;
+    /// `gone` is set when the process has ended: then the session has, too, and its client opens another.
+    async fn translate(&self, peer: Peer, server: Outbox, gone: CancellationToken) {
+        let settings = legacy_to_modern::Settings::default();
+        legacy_to_modern::serve_until(gone.cancelled_owned(), peer, server, settings, &self.scope).await;
     }
 
     /// Starts a server and asks it in the modern era. `None` when it does not speak that.
@@ -304,7 +308,10 @@ impl Children {
             let children = children.clone();
             async move { children.open_pooled().await.map_err(unavailable) }.boxed()
         };
-        let settings = modern::translation(&self.settings, false);
+        let mut settings = modern::translation(&self.settings, false);
+        // A quarter of the places is left to sessions, and for servers that are on their way out.
+        let most = self.limits.max_sessions;
+        settings.max_backends = settings.max_backends.min(most - most / 4);
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 

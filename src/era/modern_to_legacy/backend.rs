@@ -138,7 +138,7 @@ impl Backend {
             declared.set("roots", "{}");
         }
         params.set("capabilities", declared.to_string());
-        params.set("clientInfo", client.filter(|text| Object::parse(text).is_some()).unwrap_or(&own));
+        params.set("clientInfo", client.filter(|text| is_implementation(text)).unwrap_or(&own));
         let answer = timeout(patience, self.ask(method::INITIALIZE, Some(&params.to_string()))).await;
         let unusable = |why: String| Refusal::new(code::INTERNAL, format!("the server cannot be initialized: {why}"));
         let Ok(answer) = answer else {
@@ -147,8 +147,13 @@ impl Backend {
         let Some(answer) = answer else { return Err(unusable("it ended".into())) };
         let body = answer.body().unwrap_or_default();
         if answer.is_error() {
-            on_wrong_era();
-            let message = Object::parse(body).and_then(|error| error.get("message").map(str::to_string));
+            let error = Object::parse(body).unwrap_or_default();
+            // A server that refuses this client's capabilities says nothing of its era while another of its kind serves:
+            // a client must not be able to make the bridge ask anew, which all others would wait for.
+            if is_of_another_era(&error) || !pool.has_ready() {
+                on_wrong_era();
+            }
+            let message = error.get("message").map(str::to_string);
             return Err(unusable(format!("it answered {}", message.unwrap_or_default())));
         }
         let opened = results::opened(body).map_err(unusable)?;
@@ -341,6 +346,20 @@ impl Backend {
             }
         }
     }
+}
+
+/// Whether a server will take this for the name of its client: one that does not refuses everybody who waits for it.
+fn is_implementation(text: &str) -> bool {
+    Object::parse(text).is_some_and(|client| {
+        let is_text = |key: &str| client.get(key).map(|value| value.starts_with('"'));
+        is_text("name") == Some(true) && is_text("version") == Some(true) && is_text("title") != Some(false)
+    })
+}
+
+/// Whether a server refuses `initialize` itself, and not who sent it.
+fn is_of_another_era(error: &Object) -> bool {
+    let code = error.get("code").and_then(|code| code.parse().ok());
+    matches!(code, Some(code::METHOD_NOT_FOUND | code::UNSUPPORTED_VERSION))
 }
 
 /// What a start needs.

@@ -197,7 +197,7 @@ impl Pool {
             return Ok(Claim::Wait(place.backend.clone()));
         }
         drop(state);
-        Ok(Claim::Wait(self.add(key.clone(), 0, client)?))
+        Ok(Claim::Wait(self.add(key.clone(), Need::Lease, client)?))
     }
 
     /// A server that others may use at the same time.
@@ -205,18 +205,21 @@ impl Pool {
         let taken = lock(&self.state).take(&key);
         let backend = match taken {
             Some(backend) => backend,
-            None => self.add(key, 1, client)?,
+            None => self.add(key, Need::Any, client)?,
         };
         Ok(Use { backend, leased: false, pool: self.clone() })
     }
 
-    /// Starts one more server, which has so many users from the start.
-    fn add(self: &Arc<Self>, key: Key, users: usize, client: Option<&str>) -> Result<Arc<Backend>, Refusal> {
+    /// Starts one more server. Who shares it uses it from the start; who needs one alone has to claim it.
+    fn add(self: &Arc<Self>, key: Key, need: Need, client: Option<&str>) -> Result<Arc<Backend>, Refusal> {
         // What is let go here is dropped after the lock.
         let mut let_go = Vec::new();
         let mut state = lock(&self.state);
         if state.closed {
             return Err(Refusal::new(code::INTERNAL, "the bridge is shutting down"));
+        }
+        if let Some(refusal) = state.refusal(&key, need, self.settings.max_backends) {
+            return Err(refusal);
         }
         if state.count >= self.settings.max_backends {
             match state.evict() {
@@ -228,6 +231,7 @@ impl Pool {
             }
         }
         let backend = Arc::new(Backend::new(key.clone(), self.roots.clone()));
+        let users = usize::from(need == Need::Any);
         let place = Place { backend: backend.clone(), leased: false, users, idle_since: Instant::now() };
         state.groups.entry(key).or_default().push(place);
         state.count += 1;
@@ -292,6 +296,12 @@ impl Pool {
         self.scope.is_stopped() || self.closed.is_cancelled()
     }
 
+    /// Whether a server that shook hands is up.
+    pub(super) fn has_ready(&self) -> bool {
+        let state = lock(&self.state);
+        state.groups.values().flatten().any(|place| place.backend.is_ready() && !place.backend.is_over())
+    }
+
     /// How long a server may take to answer the bridge itself.
     pub(super) fn patience(&self) -> Duration {
         self.settings.patience
@@ -353,7 +363,34 @@ impl Pool {
     }
 }
 
+impl Place {
+    /// Whether it cannot make room for another.
+    fn is_busy(&self) -> bool {
+        self.users > 0 || !(self.backend.is_ready() || self.backend.is_over())
+    }
+}
+
 impl State {
+    /// Why no server is started for this key, although there may be room. A parked call keeps its server for as long as
+    /// its caller thinks: without a bound, one caller with many of them would lock out everybody.
+    fn refusal(&self, key: &Key, need: Need, most: usize) -> Option<Refusal> {
+        let busy = |counts: &dyn Fn(&Key) -> bool| {
+            let counted = self.groups.iter().filter(|(key, _)| counts(key));
+            counted.flat_map(|(_, places)| places).filter(|place| place.is_busy()).count()
+        };
+        let next = "answer what was asked, or wait for other calls to end, then call again";
+        let (all, mine) = (most - most / 4, most.div_ceil(2));
+        if need == Need::Lease && busy(&|_| true) >= all {
+            let text = format!("{all} of {most} servers are in use, and the others are kept for short calls; {next}");
+            return Some(Refusal::new(code::LIMIT, text));
+        }
+        if key.principal.is_some() && busy(&|other| other.principal == key.principal) >= mine {
+            let text = format!("{mine} of {most} servers are in use by this client, and it may have no more; {next}");
+            return Some(Refusal::new(code::LIMIT, text));
+        }
+        None
+    }
+
     /// A server that is there and can be used so.
     fn take(&mut self, key: &Key) -> Option<Arc<Backend>> {
         let places = self.groups.get_mut(key)?;
@@ -386,9 +423,7 @@ impl State {
     /// Takes out the server that nobody has used for the longest time.
     fn evict(&mut self) -> Option<Place> {
         let all = self.groups.iter().flat_map(|(key, places)| places.iter().map(move |place| (key, place)));
-        let (key, place) = all
-            .filter(|(_, place)| place.users == 0 && (place.backend.is_ready() || place.backend.is_over()))
-            .min_by_key(|(_, place)| place.idle_since)?;
+        let (key, place) = all.filter(|(_, place)| !place.is_busy()).min_by_key(|(_, place)| place.idle_since)?;
         let (key, backend) = (key.clone(), place.backend.clone());
         self.remove(&key, |place| Arc::ptr_eq(&place.backend, &backend))
     }

@@ -157,6 +157,67 @@ async fn a_server_that_refuses_initialize_may_be_of_the_other_era() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_client_says_nothing_of_the_era_while_a_server_serves() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let mut answers = client.call().await;
+    let mut server = bridge.server().await;
+    server.request().await.answer("{}");
+    answers.value().await;
+    let mut odd = Client::new(&bridge, r#"{"experimental":{"a":5}}"#);
+    let mut answers = odd.call().await;
+    bridge.raw().await.request().await.reply.fail(-32602, "invalid params", None);
+    assert_eq!(answers.error().await.0, -32603);
+    assert_eq!(bridge.wrong.load(Ordering::Relaxed), 0);
+    let mut answers = odd.call().await;
+    bridge.raw().await.request().await.reply.fail(-32601, "no such method", None);
+    assert_eq!(answers.error().await.0, -32603);
+    assert_eq!(bridge.wrong.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_without_a_proper_name_is_introduced_as_the_bridge() {
+    for (info, name) in [
+        (r#"{"name":"c","version":"1"}"#, "c"),
+        (r#"{"name":5,"version":"1"}"#, "mcp-bridge"),
+        (r#"{"name":"c"}"#, "mcp-bridge"),
+        (r#"{"name":"c","version":"1","title":{}}"#, "mcp-bridge"),
+        ("5", "mcp-bridge"),
+    ] {
+        let mut bridge = Bridge::start();
+        let mut client = Client::new(&bridge, "{}");
+        let info: Value = serde_json::from_str(info).unwrap();
+        let params = json!({ "name": "greet", "_meta": { "io.modelcontextprotocol/clientInfo": info } });
+        let _answers = client.ask("tools/call", params).await;
+        let initialize = bridge.raw().await.request().await;
+        assert_eq!(initialize.params()["clientInfo"]["name"], name, "{info}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_calls_leave_servers_to_short_calls_and_to_other_principals() {
+    let mut bridge = Bridge::with(Settings { max_backends: 8, ..Settings::default() });
+    let mut callers: Vec<_> = ["a", "a", "a", "a", "b", "b"].map(|who| Client::of(&bridge, ALL, Some(who))).into();
+    let mut kept = Vec::new();
+    for caller in &mut callers {
+        let mut answers = caller.call().await;
+        let mut server = bridge.server().await;
+        let asked = server.request().await;
+        let elicited = asked.ask(&server, 1, "elicitation/create", json!({"message": "a"})).await;
+        answers.input_required().await;
+        kept.push((server, asked, elicited));
+    }
+    let next = "answer what was asked, or wait for other calls to end, then call again";
+    let text = format!("6 of 8 servers are in use, and the others are kept for short calls; {next}");
+    assert_eq!(callers[5].call().await.error().await, (-32000, text));
+    let text = format!("4 of 8 servers are in use by this client, and it may have no more; {next}");
+    assert_eq!(Client::of(&bridge, "{}", Some("a")).call().await.error().await, (-32000, text));
+    let mut answers = Client::of(&bridge, "{}", Some("c")).call().await;
+    bridge.server().await.request().await.answer("{}");
+    answers.value().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn servers_are_bounded_and_an_idle_one_makes_room() {
     let mut bridge = Bridge::with(Settings { max_backends: 1, ..Settings::default() });
     let (mut a, mut b) = (Client::of(&bridge, "{}", Some("a")), Client::of(&bridge, "{}", Some("b")));
