@@ -330,6 +330,29 @@ async fn the_guard_kills_who_carries_its_mark_and_ends() {
     }
 }
 
+/// A subscription has no end of its own, so nobody waits for it: not for --grace, and not for good.
+#[tokio::test]
+async fn a_client_command_with_a_subscription_ends_when_its_client_is_gone() {
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}});
+    let params = json!({"notifications": {"toolsListChanged": true}, "_meta": meta});
+    let listen = json!({"jsonrpc": "2.0", "id": "L", "method": "subscriptions/listen", "params": params}).to_string();
+    for era in ["legacy", "modern"] {
+        let server = ["stdio-to-http", "--", BINARY, "demo-server", "--era", era];
+        let bridge = Bridge::start(&server).await;
+        for signal in [None, Some(Signal::TERM)] {
+            let mut client = Client::stdio(&["connect", "--grace", "600", &bridge.url("/mcp")]);
+            client.send(&listen).await;
+            client.message("notifications/subscriptions/acknowledged").await;
+            match signal {
+                None => drop(client.program().stdin.take()),
+                Some(signal) => client.program().signal(signal),
+            }
+            assert_eq!(client.program().code().await, 0, "{era} {signal:?}");
+        }
+        bridge.stop().await;
+    }
+}
+
 /// A client's command has no child, and ends when its own client is gone, whatever the server does.
 #[tokio::test]
 async fn a_client_command_ends_when_its_client_is_gone() {
