@@ -212,11 +212,11 @@ pub fn discover() -> Frame {
     Frame::request(&id, method::DISCOVER, Some(&params.to_string()))
 }
 
-/// The era of a client's message, as far as it tells: `initialize` is legacy, what names a revision in its `_meta` is
-/// modern (2026-07-28, Versioning: a request with modern metadata is stateless whatever came before).
+/// The era of a client's message, as far as it tells: what names a revision in its `_meta` is modern (2026-07-28,
+/// Versioning: a request with modern metadata is stateless whatever came before), and so is `server/discover`.
 pub fn era_of(frame: &Frame) -> Era {
     match RequestMeta::of(frame) {
-        Some(RequestMeta { version: Some(_), .. }) if frame.method() != method::INITIALIZE => Era::Modern,
+        Some(RequestMeta { version: Some(_), .. }) => Era::Modern,
         _ if frame.method() == method::DISCOVER => Era::Modern,
         _ => Era::Legacy,
     }
@@ -234,6 +234,8 @@ mod tests {
     fn a_message_tells_its_era_by_its_metadata() {
         let modern = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
         assert_eq!(era_of(&frame(modern)), Era::Modern);
+        // It is refused in that era, and must not change the pipe of a client that speaks it.
+        assert_eq!(era_of(&frame(&modern.replace("tools/list", "initialize"))), Era::Modern);
         for (text, era) in [
             (r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#, Era::Legacy),
             (r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, Era::Legacy),
