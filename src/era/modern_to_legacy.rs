@@ -23,7 +23,7 @@ mod front;
 mod parked;
 mod pool;
 mod request;
-pub mod results;
+mod results;
 mod running;
 pub mod seal;
 mod subscriptions;

@@ -3,11 +3,8 @@
 //! Owns the handshake, the ids, and what the server says outside of any call. Talks to the [`Peer`] that [`Open`] made.
 //! It never puts a request of the server's to a call that may not be the cause of it: the one call that can be asked, or
 //! nobody.
-//!
-//! # The seam for subscriptions
-//! [`Backend::watch`] gives a channel of the list changes and resource updates that come from now on; it ends when the
-//! server does, or when it is not read. [`Backend::ask`] sends a request on the bridge's own account
-//! (`resources/subscribe`). Whoever holds a [`super::pool::Use`] keeps the server from ending as idle.
+//! Subscriptions hear of list changes and resource updates by [`Backend::watch`]. Whoever holds a [`super::pool::Use`] keeps
+//! the server from ending as idle.
 
 use std::{
     sync::{
@@ -45,7 +42,6 @@ use crate::{
 pub(super) const CALL_CAPACITY: usize = 64;
 
 /// List changes and updates that one subscription may have waiting.
-#[allow(dead_code)] // For subscriptions.
 const WATCH_CAPACITY: usize = 256;
 
 /// How long the server may take to answer a `ping` after the handshake. What it asks until then was caused by no call:
@@ -254,7 +250,6 @@ impl Backend {
     // ---- what belongs to no call
 
     /// The list changes and resource updates that come from now on. Ends with the server, or when it is not read.
-    #[allow(dead_code)] // For subscriptions.
     pub(super) fn watch(&self) -> mpsc::Receiver<Frame> {
         let (tx, rx) = mpsc::channel(WATCH_CAPACITY);
         let mut watches = lock(&self.watches);

@@ -57,7 +57,7 @@ impl Translation {
     }
 
     fn key(&self, front: &Front, wanted: &Wanted) -> Key {
-        Key { principal: front.caller.principal.clone(), capabilities: wanted.declared.key.clone() }
+        Key { principal: front.caller.principal.clone(), capabilities: wanted.declared.key().clone() }
     }
 
     async fn discover(&self, mut front: Front, wanted: Wanted) {
@@ -91,7 +91,7 @@ impl Translation {
 
     /// Gets a server and sends it the call. Nothing is left behind when it is dropped half way.
     async fn send(&self, frame: &Frame, params: Object<'_>, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
-        let asks = may_ask_back(frame.method()) && wanted.declared.capabilities.can_be_asked();
+        let asks = may_ask_back(frame.method()) && wanted.declared.can_be_asked();
         let need = if asks { Need::Lease } else { Need::Any };
         let using = self.pool.get(key, need, wanted.client.as_deref()).await?;
         let backend = using.backend.clone();
@@ -225,7 +225,7 @@ impl Translation {
         }
         match results::error(body) {
             Failed::Error(error) => front.answer_error(&error),
-            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.declared.capabilities.allow(Gate::Url) => {
+            Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.declared.allow(Gate::Url) => {
                 let entries = requests.into_iter().enumerate();
                 let entries = entries.map(|(at, url)| (format!("u{}", at + 1).into(), url.text.into())).collect();
                 let server = running.opened.server.clone();

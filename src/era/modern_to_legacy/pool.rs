@@ -287,7 +287,7 @@ impl Pool {
     pub(super) async fn stopped(&self) {
         tokio::select! {
             () = self.scope.stopped() => {}
-            () = self.closed() => {}
+            () = self.closed.cancelled() => {}
         }
     }
 
@@ -343,12 +343,6 @@ impl Pool {
     /// How often idle servers are looked for.
     pub(super) fn period(&self) -> Duration {
         (self.settings.idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(30))
-    }
-
-    /// Resolves when the bridge wants no server any more.
-    #[allow(dead_code)] // For subscriptions.
-    pub(super) async fn closed(&self) {
-        self.closed.cancelled().await;
     }
 
     /// Lets everything go that nobody uses, and gives out nothing any more.

@@ -53,26 +53,17 @@ impl Refusal {
     }
 }
 
-/// What a caller declared.
-#[derive(Debug)]
-pub(super) struct Declared {
-    pub(super) capabilities: Capabilities,
-    /// What servers are kept by.
-    pub(super) key: Arc<str>,
-}
-
 /// What callers declared before: a client says the same in each request.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<HashMap<Box<str>, Arc<Declared>>>);
+pub(super) struct Known(Mutex<HashMap<Box<str>, Arc<Capabilities>>>);
 
 impl Known {
-    fn read(&self, text: &str) -> Result<Arc<Declared>, Refusal> {
+    fn read(&self, text: &str) -> Result<Arc<Capabilities>, Refusal> {
         if let Some(known) = lock(&self.0).get(text) {
             return Ok(known.clone());
         }
         let read = Capabilities::read(text);
-        let capabilities = read.map_err(|why| Refusal::new(code::INVALID_PARAMS, why.to_string()))?;
-        let declared = Arc::new(Declared { key: capabilities.key().into(), capabilities });
+        let declared = Arc::new(read.map_err(|why| Refusal::new(code::INVALID_PARAMS, why.to_string()))?);
         if text.len() <= MAX_KNOWN.1 {
             let mut known = lock(&self.0);
             if known.len() >= MAX_KNOWN.0 {
@@ -87,7 +78,8 @@ impl Known {
 /// What the metadata of a request says.
 #[derive(Debug)]
 pub(super) struct Wanted {
-    pub(super) declared: Arc<Declared>,
+    /// What the caller declared.
+    pub(super) declared: Arc<Capabilities>,
     /// `clientInfo`, JSON text.
     pub(super) client: Option<String>,
     /// The least severe log line that the caller wants.

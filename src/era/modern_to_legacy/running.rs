@@ -28,7 +28,7 @@ pub(super) type Gates = Box<[Gate]>;
 
 pub(super) fn gates(wanted: &Wanted) -> Gates {
     let all = [Gate::Roots, Gate::Sampling, Gate::SamplingWithTools, Gate::Form, Gate::Url];
-    all.into_iter().filter(|gate| wanted.declared.capabilities.allow(*gate)).collect()
+    all.into_iter().filter(|gate| wanted.declared.allow(*gate)).collect()
 }
 
 /// The server's side of a call.

@@ -1,6 +1,8 @@
 //! Asking the caller back: what it can be asked, the legacy server's question as an input request, and the caller's
 //! answer as the server expects it (2026-07-28, Multi Round-Trip Requests).
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::super::seal;
@@ -24,8 +26,7 @@ mod ask {
 /// What a caller can be asked, for one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    legacy: String,
-    key: String,
+    key: Arc<str>,
     roots: bool,
     sampling: bool,
     sampling_tools: bool,
@@ -77,17 +78,13 @@ impl Capabilities {
         let form = has(&elicitation, "form") || (elicitation.is_some() && !url);
         let sampling_tools = has(&sampling, "tools");
         let (roots, sampling) = (object.get("roots").is_some(), sampling.is_some());
-        let legacy = object.to_string();
-        Ok(Capabilities { key: seal::canonical(&legacy), legacy, roots, sampling, sampling_tools, form, url })
+        let key = seal::canonical(&object.to_string()).into();
+        Ok(Capabilities { key, roots, sampling, sampling_tools, form, url })
     }
 
-    /// What `initialize` declares to a legacy server, as JSON text.
-    pub fn legacy(&self) -> &str {
-        &self.legacy
-    }
-
-    /// Equal for callers to whom a legacy server has to behave alike, however they wrote their capabilities.
-    pub fn key(&self) -> &str {
+    /// What `initialize` declares to a legacy server, as JSON text. Equal for callers to whom such a server has to behave
+    /// alike, however they wrote their capabilities: servers are kept by it.
+    pub fn key(&self) -> &Arc<str> {
         &self.key
     }
 
@@ -159,9 +156,6 @@ pub struct InputRequest {
     pub text: String,
     /// What the caller must have declared.
     pub need: Need,
-    /// Of an elicitation by URL, the id under which `notifications/elicitation/complete` reports that it is done. The
-    /// modern era has none.
-    pub elicitation: Option<String>,
 }
 
 /// Reads a legacy server's request; `None` when it is none that a caller can be asked.
@@ -190,14 +184,16 @@ pub fn input_request(method: &str, params: Option<&str>) -> Option<InputRequest>
         (_, None) if object.get("mode").is_none() => Need::Form,
         (_, _) => Need::UnknownMode,
     };
-    let elicitation = if need == Need::Url { object.remove("elicitationId") } else { None };
-    let elicitation = elicitation.as_deref().and_then(json::string).map(String::from);
+    if need == Need::Url {
+        // By which the legacy era reports that the user is done; the modern era has no such report.
+        object.remove("elicitationId");
+    }
     let mut request = Object::new();
     request.set("method", quote(method));
     if !object.is_empty() {
         request.set("params", object.to_string());
     }
-    Some(InputRequest { text: request.to_string(), need, elicitation })
+    Some(InputRequest { text: request.to_string(), need })
 }
 
 /// Reads one of the URLs that an error asks to open (2025-11-25, Elicitation, URL Elicitation Required Error).

@@ -175,7 +175,6 @@ fn urls_to_open_first_become_input_requests() {
             json!({"method":"elicitation/create","params":{"mode":"url","url":"https://b.example/","message":"The server asks to open this address first."}}),
         ]
     );
-    assert_eq!(requests[0].elicitation.as_deref(), Some("e1"));
     assert!(requests.iter().all(|request| request.need == Need::Url));
 
     let many =
@@ -190,12 +189,12 @@ fn capabilities_are_declared_to_a_legacy_server_in_its_terms() {
         (r#"{"elicitation":{}}"#, r#"{"elicitation":{}}"#),
         (
             r#"{"roots":{"listChanged":true},"sampling":{"tools":{}},"experimental":{"a":{"b":1.0}},"extensions":{"x/y":{}},"tasks":{},"com.example/z":1}"#,
-            r#"{"roots":{},"sampling":{"tools":{}},"experimental":{"a":{"b":1.0}},"com.example/z":1}"#,
+            r#"{"com.example/z":1,"experimental":{"a":{"b":1}},"roots":{},"sampling":{"tools":{}}}"#,
         ),
         (r#"{"roots":null,"sampling":true}"#, "{}"),
         ("{}", "{}"),
     ] {
-        assert_eq!(Capabilities::read(modern).unwrap().legacy(), legacy);
+        assert_eq!(Capabilities::read(modern).unwrap().key().as_ref(), legacy);
     }
     assert_eq!(Capabilities::read("[]"), Err(BadCapabilities::NoObject));
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_CAPABILITIES));
@@ -276,7 +275,6 @@ fn a_servers_question_becomes_an_input_request() {
     ] {
         let request = input_request(method, Some(params)).unwrap();
         assert_eq!((request.text.as_str(), request.need), (text, need));
-        assert_eq!(request.elicitation.is_some(), need == Need::Url);
     }
     assert!(input_request("roots/list", None).is_some());
     assert_eq!(input_request("ping", None), None);
