@@ -53,6 +53,7 @@
 //! | [`message`] | a frame: the bytes as they came, and the few fields that routing needs |
 //! | [`peer`] | envelopes, replies, the pair that joins two wires: read this first |
 //! | [`pipe`], [`pending`], [`pump`] | frames over a pipe; who asked; the two loops between a pipe and a peer |
+//! | [`room`] | memory for large messages that wait |
 //! | [`wire`] | one module a transport, `accept` (we are the server) and `connect` (we are the client) |
 //! | [`registry`] | which server a caller gets, and in which era it is spoken to; limits; back-off |
 //! | [`era`] | the two translations |
@@ -93,5 +94,6 @@ pub mod pipe;
 pub mod protocol;
 pub mod pump;
 pub mod registry;
+pub mod room;
 pub mod scope;
 pub mod wire;

@@ -19,7 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -30,6 +30,7 @@ use crate::{
     pending::{Ids, Pending, Withdrawn},
     pipe::{Ended, FrameSink, FrameSource},
     protocol::{meta, method},
+    room::Room,
 };
 
 /// Frames that one write may carry.
@@ -37,12 +38,6 @@ const WRITE_BATCH: usize = 64;
 
 /// Requests in flight to one server, whoever they are of. A few megabytes; beyond it a server is lost anyway.
 const MAX_TABLE: usize = 16 * 1024;
-
-/// Messages up to this size are not weighed: channels bound their number.
-const SMALL: usize = 16 * 1024;
-
-/// The unit of [`Rules::max_waiting`]; a semaphore counts up to 2^32 of them.
-const WEIGHT: usize = 1024;
 
 /// How one pipe is pumped.
 #[derive(Debug, Clone)]
@@ -63,12 +58,6 @@ pub struct Rules {
     /// Of a client that closed its sending side, how long answers are awaited, and how long it may take to read what is
     /// written at once. Of a server, how long it may take to read what was said to it before the partner left.
     pub linger: Duration,
-}
-
-impl Rules {
-    fn budget(&self) -> usize {
-        (self.max_waiting / WEIGHT).clamp(1, Semaphore::MAX_PERMITS)
-    }
 }
 
 /// The role of the bridge on a pipe.
@@ -119,7 +108,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
         settled: Notify::new(),
         unheard: CancellationToken::new(),
         garbage: AtomicU64::new(0),
-        budget: Arc::new(Semaphore::new(rules.budget())),
+        room: Room::new(rules.max_waiting),
         home,
         rules,
     };
@@ -162,7 +151,7 @@ struct Shared {
     /// Lines of a server's that were no messages.
     garbage: AtomicU64,
     /// What is left of [`Rules::max_waiting`].
-    budget: Arc<Semaphore>,
+    room: Room,
     /// Into what is written to the far end; weak, so that holding it keeps nothing open.
     home: mpsc::WeakSender<Envelope>,
 }
@@ -338,33 +327,19 @@ impl<R: FrameSource> Reading<'_, R> {
 
     /// Waits for room for a large frame, which is given back when the frame has been written or dropped.
     async fn weighed(&self, frame: Frame) -> Frame {
-        let weight = self.weight(&frame);
-        if weight == 0 || self.shared.rules.role.is_shared() {
+        if self.shared.rules.role.is_shared() {
             return frame;
         }
-        match self.shared.budget.clone().acquire_many_owned(weight).await {
-            Ok(room) => frame.holding(Some(room)),
-            Err(_) => frame, // The semaphore is never closed.
-        }
+        let room = self.shared.room.take(frame.bytes().len()).await;
+        frame.holding(room)
     }
 
     /// The same without waiting, for what a shared server says to one of its callers: `None` when those who do not read
     /// have used up all room.
     fn weighed_at_once(&self, envelope: Envelope) -> Option<Envelope> {
         let Envelope { from, frame, reply } = envelope;
-        let room = match self.weight(&frame) {
-            0 => None,
-            weight => Some(self.shared.budget.clone().try_acquire_many_owned(weight).ok()?),
-        };
+        let room = self.shared.room.try_take(frame.bytes().len()).ok()?;
         Some(Envelope { from, frame: frame.holding(room), reply })
-    }
-
-    /// What a frame takes of the budget; 0 for a small one.
-    fn weight(&self, frame: &Frame) -> u32 {
-        if frame.bytes().len() <= SMALL {
-            return 0;
-        }
-        u32::try_from((frame.bytes().len() / WEIGHT).min(self.shared.rules.budget())).unwrap_or(u32::MAX)
     }
 
     /// Moves one frame on. False when the partner is gone.

@@ -25,7 +25,7 @@ mod room;
 
 pub use events::{Chunks, EventStream, Events, KeepAlive, Next, OWN_CHUNK};
 pub use read::read_body;
-pub use room::Room;
+pub use room::{take_room, take_room_for};
 
 /// An answer.
 pub type Response = http::Response<Body>;

@@ -1,64 +1,31 @@
-//! Room for the large messages of one session on their way to its server.
-
-use std::sync::Arc;
+//! Room for the body of a request on its way to a server.
 
 use http::{Request, StatusCode, header};
 use http_body::Body;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 
 use super::Refusal;
-use crate::{config::Limits, message::code};
+use crate::{config::Limits, message::code, room::Room};
 
-/// Bodies up to this size are not weighed: the number of calls in flight bounds them.
-const SMALL: u64 = 16 * 1024;
-
-/// The unit of the semaphore, in bytes.
-const WEIGHT: u64 = 1024;
-
-/// What is left of [`Limits::max_waiting`] towards the server of one session. Without it, a client could fill memory
-/// with large calls to a server that does not read.
-#[derive(Debug, Clone)]
-pub struct Room(Arc<Semaphore>);
-
-impl Room {
-    /// All of it.
-    pub fn new(limits: &Limits) -> Room {
-        Room(Arc::new(Semaphore::new((units(limits.max_waiting() as u64) as usize).min(Semaphore::MAX_PERMITS))))
-    }
-
-    /// Takes room for the body of a request, before it is read. What is given back is to be held by the message. Waits
-    /// for as long as a body may pause; then the session's server is the one that is too slow.
-    pub async fn take<B: Body>(
-        &self,
-        request: &Request<B>,
-        limits: &Limits,
-    ) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        let most = limits.max_message as u64;
-        self.take_for(request.body().size_hint().exact().unwrap_or(most).min(most), limits).await
-    }
-
-    /// The same for a body of a known size.
-    pub async fn take_for(&self, size: u64, limits: &Limits) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
-        if size <= SMALL {
-            return Ok(None);
-        }
-        match timeout(limits.body_timeout, self.0.clone().acquire_many_owned(units(size))).await {
-            Ok(Ok(room)) => Ok(Some(room)),
-            Ok(Err(_)) | Err(_) => Err(Refusal::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the server does not read what was sent to it before; wait for answers, then send this again",
-            )
-            .code(code::LIMIT)
-            .header(header::RETRY_AFTER, header::HeaderValue::from(1))),
-        }
-    }
+/// Takes room for the body of a request, before it is read. What is given back is to be held by the message. Waits for as
+/// long as a body may pause; then the server is the one that is too slow.
+pub async fn take_room<B: Body>(
+    room: &Room,
+    request: &Request<B>,
+    limits: &Limits,
+) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    let named = request.body().size_hint().exact().and_then(|size| usize::try_from(size).ok());
+    take_room_for(room, named.unwrap_or(limits.max_message).min(limits.max_message), limits).await
 }
 
-fn units(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(WEIGHT)).unwrap_or(u32::MAX)
+/// The same for a body of a known size.
+pub async fn take_room_for(room: &Room, size: usize, limits: &Limits) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    timeout(limits.body_timeout, room.take(size)).await.map_err(|_| {
+        let text = "the server does not read what was sent to it before; wait for answers, then send this again";
+        Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+            .code(code::LIMIT)
+            .header(header::RETRY_AFTER, header::HeaderValue::from(1))
+    })
 }
 
 #[cfg(test)]
@@ -75,13 +42,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn large_bodies_wait_for_room_and_small_ones_do_not() {
         let limits = Limits { max_message: 100_000, body_timeout: Duration::from_secs(1), ..Limits::default() };
-        let room = Room::new(&limits);
-        let first = room.take(&body(100_000), &limits).await.unwrap();
-        let second = room.take(&body(90_000), &limits).await.unwrap();
-        let refused = room.take(&body(90_000), &limits).await.unwrap_err();
+        let room = Room::new(limits.max_waiting());
+        let first = take_room(&room, &body(100_000), &limits).await.unwrap();
+        let second = take_room(&room, &body(90_000), &limits).await.unwrap();
+        let refused = take_room(&room, &body(90_000), &limits).await.unwrap_err();
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(room.take(&body(10_000), &limits).await.unwrap().is_none());
+        assert!(take_room(&room, &body(10_000), &limits).await.unwrap().is_none());
         drop((first, second));
-        assert!(room.take(&body(90_000), &limits).await.unwrap().is_some());
+        assert!(take_room(&room, &body(90_000), &limits).await.unwrap().is_some());
     }
 }

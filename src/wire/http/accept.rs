@@ -25,9 +25,10 @@ use crate::{
     peer::{Caller, Envelope, Principal},
     protocol::Revision,
     registry::Registry,
+    room::Room,
     scope::Scope,
     wire::{
-        exchange::{self, EventStream, KeepAlive, Refusal, Response, Room, read_body},
+        exchange::{self, EventStream, KeepAlive, Refusal, Response, read_body, take_room},
         http::rules::{self, Said, SessionClaim},
     },
 };
@@ -69,7 +70,7 @@ impl Accept {
     /// belong to no call end, and calls go on until [`Accept::end`].
     pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Accept {
         let sessions = Sessions::start(limits.clone(), keep_alive, call::capacity(registry.sharing()), scope.clone());
-        let (exchanges, room) = (Exchanges::new(limits.max_exchanges), Room::new(&limits));
+        let (exchanges, room) = (Exchanges::new(limits.max_exchanges), Room::new(limits.max_waiting()));
         Accept { registry, sessions, limits, keep_alive, scope, exchanges, room, tools: Books::default() }
     }
 
@@ -101,7 +102,7 @@ impl Accept {
     async fn post(&self, request: Request, said: Said, principal: Option<Principal>) -> Result<Response, Refusal> {
         let (session, revision) = self.check_post(request.headers(), principal.as_ref())?;
         let room = match &session {
-            Some(session) => session.room.take(&request, &self.limits).await?,
+            Some(session) => take_room(&session.room, &request, &self.limits).await?,
             None => None,
         };
         let raw = read_body(request, &self.limits).await?;

@@ -29,10 +29,11 @@ use crate::{
     pipe::{Ended, FrameSink, FrameSource},
     pump::{Role, Rules, pump},
     registry::Registry,
+    room::Room,
     scope::Scope,
     wire::{
         event_stream::{EventName, encode},
-        exchange::{self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, Room, read_body},
+        exchange::{self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, read_body, take_room},
         http::rules,
         idle::{self, Clock},
     },
@@ -175,7 +176,7 @@ impl Accept {
         let (inbox, from_client) = mpsc::channel(INBOX);
         let (to_client, outbox) = mpsc::channel(OUTBOX);
         let (seen, over) = (Seen::now(self.clock), CancellationToken::new());
-        let room = Room::new(&self.limits);
+        let room = Room::new(self.limits.max_waiting());
         let inbox = Inbox { tx: inbox, principal, room, seen: seen.clone(), over: over.clone() };
         self.open.lock().insert(id, inbox);
         let leave = Leave { id, open: self.open.clone() };
@@ -223,7 +224,7 @@ impl Accept {
         };
         let inbox = inbox.filter(|inbox| inbox.principal == principal).ok_or_else(unknown_session)?;
         inbox.seen.touch();
-        let room = inbox.room.take(&request, &self.limits).await?;
+        let room = take_room(&inbox.room, &request, &self.limits).await?;
         let raw = read_body(request, &self.limits).await?;
         let frame = Frame::parse(raw).map_err(|error| match error {
             FrameError::Batch => FrameError::NotRpc("a batch is not part of this transport".into()),

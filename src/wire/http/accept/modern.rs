@@ -16,7 +16,7 @@ use crate::{
     peer::Principal,
     protocol::method,
     wire::{
-        exchange::{self, Chunks, EventStream, Refusal, Response, read_body},
+        exchange::{self, Chunks, EventStream, Refusal, Response, read_body, take_room_for},
         http::{
             mirror,
             rules::{self, Fault, Said},
@@ -44,7 +44,7 @@ impl Accept {
         let place = self.exchanges.place()?;
         let headers = request.headers().clone();
         let raw = read_body(request, &self.limits).await?;
-        let room = self.room.take_for(raw.len() as u64, &self.limits).await?;
+        let room = take_room_for(&self.room, raw.len(), &self.limits).await?;
         let frame = Frame::parse(raw)?.holding(room);
         match frame.kind() {
             // What headers it needs is not defined, and no client has anything to say: it is taken, and that is all.

@@ -28,7 +28,8 @@ use crate::{
     message::Frame,
     peer::{Caller, Envelope, Peer},
     protocol::Revision,
-    wire::exchange::{Chunks, Room},
+    room::Room,
+    wire::exchange::Chunks,
 };
 
 mod stream;
@@ -94,7 +95,7 @@ impl Session {
         Session {
             id,
             caller,
-            room: Room::new(limits),
+            room: Room::new(limits.max_waiting()),
             seen: AtomicU64::new(0),
             state: Mutex::new(State {
                 tables: Tables::new(limits.max_in_flight),

@@ -7,13 +7,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::warn;
 
 use super::calls::Table;
 use crate::{
-    config::Limits,
     message::{Frame, Id, Kind},
+    room::Room,
     wire::{
         event_stream::{Event, EventName},
         remote::{
@@ -27,17 +26,6 @@ use crate::{
 
 /// An error body is read up to this; a larger one is no JSON-RPC error.
 const MAX_ERROR_BODY: usize = 1024 * 1024;
-
-/// Messages up to this many bytes are not weighed: channels bound their number.
-const SMALL: usize = 16 * 1024;
-
-/// The unit in which room for large messages is counted.
-const KIB: usize = 1024;
-
-/// Room for large messages of one server, in KiB.
-fn room_for(limits: &Limits) -> usize {
-    (limits.max_waiting() / KIB).clamp(1, Semaphore::MAX_PERMITS)
-}
 
 /// What a POST came to.
 #[derive(Debug)]
@@ -59,14 +47,13 @@ pub(super) enum Posted {
 pub(super) struct Reader {
     way: Arc<Way>,
     calls: Arc<Table>,
-    /// Room for large messages that wait for their reader, in KiB.
-    room: Arc<Semaphore>,
+    /// For large messages that wait for their reader.
+    room: Room,
 }
 
 impl Reader {
     pub(super) fn new(way: &Arc<Way>, calls: &Arc<Table>) -> Reader {
-        let room = Arc::new(Semaphore::new(room_for(&way.limits)));
-        Reader { way: way.clone(), calls: calls.clone(), room }
+        Reader { way: way.clone(), calls: calls.clone(), room: Room::new(way.limits.max_waiting()) }
     }
 
     /// Reads the head of a response to a POST, and its body where it is not a stream. `asked`: the request's id.
@@ -92,8 +79,8 @@ impl Reader {
             return Ok(Posted::NotMcp("answered with a web page instead of MCP; check the path of the URL".into()));
         }
         // Room is taken before the body is read: many large answers to a slow reader must not all come in at once.
-        let room =
-            self.room(response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max))).await;
+        let length = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max));
+        let room = self.room.take(length).await;
         let Some(body) = read_body(response, max).await? else {
             return Ok(Posted::NotMcp(format!("sent an answer larger than {max} bytes; raise --max-message")));
         };
@@ -103,10 +90,7 @@ impl Reader {
         }
         Ok(match Frame::parse_batch(body).map(Vec::into_iter) {
             Ok(mut frames) => match frames.find(|frame| self.answers(frame, asked)) {
-                Some(answer) => Posted::Answer(match room {
-                    Some(room) => answer.holding(Some(room)),
-                    None => answer,
-                }),
+                Some(answer) => Posted::Answer(answer.holding(room)),
                 None => Posted::NotMcp("sent a message that is no answer to the request; look into its log".into()),
             },
             Err(error) => {
@@ -115,21 +99,10 @@ impl Reader {
         })
     }
 
-    /// Waits for room for a large message, which is given back with the permit.
-    async fn room(&self, length: usize) -> Option<OwnedSemaphorePermit> {
-        if length <= SMALL {
-            return None;
-        }
-        let weight = u32::try_from((length / KIB).min(room_for(&self.way.limits))).unwrap_or(u32::MAX);
-        self.room.clone().acquire_many_owned(weight).await.ok()
-    }
-
     /// A message that keeps its room until it has been written or dropped.
     pub(super) async fn weighed(&self, frame: Frame) -> Frame {
-        match self.room(frame.bytes().len()).await {
-            Some(room) => frame.holding(Some(room)),
-            None => frame,
-        }
+        let room = self.room.take(frame.bytes().len()).await;
+        frame.holding(room)
     }
 
     fn answers(&self, frame: &Frame, asked: Option<&Id>) -> bool {
