@@ -53,11 +53,12 @@
 //! | [`message`] | a frame: the bytes as they came, and the few fields that routing needs |
 //! | [`peer`] | envelopes, replies, the pair that joins two wires: read this first |
 //! | [`pipe`], [`pending`], [`pump`] | frames over a pipe; who asked; the two loops between a pipe and a peer |
-//! | [`room`] | memory for large messages that wait |
 //! | [`wire`] | one module a transport, `accept` (we are the server) and `connect` (we are the client) |
 //! | [`registry`] | which server a caller gets, and in which era it is spoken to; limits; back-off |
 //! | [`era`] | the two translations |
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
+//! | [`annotations`] | what a tool's schema says about headers |
+//! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
 //! | [`listen`] | the listening socket, Host and Origin, the door, health |
 //! | [`bridge`] | start, announce, wait, drain |
 //! | [`config`], [`cli`] | checked values; what was typed |
@@ -65,7 +66,8 @@
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
 //! Dependencies point one way: cli > config > bridge > listen, registry > era, wire > pump > pipe, pending > peer >
-//! message > json, protocol.
+//! message, protocol > json. What is pure and belongs to no layer (annotations, backoff, room) uses at most json. One arrow
+//! goes back: wires that accept ask the registry for a server.
 //!
 //! # What holds
 //!
@@ -79,6 +81,8 @@
 //! 7. Nothing is lost silently: with a server of its own a slow caller slows its server; on a shared server a caller
 //!    over its buffer is cut off with an error that says so.
 
+pub mod annotations;
+pub mod backoff;
 pub mod bridge;
 pub mod cli;
 pub mod config;

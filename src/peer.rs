@@ -18,20 +18,13 @@ use std::{
 
 use tokio::sync::mpsc::{self, OwnedPermit, WeakSender};
 
+pub use crate::protocol::Era;
+
 use crate::message::{Frame, code};
 
 /// Envelopes between two wires. More than the calls that may be in flight ([`crate::config::Limits::max_in_flight`]),
 /// since each of those reserves the place of its answer. Memory is taken as the channel fills, 32 envelopes at a time.
 pub const PEER_CAPACITY: usize = 1024;
-
-/// Which generation of the protocol somebody speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Era {
-    /// 2024-11-05 to 2025-11-25: an `initialize` handshake, then a session.
-    Legacy,
-    /// 2026-07-28: stateless requests.
-    Modern,
-}
 
 /// Tells callers apart inside one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

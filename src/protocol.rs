@@ -10,7 +10,6 @@ use memchr::memmem::Finder;
 use crate::{
     json::{self, Object},
     message::{Frame, Id, Kind},
-    peer::Era,
 };
 
 /// The newest legacy revision: what the bridge offers when it initializes a server itself.
@@ -69,6 +68,15 @@ pub mod method {
 /// Requests), and whose legacy form may make a server ask back.
 pub fn may_ask_back(name: &str) -> bool {
     matches!(name, method::TOOLS_CALL | method::PROMPTS_GET | method::RESOURCES_READ)
+}
+
+/// Which generation of the protocol somebody speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Era {
+    /// 2024-11-05 to 2025-11-25: an `initialize` handshake, then a session.
+    Legacy,
+    /// 2026-07-28: stateless requests.
+    Modern,
 }
 
 /// A revision, oldest first.

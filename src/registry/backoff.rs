@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::wire::child::Exit;
+use crate::{backoff::delay, wire::child::Exit};
 
 /// A server that lived this long did not crash at its start; the count begins anew.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -49,9 +49,9 @@ impl Backoff {
         }
         state.crashes = state.crashes.saturating_add(1);
         state.last = exit.how.clone();
-        if let Some(doublings) = state.crashes.checked_sub(FREE) {
-            let pause = FIRST.saturating_mul(2_u32.saturating_pow(doublings)).min(LONGEST);
-            state.not_before = Some(now + pause);
+        // Not at random: it is the bridge alone that starts them.
+        if state.crashes >= FREE {
+            state.not_before = Some(now + delay(FIRST, LONGEST, state.crashes - FREE + 1, 1.0));
         }
     }
 

@@ -7,6 +7,7 @@
 use std::{
     future::Future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use ::http::StatusCode;
@@ -27,6 +28,7 @@ use self::{
     web::Web,
 };
 use crate::{
+    backoff,
     config::{Limits, RemoteSpec, RemoteTransport, RetryPolicy},
     message::{Frame, code},
     peer::{Caller, Envelope, Gone, Inbox, Peer, Reply},
@@ -34,7 +36,6 @@ use crate::{
     wire::{http, legacy_sse},
 };
 
-pub(crate) mod backoff;
 pub(crate) mod events;
 pub(crate) mod fault;
 #[cfg(test)]
@@ -45,6 +46,9 @@ pub(crate) mod web;
 
 /// Envelopes that are read ahead while `initialize` is under way, to see the partner's end. More wait in the channel.
 const READ_AHEAD: usize = 16;
+
+/// The longest wait between two attempts.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// Why a remote server cannot be used. The text is one line: what failed, why, and one next step.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -297,7 +301,7 @@ impl Way {
                 done => return done,
             };
             failed += 1;
-            let wait = backoff::delay(self.retry.delay, failed, backoff::chance());
+            let wait = backoff::delay(self.retry.delay, LONGEST_WAIT, failed, backoff::chance());
             warn!(
                 "cannot reach {}: {}; attempt {} of {} in {:.1} s (at random up to {:.1} s, which doubles each time)",
                 self.shown(),
@@ -305,7 +309,7 @@ impl Way {
                 failed + 1,
                 self.retry.attempts.saturating_add(1),
                 wait.as_secs_f64(),
-                backoff::delay(self.retry.delay, failed, 1.0).as_secs_f64()
+                backoff::delay(self.retry.delay, LONGEST_WAIT, failed, 1.0).as_secs_f64()
             );
             tokio::select! {
                 () = sleep(wait) => {}

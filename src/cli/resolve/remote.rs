@@ -7,11 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
 use super::{Typed, is_token};
-use crate::cli::{
-    Error,
-    args::RemoteArgs,
-    report::{looks_like_url, not_a_url},
-    usage,
+use crate::{
+    annotations::PARAM,
+    cli::{
+        Error,
+        args::RemoteArgs,
+        report::{looks_like_url, not_a_url},
+        usage,
+    },
 };
 
 /// Headers that the bridge writes itself; a second one would make requests mean two things.
@@ -62,7 +65,7 @@ impl Typed<'_> {
         let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
             return usage(format!("-H {name:?} is not a header's name; use letters, digits and '-', as in X-Api-Key"));
         };
-        if OWN_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with("mcp-param-") {
+        if OWN_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with(PARAM) {
             return usage(format!("-H {name} is a header that the bridge sets itself; leave it out"));
         }
         let flag = format!("-H {name}");

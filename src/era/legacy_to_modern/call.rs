@@ -23,6 +23,7 @@ use super::{
     results::{self, Answer, Input},
 };
 use crate::{
+    backoff,
     json::{self, Object},
     message::{Frame, Id, Kind, code},
     peer::{Caller, CallerId, Envelope, Reply},
@@ -225,7 +226,7 @@ impl Call {
         }
         if input.requests.is_empty() {
             let (first, longest) = PUT_OFF;
-            let pause = first.saturating_mul(2_u32.saturating_pow(round - 1)).min(longest);
+            let pause = backoff::delay(first, longest, round, 1.0);
             tokio::select! {
                 () = sleep(pause) => return Ok(self.retry(None, input.state)),
                 Over = self.over() => return Err(End::Over),

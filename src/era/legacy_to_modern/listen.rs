@@ -24,11 +24,11 @@ use super::{
     results::{ErrorHead, passed_on},
 };
 use crate::{
+    backoff,
     json::{self, Object},
     message::{Frame, Kind, code},
     peer::{Caller, Envelope, Reply},
     protocol::method,
-    wire::remote::backoff,
 };
 
 mod outgoing;
@@ -459,10 +459,8 @@ impl Listener {
         }
         let settings = &self.session.settings;
         self.failures = self.failures.saturating_add(1);
-        let factor = 1_u32.checked_shl(self.failures - 1).unwrap_or(u32::MAX);
-        let most = settings.listen_floor.saturating_mul(factor).min(settings.listen_longest);
-        // At random: sessions that lost the same server must not come back in step.
-        let wait = settings.listen_floor.max(most.mul_f64(backoff::chance()));
-        self.stream = Stream::Lost(Instant::now() + wait);
+        let (floor, longest) = (settings.listen_floor, settings.listen_longest);
+        let wait = backoff::delay(floor, longest, self.failures, backoff::chance());
+        self.stream = Stream::Lost(Instant::now() + wait.max(floor));
     }
 }

@@ -4,14 +4,14 @@
 //! a request has, how a value is written and read, what a tool's `inputSchema` asks for, and whether headers and body
 //! agree. Talks to nobody. It never puts a byte into a header that could end it: what is not plain goes as base64.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::{borrow::Cow, fmt};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
 
 use super::rules::PROTOCOL_VERSION;
 use crate::{
+    annotations::{Annotations, Invalid, PARAM, Param},
     json::{self, Object},
     message::Frame,
     protocol::{RequestMeta, method},
@@ -21,16 +21,9 @@ use crate::{
 pub const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 /// What the request is about: a tool, a prompt, a resource, a task.
 pub const NAME: HeaderName = HeaderName::from_static("mcp-name");
-/// What stands before the name that a tool's schema gives to a parameter's header; in lower case, as all names are here.
-pub const PARAM: &str = "mcp-param-";
 
-/// The key in a parameter's schema.
-const ANNOTATION: &str = "x-mcp-header";
 const OPENING: &str = "=?base64?";
 const CLOSING: &str = "?=";
-
-/// The longest name of a parameter's header, in bytes. Servers take 8 KiB of headers in all.
-const MAX_HEADER_NAME: usize = 256;
 
 /// Integers up to this are the same to every JSON reader (2^53 - 1).
 const MAX_SAFE: f64 = 9_007_199_254_740_991.0;
@@ -214,69 +207,9 @@ fn the<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a Heade
     }
 }
 
-// ---- the parameters of a tool
-
-/// Why a tool's schema may not be used over Streamable HTTP.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Invalid {
-    /// No JSON that can be read.
-    #[error("its inputSchema cannot be read")]
-    Unreadable,
-    /// Below an array, a composition, a condition, or at the root.
-    #[error("x-mcp-header stands where `properties` alone do not lead ({0})")]
-    Unreachable(String),
-    /// Empty, not a string, with blanks or control characters.
-    #[error("x-mcp-header of '{0}' is no name of a header")]
-    Name(String),
-    /// Longer than any server takes.
-    #[error("x-mcp-header of '{0}' is longer than {MAX_HEADER_NAME} bytes")]
-    Long(String),
-    /// Something else than a string, an integer or a boolean.
-    #[error("x-mcp-header of '{0}' is on a parameter whose type is not string, integer or boolean")]
-    Type(String),
-    /// Two parameters share a header.
-    #[error("x-mcp-header of '{0}' is another parameter's, too")]
-    Twice(String),
-}
-
-/// The parameters of one tool that headers repeat.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Annotations {
-    params: Box<[Param]>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Param {
-    header: HeaderName,
-    /// The keys that lead to the argument.
-    path: Box<[Box<str>]>,
-}
+// ---- the arguments of a call
 
 impl Annotations {
-    /// Reads a tool's `inputSchema`, as JSON text.
-    pub fn of(schema: &str) -> Result<Annotations, Invalid> {
-        // Most schemas have none. A key can be written with escapes, if hardly anybody does.
-        let may = |what: &str| memchr::memmem::find(schema.as_bytes(), what.as_bytes()).is_some();
-        if !may(ANNOTATION) && !may("\\u") {
-            return Ok(Annotations::default());
-        }
-        let schema: Value = serde_json::from_str(schema).map_err(|_| Invalid::Unreadable)?;
-        let mut walk = Walk::default();
-        walk.schema(&schema, true)?;
-        Ok(Annotations { params: walk.found.into() })
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.params.is_empty()
-    }
-
-    /// About how many bytes these hold.
-    pub fn weight(&self) -> usize {
-        let keys = |param: &Param| param.path.iter().map(|key| key.len() + size_of::<Box<str>>()).sum::<usize>();
-        self.params.iter().map(|param| size_of::<Param>() + param.header.as_str().len() + keys(param)).sum()
-    }
-
     /// The headers for a `tools/call`: one for each argument that is there and not null.
     pub fn headers(&self, call: &Frame) -> Result<Vec<(HeaderName, HeaderValue)>, Unreadable> {
         let mut headers = Vec::new();
@@ -309,7 +242,7 @@ impl Annotations {
         call: &'a Frame,
         mut with: impl FnMut(&HeaderName, Option<&'a str>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.params.is_empty() {
+        if self.is_empty() {
             return Ok(());
         }
         let params = Object::parse(call.body().unwrap_or("{}")).ok_or(Unreadable::Object("params"))?;
@@ -317,7 +250,7 @@ impl Annotations {
             Some(text) if text != "null" => Object::parse(text).ok_or(Unreadable::Object("arguments"))?,
             _ => Object::new(),
         };
-        for Param { header, path } in &self.params {
+        for Param { header, path } in self.params() {
             with(header, at(&arguments, path)?.filter(|argument| *argument != "null"))?;
         }
         Ok(())
@@ -333,77 +266,6 @@ fn at<'a>(arguments: &Object<'a>, path: &[Box<str>]) -> Result<Option<&'a str>, 
         here = json::member(&Object::parse(text).ok_or(Unreadable::Object("arguments"))?, key);
     }
     Ok(here)
-}
-
-/// A pass over a schema. As deep as a message may be nested ([`crate::message::MAX_DEPTH`]).
-#[derive(Default)]
-struct Walk {
-    path: Vec<Box<str>>,
-    found: Vec<Param>,
-    taken: HashSet<HeaderName>,
-}
-
-impl Walk {
-    /// `reachable`: `properties` alone led here.
-    fn schema(&mut self, schema: &Value, reachable: bool) -> Result<(), Invalid> {
-        let Value::Object(keywords) = schema else {
-            // `items` may be a list of schemas, and so are compositions.
-            return schema.as_array().into_iter().flatten().try_for_each(|schema| self.schema(schema, false));
-        };
-        if let Some(name) = keywords.get(ANNOTATION) {
-            let param = self.param(name, keywords.get("type"), reachable)?;
-            self.found.push(param);
-        }
-        for (keyword, value) in keywords {
-            match keyword.as_str() {
-                // Data of the tool's own, not schemas.
-                "const" | "default" | "enum" | "examples" | ANNOTATION => {}
-                // The keys are names there, whatever they look like.
-                "properties" => self.names(value, reachable)?,
-                "patternProperties" | "dependentSchemas" | "$defs" | "definitions" => self.names(value, false)?,
-                _ => self.schema(value, false)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn names(&mut self, schemas: &Value, reachable: bool) -> Result<(), Invalid> {
-        for (name, schema) in schemas.as_object().into_iter().flatten() {
-            self.path.push(name.as_str().into());
-            self.schema(schema, reachable)?;
-            self.path.pop();
-        }
-        Ok(())
-    }
-
-    fn param(&mut self, name: &Value, kind: Option<&Value>, reachable: bool) -> Result<Param, Invalid> {
-        let place = || place(&self.path);
-        if !reachable || self.path.is_empty() {
-            return Err(Invalid::Unreachable(place()));
-        }
-        let name = name.as_str().unwrap_or_default();
-        if name.is_empty() {
-            return Err(Invalid::Name(place()));
-        }
-        if name.len() > MAX_HEADER_NAME {
-            return Err(Invalid::Long(place()));
-        }
-        // The reader of names takes tokens only (RFC 9110, section 5.1), and lowers their case.
-        let header = HeaderName::from_bytes(format!("{PARAM}{name}").as_bytes()).map_err(|_| Invalid::Name(place()))?;
-        if !matches!(kind.and_then(Value::as_str), Some("string" | "integer" | "boolean")) {
-            return Err(Invalid::Type(place()));
-        }
-        if !self.taken.insert(header.clone()) {
-            return Err(Invalid::Twice(place()));
-        }
-        Ok(Param { header, path: self.path.clone().into() })
-    }
-}
-
-/// A path for a log: on one line, and of bounded length.
-fn place(path: &[Box<str>]) -> String {
-    let text = path.join(".");
-    text.chars().take(100).map(|char| if char.is_control() { '?' } else { char }).collect()
 }
 
 // ---- lists of tools

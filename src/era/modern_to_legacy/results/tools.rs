@@ -1,12 +1,9 @@
 //! A legacy server's list of tools: what it says that binds no legacy client, and would bind a modern one.
 
 use crate::{
+    annotations::{ANNOTATION, Annotations, stripped},
     json::{self, Object, join},
-    wire::http::mirror::Annotations,
 };
-
-/// Names the header that repeats an argument (2026-07-28, Tools, `x-mcp-header`).
-const ANNOTATION: &str = "x-mcp-header";
 
 /// Whether a tool has to be called as a task (2025-11-25, Tasks, Tool-Level Negotiation). A tool as JSON text.
 pub fn requires_task(tool: &str) -> bool {
@@ -37,33 +34,4 @@ fn clean_tool(text: &str) -> String {
         tool.set("inputSchema", stripped(schema));
     }
     tool.to_string()
-}
-
-/// The schema without any annotation, wherever [`Annotations`] looks for them. A property that has the annotation's name
-/// stays, and so does data.
-fn stripped(schema: &str) -> String {
-    if let Some(items) = json::array(schema) {
-        return join(items.into_iter().map(stripped));
-    }
-    let Some(keywords) = Object::parse(schema) else { return schema.to_string() };
-    let mut kept = Object::new();
-    for (keyword, value) in keywords.iter().filter(|(keyword, _)| *keyword != ANNOTATION) {
-        match keyword {
-            "const" | "default" | "enum" | "examples" => kept.set(keyword, value),
-            "properties" | "patternProperties" | "dependentSchemas" | "$defs" | "definitions" => {
-                kept.set(keyword, named(value))
-            }
-            _ => kept.set(keyword, stripped(value)),
-        };
-    }
-    kept.to_string()
-}
-
-fn named(schemas: &str) -> String {
-    let Some(schemas) = Object::parse(schemas) else { return schemas.to_string() };
-    let mut kept = Object::new();
-    for (name, schema) in schemas.iter() {
-        kept.set(name, stripped(schema));
-    }
-    kept.to_string()
 }

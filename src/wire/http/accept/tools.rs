@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::modern::Exchange;
 use crate::{
+    annotations::{Annotations, PARAM},
     json::{self, Object},
     message::{Frame, Id},
     peer::Principal,
@@ -23,7 +24,7 @@ use crate::{
     registry::Registry,
     scope::Scope,
     wire::http::{
-        mirror::{self, Annotations, Tools},
+        mirror::{self, Tools},
         rules::Fault,
     },
 };
@@ -90,7 +91,7 @@ impl Books {
         let is_unsure = book.is_stale(now)
             || match &verdict {
                 Some(verdict) => verdict.is_err(),
-                None => headers.keys().any(|header| header.as_str().starts_with(mirror::PARAM)),
+                None => headers.keys().any(|header| header.as_str().starts_with(PARAM)),
             };
         if !is_unsure || !book.may_ask(now) {
             return verdict.unwrap_or(Ok(()));

@@ -18,12 +18,13 @@ use super::{
     session::Session,
 };
 use crate::{
+    backoff,
     message::{Frame, Id, Kind},
     peer::{Caller, Gone, Reply},
     wire::{
         event_stream::{Event, clamp_retry},
         remote::{
-            Trouble, backoff, deliver,
+            LONGEST_WAIT, Trouble, deliver,
             events::{Events, StreamFault},
             fault::{Fault, FaultKind, status_line},
             web::{Incoming, Outgoing, media_type},
@@ -62,7 +63,7 @@ impl Cursor {
     /// The wait before the next attempt: what the server asked for, within bounds, and more when attempts bring nothing.
     pub(super) fn next_wait(&mut self) -> Duration {
         self.fruitless = self.fruitless.saturating_add(1);
-        let own = |attempt| backoff::delay(RESUME_DELAY, attempt, backoff::chance());
+        let own = |attempt| backoff::delay(RESUME_DELAY, LONGEST_WAIT, attempt, backoff::chance());
         match (self.retry.map(clamp_retry), self.fruitless) {
             (Some(asked), 0 | 1) => asked,
             (Some(asked), more) => asked.max(own(more)),

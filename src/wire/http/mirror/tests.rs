@@ -148,43 +148,6 @@ fn a_body_with_two_meanings_is_not_mirrored() {
 }
 
 #[test]
-fn an_invalid_annotation_says_why() {
-    let property = |schema: &str| format!(r#"{{"type":"object","properties":{{"p":{schema}}}}}"#);
-    for (schema, why) in [
-        (property(r#"{"type":"string","x-mcp-header":""}"#), Invalid::Name("p".into())),
-        (property(r#"{"type":"string","x-mcp-header":7}"#), Invalid::Name("p".into())),
-        (property(r#"{"type":"string","x-mcp-header":"a b"}"#), Invalid::Name("p".into())),
-        (property(r#"{"type":"string","x-mcp-header":"a\r\nb"}"#), Invalid::Name("p".into())),
-        (property(r#"{"type":"string","x-mcp-header":"a:b"}"#), Invalid::Name("p".into())),
-        (property(r#"{"type":"string","x-mcp-header":"ä"}"#), Invalid::Name("p".into())),
-        (property(&format!(r#"{{"type":"string","x-mcp-header":"{}"}}"#, "a".repeat(257))), Invalid::Long("p".into())),
-        (property(r#"{"type":"number","x-mcp-header":"A"}"#), Invalid::Type("p".into())),
-        (property(r#"{"type":["string","null"],"x-mcp-header":"A"}"#), Invalid::Type("p".into())),
-        (property(r#"{"x-mcp-header":"A"}"#), Invalid::Type("p".into())),
-        (
-            property(r#"{"type":"array","items":{"type":"string","x-mcp-header":"A"}}"#),
-            Invalid::Unreachable("p".into()),
-        ),
-        (property(r#"{"anyOf":[{"type":"string","x-mcp-header":"A"}]}"#), Invalid::Unreachable("p".into())),
-        (r#"{"$defs":{"d":{"type":"string","x\u002dmcp-header":"A"}}}"#.to_owned(), Invalid::Unreachable("d".into())),
-        (r#"{"type":"string","x-mcp-header":"A"}"#.to_owned(), Invalid::Unreachable(String::new())),
-        (
-            r#"{"properties":{"a":{"type":"string","x-mcp-header":"A"},"b":{"type":"string","x-mcp-header":"a"}}}"#
-                .to_owned(),
-            Invalid::Twice("b".into()),
-        ),
-        (
-            r#"{"if":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}}}"#.to_owned(),
-            Invalid::Unreachable("a".into()),
-        ),
-    ] {
-        assert_eq!(Annotations::of(&schema), Err(why), "{schema}");
-    }
-    assert!(Annotations::of(r#"{"type":"object"}"#).unwrap().is_empty());
-    assert!(Annotations::of(SCHEMA).unwrap().weight() > 30);
-}
-
-#[test]
 fn a_list_loses_its_invalid_tools_and_nothing_else() {
     let good = r#"{"name":"good","inputSchema":{"properties":{"a":{"type":"string","x-mcp-header":"A"}}},"n":1.0}"#;
     let bad = r#"{"name":"bad","inputSchema":{"properties":{"a":{"type":"number","x-mcp-header":"A"}}}}"#;

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use crate::wire::http::mirror::Annotations;
+use crate::annotations::Annotations;
 
 /// The most that is kept of one server's tools, in bytes. A tool that has no room is looked up when it is called.
 pub(super) const MAX_BOOK: usize = 1024 * 1024;

@@ -12,16 +12,14 @@ use tokio::time::timeout;
 
 use super::exchange::{error_code, headers, post};
 use crate::{
+    annotations::Annotations,
     message::{Frame, code},
     protocol::{self, MODERN, Revision},
     wire::{
-        http::{
-            connect::{
-                calls::Table,
-                opening::patience,
-                reading::{Posted, Reader, asked, frames_of},
-            },
-            mirror::Annotations,
+        http::connect::{
+            calls::Table,
+            opening::patience,
+            reading::{Posted, Reader, asked, frames_of},
         },
         remote::{
             ConnectError, Way,

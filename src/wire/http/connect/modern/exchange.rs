@@ -13,6 +13,7 @@ use tracing::{debug, warn};
 
 use super::Server;
 use crate::{
+    annotations::Annotations,
     message::{Frame, Id, Kind, code},
     peer::{Envelope, Reply},
     protocol::{MODERN, method},
@@ -22,7 +23,7 @@ use crate::{
                 reading::{Posted, asked, frames_of},
                 session::{BOTH_FORMS, JSON, PROTOCOL_VERSION},
             },
-            mirror::{self, Annotations},
+            mirror,
         },
         remote::{
             Trouble, Way,

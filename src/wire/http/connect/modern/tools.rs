@@ -14,11 +14,12 @@ use super::{
     exchange::headers,
 };
 use crate::{
+    annotations::Annotations,
     json::{self, Object},
     message::{Frame, Id},
     protocol::{meta, method},
     wire::{
-        http::mirror::{self, Annotations, Tools},
+        http::mirror::{self, Tools},
         remote::Trouble,
     },
 };
