@@ -1,15 +1,12 @@
 //! The words of the protocol that the bridge itself has to know: revisions, eras, keys of `_meta`, log levels.
 //!
-//! Pure tables and readers. Talks to nobody. It never holds a rule of one transport or one translation; those stand where
-//! they are applied.
+//! Owns the tables here, and in `shapes` the JSON that more than one module reads or writes. Pure. Talks to nobody. It never
+//! holds a rule of one transport or one translation; those stand where they are applied.
 
-use std::sync::LazyLock;
+mod shapes;
 
-use memchr::memmem::Finder;
-
-use crate::{
-    json::{self, Object},
-    message::{Frame, Id, Kind},
+pub use self::shapes::{
+    ErrorHead, RequestMeta, cancellation, discover, era_of, meta_beside, subscription_ended, supported_versions,
 };
 
 /// The newest legacy revision: what the bridge offers when it initializes a server itself.
@@ -32,6 +29,8 @@ pub mod meta {
     pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
     /// Of what a subscription brings, and of its result: the id of the `subscriptions/listen` request.
     pub const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+    /// Legacy (2025-11-25, Tasks): the task that a message belongs to.
+    pub const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
     /// Of a request, in every era: what its progress is to carry.
     pub const PROGRESS_TOKEN: &str = "progressToken";
 }
@@ -54,6 +53,14 @@ pub mod method {
     pub const PROGRESS: &str = "notifications/progress";
     /// Both: a log line.
     pub const MESSAGE: &str = "notifications/message";
+    /// Both: the list of tools is another now.
+    pub const TOOLS_CHANGED: &str = "notifications/tools/list_changed";
+    /// Both: the list of prompts is.
+    pub const PROMPTS_CHANGED: &str = "notifications/prompts/list_changed";
+    /// Both: the list of resources is.
+    pub const RESOURCES_CHANGED: &str = "notifications/resources/list_changed";
+    /// Both: what a resource says is.
+    pub const RESOURCE_UPDATED: &str = "notifications/resources/updated";
     /// Both.
     pub const TOOLS_LIST: &str = "tools/list";
     /// Both.
@@ -63,6 +70,24 @@ pub mod method {
     /// Both.
     pub const RESOURCES_READ: &str = "resources/read";
 }
+
+/// A kind of list that changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct List {
+    /// The capability of the server whose `listChanged` promises to tell.
+    pub capability: &'static str,
+    /// What tells.
+    pub changed: &'static str,
+    /// The member that asks for it in the filter of `subscriptions/listen`.
+    pub filter: &'static str,
+}
+
+/// The kinds of lists that change.
+pub const LISTS: [List; 3] = [
+    List { capability: "tools", changed: method::TOOLS_CHANGED, filter: "toolsListChanged" },
+    List { capability: "prompts", changed: method::PROMPTS_CHANGED, filter: "promptsListChanged" },
+    List { capability: "resources", changed: method::RESOURCES_CHANGED, filter: "resourcesListChanged" },
+];
 
 /// Requests that a modern server may answer with `input_required` (2026-07-28, Multi Round-Trip Requests, Supported
 /// Requests), and whose legacy form may make a server ask back.
@@ -114,6 +139,11 @@ impl Revision {
         Revision::parse(name).filter(|revision| revision.era() == Era::Legacy)
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Revision::ALL.iter().find(|(_, revision)| *revision == self).map_or(NEWEST_LEGACY, |(name, _)| name)
+    }
+
     /// The generation that it belongs to.
     pub fn era(self) -> Era {
         if self >= Revision::V2026_07_28 { Era::Modern } else { Era::Legacy }
@@ -157,126 +187,9 @@ impl Level {
     }
 }
 
-/// What the `_meta` of a modern request says. All values are JSON text as it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RequestMeta<'a> {
-    /// `io.modelcontextprotocol/protocolVersion`, if it is there.
-    pub version: Option<&'a str>,
-    /// `io.modelcontextprotocol/clientCapabilities`, if it is there.
-    pub capabilities: Option<&'a str>,
-    /// `io.modelcontextprotocol/clientInfo`, if it is there.
-    pub client: Option<&'a str>,
-    /// `io.modelcontextprotocol/logLevel`, if it is there.
-    pub level: Option<&'a str>,
-}
-
-impl<'a> RequestMeta<'a> {
-    /// Reads a request or notification; `None` when it carries nothing that belongs to the modern era alone. What was
-    /// found is remembered in the frame.
-    pub fn of(frame: &'a Frame) -> Option<RequestMeta<'a>> {
-        if matches!(frame.kind(), Kind::Response(_)) {
-            return None;
-        }
-        let found = frame.own_meta(|params| {
-            let RequestMeta { version, capabilities, client, level } = RequestMeta::in_params(params)?;
-            Some([version, capabilities, client, level])
-        });
-        found.map(|[version, capabilities, client, level]| RequestMeta { version, capabilities, client, level })
-    }
-
-    /// The same of params as JSON text.
-    pub fn in_params(params: &'a str) -> Option<RequestMeta<'a>> {
-        // Most messages of the legacy era have none: a search costs a hundredth of a parse. Without the slash: some
-        // writers of JSON, PHP's among them, put a backslash before it.
-        static PREFIX: LazyLock<Finder> = LazyLock::new(|| Finder::new("io.modelcontextprotocol"));
-        PREFIX.find(params.as_bytes())?;
-        RequestMeta::in_object(&Object::parse(params)?)
-    }
-
-    /// The same of params that were read already.
-    pub fn in_object(params: &Object<'a>) -> Option<RequestMeta<'a>> {
-        let meta = Object::parse(json::member(params, "_meta")?)?;
-        let found = RequestMeta {
-            version: json::member(&meta, meta::PROTOCOL_VERSION),
-            capabilities: json::member(&meta, meta::CLIENT_CAPABILITIES),
-            client: json::member(&meta, meta::CLIENT_INFO),
-            level: json::member(&meta, meta::LOG_LEVEL),
-        };
-        let any = found.version.or(found.capabilities).or(found.client).or(found.level);
-        any.map(|_| found)
-    }
-}
-
-/// The bridge's own question: what are you?
-pub fn discover() -> Frame {
-    let params = serde_json::json!({
-        "_meta": {
-            meta::PROTOCOL_VERSION: MODERN,
-            meta::CLIENT_INFO: { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
-            meta::CLIENT_CAPABILITIES: {},
-        }
-    });
-    let id = Id::Text("mcp-bridge/discover".into());
-    Frame::request(&id, method::DISCOVER, Some(&params.to_string()))
-}
-
-/// The era of a client's message, as far as it tells: what names a revision in its `_meta` is modern (2026-07-28,
-/// Versioning: a request with modern metadata is stateless whatever came before), and so is `server/discover`.
-pub fn era_of(frame: &Frame) -> Era {
-    match RequestMeta::of(frame) {
-        Some(RequestMeta { version: Some(_), .. }) => Era::Modern,
-        _ if frame.method() == method::DISCOVER => Era::Modern,
-        _ => Era::Legacy,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn frame(text: &str) -> Frame {
-        Frame::parse(bytes::Bytes::copy_from_slice(text.as_bytes())).unwrap()
-    }
-
-    #[test]
-    fn a_message_tells_its_era_by_its_metadata() {
-        let modern = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
-        assert_eq!(era_of(&frame(modern)), Era::Modern);
-        // It is refused in that era, and must not change the pipe of a client that speaks it.
-        assert_eq!(era_of(&frame(&modern.replace("tools/list", "initialize"))), Era::Modern);
-        for (text, era) in [
-            (r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#, Era::Legacy),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#, Era::Legacy),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":"io.modelcontextprotocol/"}}"#, Era::Legacy),
-            (r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#, Era::Modern),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"io.modelcontextprotocol\/protocolVersion":"1"}}}"#,
-                Era::Modern,
-            ),
-        ] {
-            assert_eq!(era_of(&frame(text)), era, "{text}");
-        }
-        let modern = frame(modern);
-        let meta = RequestMeta::of(&modern).unwrap();
-        assert_eq!((meta.version, meta.capabilities), (Some("\"2026-07-28\""), Some("{}")));
-    }
-
-    #[test]
-    fn what_a_frame_remembers_of_its_metadata_moves_with_it() {
-        let text = r#"{"id":1,"method":"x","jsonrpc":"2.0","params":{"_meta":{"progressToken":"a","io.modelcontextprotocol/logLevel":"info","io.modelcontextprotocol/clientInfo":{}}}}"#;
-        let first = frame(text);
-        let level = |frame: &Frame| RequestMeta::of(frame).and_then(|meta| meta.level.map(str::to_string));
-        let client = |frame: &Frame| RequestMeta::of(frame).and_then(|meta| meta.client.map(str::to_string));
-        for frame in [&first, &first.with_id("\"a longer id\""), &first.with(Some("2"), Some("\"a longer token\""))] {
-            for _ in 0..2 {
-                assert_eq!(level(frame).as_deref(), Some("\"info\""), "{frame:?}");
-                assert_eq!(client(frame).as_deref(), Some("{}"), "{frame:?}");
-                assert_eq!(RequestMeta::of(frame).unwrap().version, None);
-            }
-        }
-        let other = frame(r#"{"id":1,"method":"x","jsonrpc":"2.0","params":{"_meta":{"progressToken":"a"}}}"#);
-        assert!(RequestMeta::of(&other).is_none() && RequestMeta::of(&other).is_none());
-    }
 
     #[test]
     fn levels_and_revisions_have_an_order() {
@@ -286,5 +199,6 @@ mod tests {
         assert!(Revision::V2025_03_26 < Revision::V2025_11_25);
         assert_eq!(Revision::parse_legacy(MODERN), None);
         assert_eq!(Revision::parse(MODERN).map(Revision::era), Some(Era::Modern));
+        assert!(Revision::ALL.iter().all(|(name, revision)| revision.name() == *name));
     }
 }

@@ -29,7 +29,7 @@ use crate::{
     peer::{Caller, Envelope, NotTaken, Peer, Reply, Updates},
     pending::{Ids, Pending, Withdrawn},
     pipe::{Ended, FrameSink, FrameSource},
-    protocol::{meta, method},
+    protocol::{cancellation, method, subscription_ended},
     room::Room,
 };
 
@@ -188,7 +188,7 @@ impl Shared {
                 );
                 debug!(name = %self.rules.name, "a request met --request-timeout");
                 home.fail(code::LIMIT, &text, None);
-                self.say(cancelled(&wire_id, "timeout")).await;
+                self.say(cancellation(&wire_id, Some("timeout"))).await;
             }
         }
     }
@@ -307,7 +307,8 @@ impl<R: FrameSource> Reading<'_, R> {
             listens
         };
         for id in listens {
-            self.shared.say(subscription_ended(&id.to_json())).await;
+            let id = id.to_json();
+            self.shared.say(Frame::result(&id, &subscription_ended(&id))).await;
         }
     }
 
@@ -393,7 +394,7 @@ impl<R: FrameSource> Reading<'_, R> {
         }
         let ended = self.shared.table().pending.ended_by_server(&frame);
         if let Some((reply, id)) = ended {
-            reply.answer(subscription_ended(&id));
+            reply.answer(Frame::result(&id, &subscription_ended(&id)));
             return true;
         }
         let speaker = self.shared.rules.speaker.clone();
@@ -452,21 +453,9 @@ impl<R: FrameSource> Reading<'_, R> {
         warn!(name = %self.shared.rules.name, calls = cut.len(), "cut off a caller that reads too slowly");
         for Withdrawn { wire_id, home } in cut {
             home.fail(code::LIMIT, "cut off: this client reads too slowly for a shared server", None);
-            self.shared.say_now(cancelled(&wire_id, "cut off"));
+            self.shared.say_now(cancellation(&wire_id, Some("cut off")));
         }
     }
-}
-
-/// The answer to a subscription that ends in good order; `id` is JSON text.
-fn subscription_ended(id: &str) -> Frame {
-    let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{id}}}}}"#, meta::SUBSCRIPTION_ID);
-    Frame::result(id, &result)
-}
-
-/// Tells a server that nobody waits for an answer any more. `id` is JSON text.
-fn cancelled(id: &str, reason: &str) -> Frame {
-    let params = format!("{{\"requestId\":{id},\"reason\":\"{reason}\"}}");
-    Frame::notification(method::CANCELLED, Some(&params))
 }
 
 fn refuse(reply: Reply, ended: &Ended) {

@@ -44,7 +44,7 @@ use crate::{
     json::{self, Object},
     message::{Frame, Id, Kind, code},
     peer::{Caller, CallerId, Envelope, Inbox, Outbox, PEER_CAPACITY, Peer, Reply},
-    protocol::{Level, MODERN, method},
+    protocol::{Level, MODERN, cancellation, method},
     scope::Scope,
 };
 
@@ -231,8 +231,7 @@ impl Session {
 
     /// Takes a request back.
     async fn withdraw(&self, caller: &Arc<Caller>, id: i64) {
-        let params = format!("{{\"requestId\":{id}}}");
-        let frame = Frame::notification(method::CANCELLED, Some(&params));
+        let frame = cancellation(&id.to_string(), None);
         drop(self.server.send(Envelope::one_way(caller.clone(), frame)).await);
     }
 

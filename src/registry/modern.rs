@@ -15,7 +15,7 @@ use crate::{
     era::modern_to_legacy,
     message::{Frame, code},
     peer::{Envelope, Era, Outbox, Peer},
-    protocol::MODERN,
+    protocol::{MODERN, supported_versions},
     scope::Scope,
 };
 
@@ -173,14 +173,8 @@ pub fn translation(settings: &EraSettings, attributed: bool) -> modern_to_legacy
 
 /// Whether this answer to [`crate::protocol::discover`] comes from a server that speaks the modern revision (2026-07-28, Versioning).
 pub fn is_modern(answer: &Frame) -> bool {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Said {
-        #[serde(default)]
-        supported_versions: Vec<String>,
-    }
-    let said = answer.body().and_then(|body| serde_json::from_str::<Said>(body).ok());
-    !answer.is_error() && said.is_some_and(|said| said.supported_versions.iter().any(|version| version == MODERN))
+    let named = supported_versions(answer).unwrap_or_default();
+    !answer.is_error() && named.iter().any(|version| version == MODERN)
 }
 
 #[cfg(test)]

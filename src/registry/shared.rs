@@ -27,7 +27,7 @@ use tracing::{debug, warn};
 use crate::{
     message::{Frame, Kind, code, position},
     peer::{Caller, CallerId, Envelope, Inbox, PEER_CAPACITY, Peer, Reply},
-    protocol::{NEWEST_LEGACY, Revision},
+    protocol::{NEWEST_LEGACY, Revision, method},
     scope::Scope,
 };
 
@@ -292,12 +292,9 @@ impl Shared {
         let members = self.members();
         let to_all = matches!(
             frame.method(),
-            "notifications/tools/list_changed"
-                | "notifications/prompts/list_changed"
-                | "notifications/resources/list_changed"
-                | "notifications/cancelled"
+            method::TOOLS_CHANGED | method::PROMPTS_CHANGED | method::RESOURCES_CHANGED | method::CANCELLED
         );
-        let updated = (frame.method() == "notifications/resources/updated")
+        let updated = (frame.method() == method::RESOURCE_UPDATED)
             .then(|| frame.body().and_then(|body| serde_json::from_str::<Uri>(body).ok()))
             .flatten();
         let alone = members.len() == 1;

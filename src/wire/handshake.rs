@@ -9,7 +9,10 @@ use std::collections::VecDeque;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::message::{Frame, Id, Kind};
+use crate::{
+    message::{Frame, Id, Kind},
+    protocol::LISTS,
+};
 
 /// Subscriptions that are remembered; the oldest goes first. Bounds what one client can make the bridge keep.
 pub const MAX_SUBSCRIPTIONS: usize = 1024;
@@ -79,11 +82,8 @@ impl Opened {
             let capability = self.capabilities.get(list).and_then(|list| list.get("listChanged"));
             capability.and_then(Value::as_bool).unwrap_or_default()
         };
-        ["tools", "prompts", "resources"]
-            .into_iter()
-            .filter(|list| declared(list))
-            .map(|list| Frame::notification(&format!("notifications/{list}/list_changed"), None))
-            .collect()
+        let declared = LISTS.into_iter().filter(|list| declared(list.capability));
+        declared.map(|list| Frame::notification(list.changed, None)).collect()
     }
 }
 

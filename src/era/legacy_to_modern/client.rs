@@ -6,14 +6,11 @@
 use crate::{
     json::{self, Object},
     message::Frame,
-    protocol::{Level, MODERN, NEWEST_LEGACY, Revision, may_ask_back, meta, method},
+    protocol::{Level, MODERN, Revision, may_ask_back, meta, method},
 };
 
 /// The extension that replaced the tasks of 2025-11-25. The two do not fit on the wire, so neither side sees it.
 pub(super) const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
-
-/// Of 2025-11-25: ties a request to a task.
-const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 
 /// A legacy client, as it said in `initialize`.
 #[derive(Debug, Clone)]
@@ -59,7 +56,7 @@ impl Client {
 
     /// The name of its revision.
     pub fn version(&self) -> &'static str {
-        Revision::ALL.iter().find(|(_, known)| *known == self.revision).map_or(NEWEST_LEGACY, |(name, _)| name)
+        self.revision.name()
     }
 
     /// The params of a request of its own, as a modern server wants them: the client's own metadata stays.
@@ -111,7 +108,7 @@ impl Client {
 fn is_ours(key: &str) -> bool {
     matches!(
         key,
-        meta::PROTOCOL_VERSION | meta::CLIENT_CAPABILITIES | meta::CLIENT_INFO | meta::LOG_LEVEL | RELATED_TASK
+        meta::PROTOCOL_VERSION | meta::CLIENT_CAPABILITIES | meta::CLIENT_INFO | meta::LOG_LEVEL | meta::RELATED_TASK
     )
 }
 

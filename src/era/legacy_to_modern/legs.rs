@@ -16,13 +16,13 @@ use super::{
     call::{Call, Over},
     client::is_object,
     lock,
-    results::{ErrorHead, Wanted},
+    results::Wanted,
 };
 use crate::{
     json::{self, Object},
     message::{Frame, Id},
     peer::{Envelope, Reply},
-    protocol::{Revision, method},
+    protocol::{ErrorHead, Revision, cancellation},
 };
 
 /// How often a client that waits for its user hears that its call goes on, if it wants to hear of progress.
@@ -217,8 +217,7 @@ impl Open<'_> {
             if lock(&self.call.session.legs).remove(&id).is_none() {
                 continue; // It is answered by now.
             }
-            let frame = Frame::notification(method::CANCELLED, Some(&format!("{{\"requestId\":{id}}}")));
-            self.call.try_tell(frame);
+            self.call.try_tell(cancellation(&id.to_string(), None));
         }
     }
 }
@@ -233,8 +232,8 @@ fn capability(ask: Ask) -> &'static str {
 
 /// The client's answer, if it is one to what it was asked.
 fn usable(ask: Ask, frame: &Frame) -> Result<String, String> {
-    if frame.is_error() {
-        return Err(ErrorHead::of(frame).message);
+    if let Some(error) = ErrorHead::of(frame) {
+        return Err(error.message);
     }
     let body = frame.body().unwrap_or_default();
     let fits = Object::parse(body).is_some_and(|result| match ask {

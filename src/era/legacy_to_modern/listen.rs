@@ -21,14 +21,14 @@ use super::{
     Asked, Session,
     client::Client,
     opening::{Changes, Refusal},
-    results::{ErrorHead, passed_on},
+    results::passed_on,
 };
 use crate::{
     backoff,
     json::{self, Object},
     message::{Frame, Kind, code},
     peer::{Caller, Envelope, Reply},
-    protocol::method,
+    protocol::{ErrorHead, LISTS, method},
 };
 
 mod outgoing;
@@ -77,11 +77,9 @@ impl Set {
     fn filter(&self) -> String {
         let mut filter = Object::new();
         let Changes { tools, prompts, resources } = self.changes;
-        for (key, wanted) in
-            [("toolsListChanged", tools), ("promptsListChanged", prompts), ("resourcesListChanged", resources)]
-        {
+        for (list, wanted) in LISTS.into_iter().zip([tools, prompts, resources]) {
             if wanted {
-                filter.set(key, "true");
+                filter.set(list.filter, "true");
             }
         }
         if !self.uris.is_empty() {
@@ -94,14 +92,14 @@ impl Set {
     fn granted(&self, acknowledgement: &Frame) -> Set {
         let params = acknowledgement.body().and_then(Object::parse).unwrap_or_default();
         let filter = params.get("notifications").and_then(Object::parse).unwrap_or_default();
-        let flag = |key: &str| filter.get(key) == Some("true");
+        let [tools, prompts, resources] = LISTS.map(|list| filter.get(list.filter) == Some("true"));
         let uris = filter.get("resourceSubscriptions").and_then(json::array).unwrap_or_default();
         let uris: Vec<_> = uris.into_iter().filter_map(json::string).collect();
         Set {
             changes: Changes {
-                tools: self.changes.tools && flag("toolsListChanged"),
-                prompts: self.changes.prompts && flag("promptsListChanged"),
-                resources: self.changes.resources && flag("resourcesListChanged"),
+                tools: self.changes.tools && tools,
+                prompts: self.changes.prompts && prompts,
+                resources: self.changes.resources && resources,
             },
             uris: self.uris.iter().filter(|uri| uris.iter().any(|granted| granted == *uri)).cloned().collect(),
         }
@@ -422,7 +420,7 @@ impl Listener {
     fn unopened(&mut self, answer: Option<Frame>) -> Refusal {
         match answer {
             Some(frame) if frame.is_error() => {
-                let never = ErrorHead::of(&frame).code == code::METHOD_NOT_FOUND;
+                let never = ErrorHead::code_of(&frame) == Some(code::METHOD_NOT_FOUND);
                 if never && !matches!(self.stream, Stream::Open { .. }) {
                     // A server that offers changes and has no way to ask for them.
                     self.wanted = Set::default();

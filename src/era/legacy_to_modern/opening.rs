@@ -12,13 +12,13 @@ use super::{
     Session,
     client::{Client, is_object},
     lock,
-    results::{ErrorHead, passed_on},
+    results::passed_on,
 };
 use crate::{
     json::{self, Object},
     message::{Frame, code},
     peer::{Caller, Reply},
-    protocol::{MODERN, meta, method},
+    protocol::{ErrorHead, LISTS, MODERN, meta, method, supported_versions},
 };
 
 /// For a server that does not say who it is; the legacy era demands a name.
@@ -96,11 +96,14 @@ pub(super) async fn discover(session: &Session, client: &Client, caller: &Arc<Ca
         if !answer.is_error() {
             return checked(&answer);
         }
-        let error = ErrorHead::of(&answer);
-        match error.code {
-            code::UNSUPPORTED_VERSION if std::mem::take(&mut again) && names_modern(error.supported.as_deref()) => {}
-            code::UNSUPPORTED_VERSION => return Err(no_common(error.supported.as_deref())),
-            code::METHOD_NOT_FOUND => {
+        match ErrorHead::code_of(&answer) {
+            Some(code::UNSUPPORTED_VERSION) => {
+                let versions = supported_versions(&answer).unwrap_or_default();
+                if !(std::mem::take(&mut again) && names_modern(&versions)) {
+                    return Err(no_common(&versions));
+                }
+            }
+            Some(code::METHOD_NOT_FOUND) => {
                 let text = format!(
                     "the server does not know {}, so it does not speak {MODERN}; leave --server-era at auto, or set it \
                      to legacy",
@@ -138,22 +141,19 @@ fn checked(answer: &Frame) -> Result<String, Refusal> {
         let text = format!("the server answered {} with what is no object", method::DISCOVER);
         return Err(Refusal::Ours(code::INTERNAL, text, None));
     };
-    let versions = Object::parse(found).and_then(|found| found.get("supportedVersions").map(str::to_string));
     // A server that names no revision speaks the one that it was asked in.
-    if versions.is_some() && !names_modern(versions.as_deref()) {
-        return Err(no_common(versions.as_deref()));
+    match supported_versions(answer) {
+        Some(versions) if !names_modern(&versions) => Err(no_common(&versions)),
+        _ => Ok(found.to_string()),
     }
-    Ok(found.to_string())
 }
 
-fn names_modern(supported: Option<&str>) -> bool {
-    let versions = supported.and_then(json::array).unwrap_or_default();
-    versions.iter().any(|version| json::string(version).as_deref() == Some(MODERN))
+fn names_modern(versions: &[String]) -> bool {
+    versions.iter().any(|version| version == MODERN)
 }
 
-fn no_common(supported: Option<&str>) -> Refusal {
-    let supported: serde_json::Value =
-        supported.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| json!([]));
+fn no_common(versions: &[String]) -> Refusal {
+    let supported = json!(versions);
     let text = format!("Unsupported protocol version: the server does not speak {MODERN}, but {supported}");
     Refusal::Ours(code::INVALID_PARAMS, text, Some(json!({ "supported": supported, "requested": MODERN })))
 }
@@ -166,14 +166,11 @@ fn initialized(found: &str, version: &str) -> (String, Offers) {
     let flag = |group: &str, name: &str| {
         capabilities.get(group).and_then(Object::parse).is_some_and(|group| group.get(name) == Some("true"))
     };
+    let [tools, prompts, resources] = LISTS.map(|list| flag(list.capability, "listChanged"));
     let offers = Offers {
         logging: capabilities.get("logging").is_some(),
         subscribe: flag("resources", "subscribe"),
-        changes: Changes {
-            tools: flag("tools", "listChanged"),
-            prompts: flag("prompts", "listChanged"),
-            resources: flag("resources", "listChanged"),
-        },
+        changes: Changes { tools, prompts, resources },
     };
     let mut result = Object::new();
     result.set("protocolVersion", json::quote(version));

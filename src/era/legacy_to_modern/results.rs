@@ -6,14 +6,12 @@
 use std::borrow::Cow;
 
 use memchr::memmem;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::{client::is_object, opening::Refusal};
 use crate::{
     json::{self, Object},
     message::{Frame, code},
-    protocol::{MODERN, Revision, may_ask_back, method},
+    protocol::{ErrorHead, MODERN, Revision, may_ask_back, method},
 };
 
 /// What an answer comes to.
@@ -76,50 +74,21 @@ pub(super) fn read(method: &str, revision: Revision, answer: &Frame, id: &str) -
     Answer::Done(Frame::result_of(id, &result))
 }
 
-/// The parts of an error that matter here.
-#[derive(Debug, Default)]
-pub(super) struct ErrorHead {
-    pub code: i32,
-    pub message: String,
-    /// `data.supported`, as JSON text.
-    pub supported: Option<String>,
-}
-
-impl ErrorHead {
-    /// Reads an error response; what cannot be read is an internal error.
-    pub fn of(frame: &Frame) -> ErrorHead {
-        #[derive(Deserialize)]
-        struct Head<'a> {
-            code: i32,
-            #[serde(default, borrow)]
-            message: Cow<'a, str>,
-            #[serde(default, borrow)]
-            data: Option<&'a RawValue>,
-        }
-        let Some(head) = frame.body().and_then(|body| serde_json::from_str::<Head>(body).ok()) else {
-            return ErrorHead { code: code::INTERNAL, ..ErrorHead::default() };
-        };
-        let data = head.data.and_then(|data| Object::parse(data.get()));
-        let supported = data.and_then(|data| data.get("supported").map(str::to_string));
-        ErrorHead { code: head.code, message: head.message.into_owned(), supported }
-    }
-}
-
 fn error(answer: &Frame) -> Answer {
-    let head = ErrorHead::of(answer);
+    let head = ErrorHead::of(answer).unwrap_or_default();
     match head.code {
-        code::HEADER_MISMATCH => Answer::Unusable(refused_headers(&head)),
-        code::UNSUPPORTED_VERSION => Answer::Unspoken,
+        Some(code::HEADER_MISMATCH) => Answer::Unusable(refused_headers(&head)),
+        Some(code::UNSUPPORTED_VERSION) => Answer::Unspoken,
         _ => Answer::Failed,
     }
 }
 
 /// An error of the server's that ends a request of the bridge's own, for the client on whose account it was made.
 pub(super) fn passed_on(answer: Frame) -> Refusal {
-    let head = ErrorHead::of(&answer);
+    let head = ErrorHead::of(&answer).unwrap_or_default();
     match head.code {
-        code::HEADER_MISMATCH => Refusal::Ours(code::INTERNAL, refused_headers(&head), None),
-        code::UNSUPPORTED_VERSION => Refusal::Ours(code::INTERNAL, unspoken(), None),
+        Some(code::HEADER_MISMATCH) => Refusal::Ours(code::INTERNAL, refused_headers(&head), None),
+        Some(code::UNSUPPORTED_VERSION) => Refusal::Ours(code::INTERNAL, unspoken(), None),
         _ => Refusal::Own(answer),
     }
 }

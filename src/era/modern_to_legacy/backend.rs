@@ -33,7 +33,7 @@ use crate::{
     json::Object,
     message::{Frame, Id, Kind, code},
     peer::{Caller, Envelope, Inbox, Peer, Reply},
-    protocol::{Level, NEWEST_LEGACY, method},
+    protocol::{Level, NEWEST_LEGACY, cancellation, method},
     scope::Scope,
 };
 
@@ -214,8 +214,7 @@ impl Backend {
 
     /// Tells the server that a call is not wanted any more. False when it does not listen.
     pub(super) fn cancel(&self, id: i64, reason: &str) -> bool {
-        let params = format!(r#"{{"requestId":{id},"reason":{}}}"#, crate::json::quote(reason));
-        self.say(Frame::notification(method::CANCELLED, Some(&params)))
+        self.say(cancellation(&id.to_string(), Some(reason)))
     }
 
     /// Asks the server on the bridge's own account; `None` when it is gone.
@@ -310,8 +309,8 @@ impl Backend {
                     drop(call.try_send(Envelope::one_way(from, frame)));
                 }
             }
-            (name, None) if name.ends_with("/list_changed") || name == "notifications/resources/updated" => {
-                if name == "notifications/tools/list_changed" {
+            (name, None) if name.ends_with("/list_changed") || name == method::RESOURCE_UPDATED => {
+                if name == method::TOOLS_CHANGED {
                     self.tools.forget();
                 }
                 // Who does not read is let go, and sees the end: never waited for, never left with a gap.

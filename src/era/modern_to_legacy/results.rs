@@ -25,9 +25,6 @@ const MODERN_META: [&str; 4] = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIE
 /// server would answer with a task, for which the caller has no method.
 const MODERN_PARAMS: [&str; 3] = ["inputResponses", "requestState", "task"];
 
-/// Names the task that a legacy message belongs to (2025-11-25, Tasks). A modern caller never hears of one.
-const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
-
 /// Error codes that the modern era keeps for itself (2026-07-28, Base Protocol, Error Codes). A legacy server that gives
 /// one of them means something else.
 const RESERVED: std::ops::RangeInclusive<i64> = -32099..=-32020;
@@ -74,7 +71,7 @@ pub fn result<'a>(name: &str, result: &'a str, server: Option<&str>) -> Option<O
         tools::clean(&mut object);
     }
     if let Some(mut inner) = json::member(&object, "_meta").and_then(Object::parse)
-        && inner.remove(RELATED_TASK).is_some()
+        && inner.remove(meta::RELATED_TASK).is_some()
     {
         object.set("_meta", inner.to_string());
     }

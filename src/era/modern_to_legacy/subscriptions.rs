@@ -37,6 +37,7 @@ use super::{
 use crate::{
     message::{Frame, code},
     peer::Principal,
+    protocol::subscription_ended,
 };
 
 /// Subscriptions of one principal, and bytes of all their URIs. They live for as long as their callers like; more would
@@ -123,7 +124,7 @@ pub(super) async fn listen(pool: &Arc<Pool>, key: Key, client: Option<&str>, mut
     let id = subscription.id;
     match end {
         End::Withdrawn => front.cancelled(),
-        End::Stopped => front.answer(&filter::end(&id)),
+        End::Stopped => front.answer(&subscription_ended(&id)),
         End::Stalled => {
             warn!("cut off a subscriber that does not read");
             let text = format!("cut off: no notice was read for {} s; listen again", STALL.as_secs());

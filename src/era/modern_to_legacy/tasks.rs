@@ -29,7 +29,7 @@ use crate::{
     json::{self, Object, quote},
     message::{Frame, Id, Kind},
     peer::{Envelope, Reply},
-    protocol::method,
+    protocol::{cancellation, method},
 };
 
 /// How long the server may keep a task, in milliseconds. Without a limit it would keep the results of all tasks for good;
@@ -138,8 +138,7 @@ pub(super) async fn run(backend: Arc<Backend>, request: Frame, home: Reply, pati
         result = result(&backend, &task, &waiting, &home) => result,
         () = home.gone() => {
             // Not by notification alone: that ends the waiting, not the task (2025-11-25, Cancellation).
-            let params = format!(r#"{{"requestId":{},"reason":"the client does not want it any more"}}"#, waiting.to_json());
-            backend.say(Frame::notification(method::CANCELLED, Some(&params)));
+            backend.say(cancellation(&waiting.to_json(), Some("the client does not want it any more")));
             drop(timeout(patience, backend.ask("tasks/cancel", Some(&task.params()))).await);
             return;
         }

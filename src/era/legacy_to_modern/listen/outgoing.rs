@@ -12,7 +12,7 @@ use crate::{
     json::{self, Object},
     message::{Frame, Kind},
     peer::{Caller, Envelope, Gone},
-    protocol::{meta, method},
+    protocol::{LISTS, meta, method},
 };
 
 /// Changes that wait. A server may name resources below those that were subscribed to, as many as it likes.
@@ -64,15 +64,14 @@ impl Outgoing {
 
     /// Everything has changed, as far as anybody knows.
     pub fn take_all(&mut self, changes: Changes, uris: &[String]) {
-        for (list, told) in [("tools", changes.tools), ("prompts", changes.prompts), ("resources", changes.resources)] {
+        for (list, told) in LISTS.into_iter().zip([changes.tools, changes.prompts, changes.resources]) {
             if told {
-                let method = format!("notifications/{list}/list_changed").into();
-                self.push(Change { method, uri: None, params: None });
+                self.push(Change { method: list.changed.into(), uri: None, params: None });
             }
         }
         for uri in uris {
             let params = format!("{{\"uri\":{}}}", json::quote(uri));
-            let method = "notifications/resources/updated".into();
+            let method = method::RESOURCE_UPDATED.into();
             self.push(Change { method, uri: Some(uri.clone()), params: Some(params) });
         }
     }

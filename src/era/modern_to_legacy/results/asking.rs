@@ -167,7 +167,7 @@ pub fn input_request(method: &str, params: Option<&str>) -> Option<InputRequest>
     object.remove("task");
     if let Some(mut inner) = object.get("_meta").and_then(Object::parse) {
         inner.remove(meta::PROGRESS_TOKEN);
-        inner.remove(super::RELATED_TASK);
+        inner.remove(meta::RELATED_TASK);
         let kept = (!inner.is_empty()).then(|| inner.to_string());
         object.remove("_meta");
         if let Some(kept) = kept {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use crate::{
     json::{self, Object, quote},
     message::{Frame, code},
-    protocol::{meta, method},
+    protocol::{LISTS, List, meta, method},
 };
 
 use super::super::request::Refusal;
@@ -13,15 +13,6 @@ use super::super::request::Refusal;
 /// URIs of one subscription, and the longest of them, in bytes. They are remembered for as long as it lives; more would
 /// be an attack on that memory.
 const MAX_URIS: (usize, usize) = (1024, 8 * 1024);
-
-const UPDATED: &str = "notifications/resources/updated";
-
-/// The kinds of lists that change: the member of the filter, the capability, the notice.
-const LISTS: [(&str, &str, &str); 3] = [
-    ("toolsListChanged", "tools", "notifications/tools/list_changed"),
-    ("promptsListChanged", "prompts", "notifications/prompts/list_changed"),
-    ("resourcesListChanged", "resources", "notifications/resources/list_changed"),
-];
 
 /// What notices somebody wants (2026-07-28, Subscriptions, Notification Filter).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,11 +31,11 @@ impl Filter {
         let wanted = params.get("notifications").and_then(Object::parse);
         let wanted = wanted.ok_or_else(|| bad("subscriptions/listen needs \"notifications\", an object".into()))?;
         let mut filter = Filter::default();
-        for (on, (key, ..)) in filter.lists.iter_mut().zip(LISTS) {
-            *on = match wanted.get(key) {
+        for (on, list) in filter.lists.iter_mut().zip(LISTS) {
+            *on = match wanted.get(list.filter) {
                 None | Some("false") => false,
                 Some("true") => true,
-                Some(_) => return Err(bad(format!("notifications.{key} must be true or false"))),
+                Some(_) => return Err(bad(format!("notifications.{} must be true or false", list.filter))),
             };
         }
         let Some(uris) = wanted.get("resourceSubscriptions") else { return Ok(filter) };
@@ -64,13 +55,18 @@ impl Filter {
     /// What of it a server can do, by what it `offers`; the URIs are to be asked for.
     pub(super) fn honoured(&self, offers: impl Fn(&[&str]) -> bool) -> Filter {
         let mut filter = self.clone();
-        for (on, (_, capability, _)) in filter.lists.iter_mut().zip(LISTS) {
-            *on &= offers(&[capability, "listChanged"]);
+        for (on, list) in filter.lists.iter_mut().zip(LISTS) {
+            *on &= offers(&[list.capability, "listChanged"]);
         }
         if !offers(&["resources", "subscribe"]) {
             filter.uris.clear();
         }
         filter
+    }
+
+    /// The lists that are wanted.
+    fn lists(&self) -> impl Iterator<Item = List> {
+        self.lists.iter().zip(LISTS).filter(|(on, _)| **on).map(|(_, list)| list)
     }
 
     /// Whether there is nothing to wait for.
@@ -85,19 +81,19 @@ impl Filter {
 
     /// Whether a server's notice is wanted.
     pub(super) fn wants(&self, notice: &Frame) -> bool {
-        if notice.method() == UPDATED {
+        if notice.method() == method::RESOURCE_UPDATED {
             let params = notice.body().and_then(Object::parse).unwrap_or_default();
             let uri = params.get("uri").and_then(json::string);
             return uri.is_some_and(|uri| self.uris.iter().any(|subscribed| covers(subscribed, &uri)));
         }
-        self.lists.iter().zip(LISTS).any(|(on, (.., name))| *on && name == notice.method())
+        self.lists().any(|list| list.changed == notice.method())
     }
 
     /// The first message of the subscription `id` (JSON text): what is honoured.
     pub(super) fn acknowledgement(&self, id: &str) -> Frame {
         let mut honoured = Object::new();
-        for (_, (key, ..)) in self.lists.iter().zip(LISTS).filter(|(on, _)| **on) {
-            honoured.set(key, "true");
+        for list in self.lists() {
+            honoured.set(list.filter, "true");
         }
         if !self.uris.is_empty() {
             honoured.set("resourceSubscriptions", json::join(self.uris.iter().map(|uri| quote(uri))));
@@ -109,12 +105,11 @@ impl Filter {
 
     /// A notice of everything: for the subscription `id`, which may have missed some.
     pub(super) fn everything(&self, id: &str) -> Vec<Frame> {
-        let lists = self.lists.iter().zip(LISTS).filter(|(on, _)| **on);
-        let lists = lists.map(|(_, (.., name))| Frame::notification(name, Some(&stamped(Object::new(), id))));
+        let lists = self.lists().map(|list| Frame::notification(list.changed, Some(&stamped(Object::new(), id))));
         let updated = self.uris.iter().map(|uri| {
             let mut params = Object::new();
             params.set("uri", quote(uri));
-            Frame::notification(UPDATED, Some(&stamped(params, id)))
+            Frame::notification(method::RESOURCE_UPDATED, Some(&stamped(params, id)))
         });
         lists.chain(updated).collect()
     }
@@ -131,13 +126,6 @@ fn covers(subscribed: &str, uri: &str) -> bool {
 pub(super) fn copy(notice: &Frame, id: &str) -> Frame {
     let params = notice.body().and_then(Object::parse).unwrap_or_default();
     Frame::notification(notice.method(), Some(&stamped(params, id)))
-}
-
-/// The result with which the subscription `id` ends in good order (2026-07-28, Subscriptions, Graceful Closure).
-pub(super) fn end(id: &str) -> String {
-    let mut result = Object::new();
-    result.set("resultType", r#""complete""#);
-    stamped(result, id)
 }
 
 fn stamped(mut params: Object<'_>, id: &str) -> String {
@@ -183,10 +171,6 @@ mod tests {
             text(&nothing.acknowledgement("1.0"))
                 .contains(r#"{"notifications":{},"_meta":{"io.modelcontextprotocol/subscriptionId":1.0}}"#)
         );
-        assert_eq!(
-            end("\"L1\""),
-            r#"{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":"L1"}}"#
-        );
     }
 
     #[test]
@@ -226,7 +210,7 @@ mod tests {
         let wanted = filter(json!({ "promptsListChanged": true, "resourceSubscriptions": ["file:///a", "file:///b"] }));
         let all = wanted.everything("1");
         let methods: Vec<_> = all.iter().map(Frame::method).collect();
-        assert_eq!(methods, ["notifications/prompts/list_changed", UPDATED, UPDATED]);
+        assert_eq!(methods, ["notifications/prompts/list_changed", method::RESOURCE_UPDATED, method::RESOURCE_UPDATED]);
         assert!(all.iter().all(|frame| wanted.wants(frame) && frame.subscription().is_some()));
     }
 

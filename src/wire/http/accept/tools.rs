@@ -20,7 +20,7 @@ use crate::{
     json::{self, Object},
     message::{Frame, Id},
     peer::Principal,
-    protocol::{meta, method},
+    protocol::{meta_beside, method},
     registry::Registry,
     scope::Scope,
     wire::http::{
@@ -207,7 +207,7 @@ fn page(answer: &Frame) -> Option<Tools> {
 
 /// All pages of the list; `None` when it cannot be had. Each page is an exchange of its own.
 async fn list(registry: &Registry, scope: &Scope, call: &Frame, principal: Option<&Principal>) -> Option<Vec<Tools>> {
-    let meta = own_meta(call)?;
+    let meta = meta_beside(call);
     let mut pages: Vec<Tools> = Vec::new();
     // Ends with the last page.
     while pages.len() < MAX_PAGES {
@@ -222,13 +222,4 @@ async fn list(registry: &Registry, scope: &Scope, call: &Frame, principal: Optio
         pages.push(page(&exchange.answer().await?)?);
     }
     Some(pages)
-}
-
-/// The metadata of a call for a request beside it: without what makes the server report on the call.
-fn own_meta(call: &Frame) -> Option<String> {
-    let params = Object::parse(call.body()?)?;
-    let mut own = Object::parse(json::member(&params, "_meta")?)?;
-    own.remove(meta::PROGRESS_TOKEN);
-    own.remove(meta::LOG_LEVEL);
-    Some(own.to_string())
 }

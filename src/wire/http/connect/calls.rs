@@ -18,6 +18,7 @@ use super::{Link, ORDER_PATIENCE, lock};
 use crate::{
     message::{Frame, Id, Kind, code},
     peer::{CallerId, Envelope, Reply},
+    protocol::cancellation,
     wire::remote::{Trouble, with_some_id},
 };
 
@@ -147,8 +148,7 @@ impl Link {
         if let Ok(outcome) = timeout(limit, self.exchange(frame, Some(reply), &call.trip)).await {
             return outcome;
         }
-        let params = format!("{{\"requestId\":{},\"reason\":\"timed out\"}}", frame.id_text());
-        self.tell(&Frame::notification("notifications/cancelled", Some(&params)), None).await;
+        self.tell(&cancellation(frame.id_text(), Some("timed out")), None).await;
         let message = format!("no answer within {} s (--request-timeout)", limit.as_secs_f32());
         Err(Trouble { code: code::LIMIT, ..Trouble::new(message) })
     }

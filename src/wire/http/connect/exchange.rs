@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{
     backoff,
-    message::{Frame, Id, Kind},
+    message::{Frame, Id, Kind, code},
     peer::{Caller, Gone, Reply},
+    protocol::ErrorHead,
     wire::{
         event_stream::{Event, clamp_retry},
         remote::{
@@ -250,7 +251,7 @@ impl Link {
         }
         let unanswerable = deliver(frame, reply, &self.tx, &self.home, server).await?;
         if let Some(request) = unanswerable {
-            let answer = Frame::error(request.id_text(), crate::message::code::INTERNAL, "the client has left", None);
+            let answer = Frame::error(request.id_text(), code::INTERNAL, "the client has left", None);
             self.tell(&answer, Some(server.id)).await;
         }
         Ok(())
@@ -301,17 +302,11 @@ fn session_is_gone(session: &Session, status: StatusCode, error: Option<&Frame>)
     if session.id.is_none() {
         return false;
     }
-    #[derive(serde::Deserialize)]
-    struct Said<'a> {
-        code: i64,
-        #[serde(default, borrow)]
-        message: std::borrow::Cow<'a, str>,
-    }
-    let said = error.and_then(Frame::body).and_then(|body| serde_json::from_str::<Said>(body).ok());
+    let said = error.and_then(ErrorHead::of);
     match (status, said) {
-        (StatusCode::NOT_FOUND, Some(Said { code: -32601, .. })) => false,
+        (StatusCode::NOT_FOUND, Some(ErrorHead { code: Some(code::METHOD_NOT_FOUND), .. })) => false,
         (StatusCode::NOT_FOUND, _) => true,
-        (StatusCode::BAD_REQUEST, Some(Said { message, .. })) => {
+        (StatusCode::BAD_REQUEST, Some(ErrorHead { message, .. })) => {
             let message = message.to_ascii_lowercase();
             message.contains("session") || message.contains("not initialized")
         }

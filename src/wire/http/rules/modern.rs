@@ -16,14 +16,13 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{PROTOCOL_VERSION, only};
 use crate::{
     json::{self, Object},
     message::{Frame, code},
-    protocol::{MODERN, NEWEST_LEGACY, RequestMeta, meta, method},
+    protocol::{ErrorHead, MODERN, NEWEST_LEGACY, RequestMeta, meta, method},
     wire::http::mirror::Wrong,
 };
 
@@ -192,15 +191,7 @@ fn shown(text: &str) -> String {
 /// The HTTP status of an answer that comes alone: that which the specification gives to some codes, else 200. 404 only for
 /// a method that the server does not know (2026-07-28, Streamable HTTP, Protocol Version Header).
 pub fn status_of(answer: &Frame) -> StatusCode {
-    #[derive(Deserialize)]
-    struct Error {
-        code: i64,
-    }
-    if !answer.is_error() {
-        return StatusCode::OK;
-    }
-    let read = answer.body().and_then(|error| serde_json::from_str::<Error>(error).ok());
-    match read.and_then(|error| i32::try_from(error.code).ok()) {
+    match ErrorHead::code_of(answer) {
         Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         Some(
             code::PARSE_ERROR

@@ -25,7 +25,7 @@ use super::super::{
 use crate::{
     message::{Frame, code},
     peer::{Caller, Envelope, Outbox, Principal, Reply},
-    protocol::{meta, method},
+    protocol::{cancellation, method, subscription_ended},
     registry::{OpenError, Registry},
     scope::Scope,
     wire::exchange::{Chunks, Events, Next},
@@ -141,8 +141,7 @@ impl Exchange {
         if !self.listens {
             return Frame::error(&self.id, code::INTERNAL, SHUT_DOWN, None);
         }
-        let result = format!(r#"{{"resultType":"complete","_meta":{{"{}":{}}}}}"#, meta::SUBSCRIPTION_ID, self.id);
-        Frame::result(&self.id, &result)
+        Frame::result(&self.id, &subscription_ended(&self.id))
     }
 
     /// Takes note of what goes to the client; `None` is the end.
@@ -197,8 +196,7 @@ impl Withdrawal {
 impl Drop for Withdrawal {
     fn drop(&mut self) {
         let Some(way) = self.way.take() else { return };
-        let params = format!(r#"{{"requestId":{},"reason":"the client closed the connection"}}"#, self.id);
-        let frame = Frame::notification(method::CANCELLED, Some(&params));
+        let frame = cancellation(&self.id, Some("the client closed the connection"));
         match way.server.try_send(Envelope::one_way(way.caller.clone(), frame)) {
             Ok(()) | Err(TrySendError::Closed(_)) => {}
             Err(TrySendError::Full(envelope)) => {

@@ -7,14 +7,13 @@
 use std::sync::Arc;
 
 use http::StatusCode;
-use serde::Deserialize;
 use tokio::time::timeout;
 
-use super::exchange::{error_code, headers, post};
+use super::exchange::{headers, post};
 use crate::{
     annotations::Annotations,
     message::{Frame, code},
-    protocol::{self, MODERN, Revision},
+    protocol::{self, ErrorHead, MODERN, Revision, supported_versions},
     wire::{
         http::connect::{
             calls::Table,
@@ -120,11 +119,9 @@ async fn first_answer(way: &Way, reader: &Reader, events: &mut Events, question:
 
 /// What an answer shows. No single code means the older era: whatever is not of the modern one does.
 fn judge(way: &Way, status: StatusCode, answer: Frame) -> Contact {
-    const VERSION: i64 = code::UNSUPPORTED_VERSION as i64;
-    const HEADERS: i64 = code::HEADER_MISMATCH as i64;
-    const CAPABILITY: i64 = code::MISSING_CAPABILITY as i64;
+    let versions = supported_versions(&answer).unwrap_or_default();
     if !answer.is_error() {
-        return if supported(&answer).iter().any(|version| version == MODERN) {
+        return if versions.iter().any(|version| version == MODERN) {
             Contact::Modern
         } else {
             // Some servers of the older era advertise themselves so.
@@ -132,9 +129,8 @@ fn judge(way: &Way, status: StatusCode, answer: Frame) -> Contact {
         };
     }
     let failed = |why: String| Contact::Failed(ConnectError::Protocol(format!("{} {why}", way.shown())));
-    match error_code(&answer) {
-        Some(VERSION) => {
-            let versions = supported(&answer);
+    match ErrorHead::code_of(&answer) {
+        Some(code::UNSUPPORTED_VERSION) => {
             if versions.iter().any(|version| version == MODERN) {
                 return Contact::Modern; // Whatever else it had against the question.
             }
@@ -143,7 +139,7 @@ fn judge(way: &Way, status: StatusCode, answer: Frame) -> Contact {
             }
             failed(format!("speaks {}, and mcp-bridge {MODERN}; use a newer mcp-bridge", list(&versions)))
         }
-        Some(code @ (HEADERS | CAPABILITY)) => failed(format!(
+        Some(code @ (code::HEADER_MISMATCH | code::MISSING_CAPABILITY)) => failed(format!(
             "is a server of revision {MODERN} and refuses server/discover (code {code}); look for a proxy that drops headers"
         )),
         code => by_status(way, status, true, &code.map_or_else(|| "an error".into(), |code| format!("error {code}"))),
@@ -164,23 +160,6 @@ fn by_status(way: &Way, status: StatusCode, answered: bool, with: &str) -> Conta
             takes_posts: answered || !matches!(number, 404 | 405),
         },
     }
-}
-
-/// The revisions that a result of `server/discover`, or the error about a revision, names.
-fn supported(answer: &Frame) -> Vec<String> {
-    #[derive(Default, Deserialize)]
-    #[serde(default, rename_all = "camelCase")]
-    struct Said {
-        supported_versions: Vec<String>,
-        data: Option<Data>,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Data {
-        supported: Vec<String>,
-    }
-    let said: Said = answer.body().and_then(|body| serde_json::from_str(body).ok()).unwrap_or_default();
-    said.data.map_or(said.supported_versions, |data| data.supported)
 }
 
 fn list(versions: &[String]) -> String {

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use serde::Deserialize;
 use tokio::sync::SetOnce;
 use tracing::{debug, warn};
 
@@ -16,7 +15,7 @@ use crate::{
     annotations::Annotations,
     message::{Frame, Id, Kind, code},
     peer::{Envelope, Reply},
-    protocol::{MODERN, method},
+    protocol::{ErrorHead, MODERN, method},
     wire::{
         http::{
             connect::{
@@ -60,16 +59,6 @@ pub(super) async fn post(
 async fn post_patiently(way: &Way, frame: &Frame, headers: &HeaderMap) -> Result<Incoming, Fault> {
     let started = Arc::default();
     way.patiently(|| post(way, frame, headers, &started)).await
-}
-
-/// The code of an error answer.
-pub(super) fn error_code(answer: &Frame) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Code {
-        code: i64,
-    }
-    let body = answer.body().filter(|_| answer.is_error())?;
-    serde_json::from_str::<Code>(body).ok().map(|Code { code }| code)
 }
 
 impl Server {
@@ -164,7 +153,7 @@ impl Server {
             }
             Kind::Response(_) => return Ok(None),
         }
-        if message.method() == "notifications/tools/list_changed" {
+        if message.method() == method::TOOLS_CHANGED {
             self.book.forget();
         }
         let Some(reply) = reply else { return Ok(None) };
@@ -184,7 +173,7 @@ impl Server {
 
 /// Whether a call was refused for its headers.
 fn is_mismatch(call: &Frame, answer: &Frame) -> bool {
-    call.method() == method::TOOLS_CALL && error_code(answer) == Some(code::HEADER_MISMATCH.into())
+    call.method() == method::TOOLS_CALL && ErrorHead::code_of(answer) == Some(code::HEADER_MISMATCH)
 }
 
 /// Whether a status without a message of the protocol may mean that no server of this era is there any more

@@ -17,7 +17,7 @@ use crate::{
     annotations::Annotations,
     json::{self, Object},
     message::{Frame, Id},
-    protocol::{meta, method},
+    protocol::{meta_beside, method},
     wire::{
         http::mirror::{self, Tools},
         remote::Trouble,
@@ -70,7 +70,7 @@ impl Server {
 
     /// Lists the tools for a call, in its caller's name. Gives those that have annotations, and `wanted`.
     async fn list(&self, call: &Frame, wanted: &str) -> Result<Vec<(String, Annotations)>, Trouble> {
-        let meta = meta_of(call);
+        let meta = meta_beside(call);
         let (mut tools, mut weight, mut cursor) = (Vec::new(), 0, None::<String>);
         for page in 0..MAX_PAGES {
             let params = match &cursor {
@@ -141,12 +141,4 @@ fn called(frame: &Frame) -> Option<String> {
 fn is_first(request: &Frame) -> bool {
     let params = request.body().and_then(Object::parse).unwrap_or_default();
     params.get("cursor").is_none_or(|cursor| cursor == "null")
-}
-
-/// The `_meta` of a call for a request that is made on its account: without what belongs to the call alone.
-fn meta_of(call: &Frame) -> String {
-    let params = call.body().and_then(Object::parse).unwrap_or_default();
-    let mut meta = json::member(&params, "_meta").and_then(Object::parse).unwrap_or_default();
-    meta.retain(|key| key != meta::PROGRESS_TOKEN && key != meta::LOG_LEVEL);
-    meta.to_string()
 }
