@@ -61,6 +61,22 @@ pub mod code {
     pub const CANCELLED: i32 = -32800;
 }
 
+/// Texts of errors that more than one module gives.
+pub mod text {
+    use std::time::Duration;
+
+    /// With [`super::code::CANCELLED`].
+    pub const CANCELLED: &str = "the request was cancelled by its caller";
+    /// With [`super::code::LIMIT`]: nobody else is to wait for this caller.
+    pub const CUT_OFF: &str = "cut off: this client reads too slowly for a shared server";
+
+    /// With [`super::code::LIMIT`]: `--request-timeout` was met.
+    pub fn late(limit: Duration) -> String {
+        let limit = limit.as_secs_f64();
+        format!("the server did not answer within {limit} s; raise --request-timeout if the call may take longer")
+    }
+}
+
 /// A request id or progress token in a form that compares equal however the peer wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Id {

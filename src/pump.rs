@@ -25,7 +25,7 @@ use tracing::{debug, warn};
 
 use self::writing::Writing;
 use crate::{
-    message::{Frame, FrameError, Id, Kind, code},
+    message::{Frame, FrameError, Id, Kind, code, text},
     peer::{Caller, Envelope, NotTaken, Peer, Reply, Updates},
     pending::{Ids, Pending, Withdrawn},
     pipe::{Ended, FrameSink, FrameSource},
@@ -182,12 +182,8 @@ impl Shared {
             tick.tick().await;
             let late = self.table().pending.expired(now());
             for Withdrawn { wire_id, home } in late {
-                let text = format!(
-                    "the server did not answer within {} s; raise --request-timeout if the call may take longer",
-                    timeout.as_secs_f64()
-                );
                 debug!(name = %self.rules.name, "a request met --request-timeout");
-                home.fail(code::LIMIT, &text, None);
+                home.fail(code::LIMIT, &text::late(timeout), None);
                 self.say(cancellation(&wire_id, Some("timeout"))).await;
             }
         }
@@ -452,7 +448,7 @@ impl<R: FrameSource> Reading<'_, R> {
         let cut = self.shared.table().pending.forget(updates.caller().id);
         warn!(name = %self.shared.rules.name, calls = cut.len(), "cut off a caller that reads too slowly");
         for Withdrawn { wire_id, home } in cut {
-            home.fail(code::LIMIT, "cut off: this client reads too slowly for a shared server", None);
+            home.fail(code::LIMIT, text::CUT_OFF, None);
             self.shared.say_now(cancellation(&wire_id, Some("cut off")));
         }
     }

@@ -6,7 +6,7 @@ use tracing::debug;
 
 use super::{MAX_TABLE, Role, Shared, WRITE_BATCH, now, refuse};
 use crate::{
-    message::{Frame, Kind, code},
+    message::{Frame, Kind, code, text},
     peer::{Caller, Envelope, Inbox, Reply},
     pipe::{Ended, FrameSink},
 };
@@ -107,7 +107,7 @@ impl<W: FrameSink> Writing<'_, W> {
 
     fn cancel(&self, from: &Caller, frame: &Frame) -> Option<Frame> {
         let withdrawn = self.shared.table().pending.cancel(from.id, frame.cancelled()?)?;
-        withdrawn.home.fail(code::CANCELLED, "the request was cancelled by its caller", None);
+        withdrawn.home.fail(code::CANCELLED, text::CANCELLED, None);
         Some(frame.with(None, Some(&withdrawn.wire_id)))
     }
 }

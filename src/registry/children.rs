@@ -31,7 +31,7 @@ use super::{
 use crate::{
     config::{ChildSpec, EraSettings, Limits},
     era::{legacy_to_modern, modern_to_legacy},
-    message::{Frame, code},
+    message::{Frame, code, text},
     peer::{Caller, Envelope, Era, Outbox, PEER_CAPACITY, Peer},
     pipe::Ended,
     protocol::{discover, method},
@@ -240,10 +240,7 @@ impl Children {
             }
             Ok(Asked::Ended(end)) => Opening::Refused(started, initialize, Refusal::Ended(end)),
             Err(_) => {
-                let text = format!(
-                    "the server did not answer within {} s; raise --request-timeout if the call may take longer",
-                    patience.as_secs_f64()
-                );
+                let text = text::late(patience);
                 initialize.reply.into_iter().for_each(|reply| reply.fail(code::LIMIT, &text, None));
                 Opening::Legacy(started) // Silence tells nothing of its era.
             }

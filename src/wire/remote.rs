@@ -30,7 +30,7 @@ use self::{
 use crate::{
     backoff,
     config::{Limits, RemoteSpec, RemoteTransport, RetryPolicy},
-    message::{Frame, code},
+    message::{Frame, code, text},
     peer::{Caller, Envelope, Gone, Inbox, Peer, Reply},
     scope::Scope,
     wire::{http, legacy_sse},
@@ -391,6 +391,16 @@ pub(crate) struct Trouble {
 impl Trouble {
     pub(crate) fn new(message: impl Into<String>) -> Trouble {
         Trouble { code: code::INTERNAL, message: message.into(), data: None }
+    }
+
+    /// For a call that its caller took back.
+    pub(crate) fn cancelled() -> Trouble {
+        Trouble { code: code::CANCELLED, ..Trouble::new(text::CANCELLED) }
+    }
+
+    /// For a call that met `--request-timeout`.
+    pub(crate) fn late(limit: Duration) -> Trouble {
+        Trouble { code: code::LIMIT, ..Trouble::new(text::late(limit)) }
     }
 
     /// For a call that the server may have carried out: it is not repeated, and the caller must know.

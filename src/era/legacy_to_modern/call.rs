@@ -25,7 +25,7 @@ use super::{
 use crate::{
     backoff,
     json::{self, Object},
-    message::{Frame, Id, Kind, code},
+    message::{Frame, Id, Kind, code, text},
     peer::{Caller, CallerId, Envelope, Reply},
     protocol::method,
 };
@@ -89,7 +89,7 @@ impl Call {
                     "the session ended before the server answered; whether the call was carried out is not known";
                 self.reply.fail(code::INTERNAL, text, None);
             }
-            End::Over => self.reply.fail(code::CANCELLED, "the request was cancelled by its caller", None),
+            End::Over => self.reply.fail(code::CANCELLED, text::CANCELLED, None),
         }
     }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     json::Object,
-    message::{Frame, Id, code},
+    message::{Frame, Id, code, text},
     peer::{Envelope, NotTaken, Reply},
     protocol::{Revision, may_ask_back, method},
 };
@@ -184,7 +184,7 @@ impl Translation {
     /// Sends something ahead of the answer. A caller with a server of its own slows it down; one that shares a server is
     /// cut off, so that nobody waits for it.
     async fn update(&self, front: &mut Front, running: &Running, frame: Frame) -> Result<(), Refusal> {
-        let cancelled = Refusal::new(code::CANCELLED, "the request was cancelled by its caller");
+        let cancelled = Refusal::new(code::CANCELLED, text::CANCELLED);
         let from = running.backend.me();
         if running.using.as_ref().is_some_and(Use::is_lease) {
             return if front.update(from, frame).await { Ok(()) } else { Err(cancelled) };
@@ -194,8 +194,7 @@ impl Translation {
             Err(NotTaken::Gone) => Err(cancelled),
             Err(NotTaken::Full) => {
                 warn!("cut off a caller that reads too slowly for a shared server");
-                let text = "cut off: this client reads too slowly for a shared server";
-                Err(Refusal::new(code::LIMIT, text))
+                Err(Refusal::new(code::LIMIT, text::CUT_OFF))
             }
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::{Translation, request::Refusal};
 use crate::{
     json::Object,
-    message::{Frame, Id, code},
+    message::{Frame, Id, code, text},
     peer::{Caller, CallerId, Envelope, NotTaken, Reply},
 };
 
@@ -92,7 +92,7 @@ impl Front {
     }
 
     pub(super) fn cancelled(self) {
-        self.refuse(Refusal::new(code::CANCELLED, "the request was cancelled by its caller"));
+        self.refuse(Refusal::new(code::CANCELLED, text::CANCELLED));
     }
 
     fn send(self, frame: Frame) {

@@ -129,9 +129,7 @@ impl Link {
     async fn carry(self: &Arc<Self>, frame: Frame, reply: Reply, key: &Key, call: &Call) {
         let outcome = tokio::select! {
             outcome = self.within_time(&frame, &reply, call) => outcome,
-            _ = call.cancelled.wait() => {
-                Err(Trouble { code: code::CANCELLED, ..Trouble::new("the request was cancelled") })
-            }
+            _ = call.cancelled.wait() => Err(Trouble::cancelled()),
             () = self.scope.stopped() => Err(Trouble::fate_unknown("the bridge is shutting down")),
         };
         self.calls.leave(key, call);
@@ -149,8 +147,7 @@ impl Link {
             return outcome;
         }
         self.tell(&cancellation(frame.id_text(), Some("timed out")), None).await;
-        let message = format!("no answer within {} s (--request-timeout)", limit.as_secs_f32());
-        Err(Trouble { code: code::LIMIT, ..Trouble::new(message) })
+        Err(Trouble::late(limit))
     }
 
     /// Passes a cancellation on, not before the call that it is for, and ends that call.

@@ -22,7 +22,7 @@ use super::{
     reading::Reader,
 };
 use crate::{
-    message::{Frame, Kind, code},
+    message::{Frame, Kind},
     peer::{Caller, Envelope, Reply},
     protocol::method,
     scope::Scope,
@@ -147,9 +147,7 @@ impl Server {
             Trouble::fate_unknown("the bridge is shutting down")
         };
         tokio::select! {
-            _ = call.cancelled.wait() => {
-                Trouble { code: code::CANCELLED, ..Trouble::new("the request was cancelled") }
-            }
+            _ = call.cancelled.wait() => Trouble::cancelled(),
             () = reply.gone() => Trouble::new("the caller hung up"),
             trouble = ended => trouble,
         }
@@ -161,10 +159,7 @@ impl Server {
             Some(limit) if frame.method() != method::LISTEN => limit,
             _ => return self.exchange(frame, reply).await,
         };
-        timeout(limit, self.exchange(frame, reply)).await.unwrap_or_else(|_| {
-            let message = format!("no answer within {} s (--request-timeout)", limit.as_secs_f32());
-            Err(Trouble { code: code::LIMIT, ..Trouble::new(message) })
-        })
+        timeout(limit, self.exchange(frame, reply)).await.unwrap_or_else(|_| Err(Trouble::late(limit)))
     }
 
     /// Ends the call that a caller takes back.
