@@ -30,10 +30,10 @@ use super::{
     tasks,
 };
 use crate::{
-    json::Object,
+    json::{self, Object},
     message::{Frame, Id, Kind, code},
     peer::{Caller, Envelope, Inbox, Peer, Reply},
-    protocol::{Level, NEWEST_LEGACY, cancellation, method},
+    protocol::{ErrorHead, Level, NEWEST_LEGACY, cancellation, method},
     scope::Scope,
 };
 
@@ -126,38 +126,40 @@ impl Backend {
         let Peer { tx, rx, home: _ } = peer.map_err(|why| Refusal::unavailable(why.message, why.retry_after))?;
         self.tx.set(tx).ok(); // Started once.
         scope.spawn(read(Arc::downgrade(self), Arc::downgrade(pool), rx));
-        let mut params = Object::new();
-        let own = json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }).to_string();
-        params.set("protocolVersion", crate::json::quote(NEWEST_LEGACY));
-        let mut declared = Object::parse(&self.key.capabilities).unwrap_or_default();
-        if self.roots.is_some() {
-            declared.set("roots", "{}");
-        }
-        params.set("capabilities", declared.to_string());
-        params.set("clientInfo", client.filter(|text| is_implementation(text)).unwrap_or(&own));
-        let answer = timeout(patience, self.ask(method::INITIALIZE, Some(&params.to_string()))).await;
+        let answer = timeout(patience, self.ask(method::INITIALIZE, Some(&self.introduction(client)))).await;
         let unusable = |why: String| Refusal::new(code::INTERNAL, format!("the server cannot be initialized: {why}"));
         let Ok(answer) = answer else {
             return Err(unusable(format!("it did not answer within {} s", patience.as_secs())));
         };
         let Some(answer) = answer else { return Err(unusable("it ended".into())) };
-        let body = answer.body().unwrap_or_default();
-        if answer.is_error() {
-            let error = Object::parse(body).unwrap_or_default();
+        if let Some(error) = ErrorHead::of(&answer) {
             // A server that refuses this client's capabilities says nothing of its era while another of its kind serves:
             // a client must not be able to make the bridge ask anew, which all others would wait for.
             if is_of_another_era(&error) || !pool.has_ready() {
                 on_wrong_era();
             }
-            let message = error.get("message").map(str::to_string);
-            return Err(unusable(format!("it answered {}", message.unwrap_or_default())));
+            return Err(unusable(format!("it answered {}", json::quote(&error.message))));
         }
-        let opened = results::opened(body).map_err(unusable)?;
+        let opened = results::opened(answer.body().unwrap_or_default()).map_err(unusable)?;
         self.send(Envelope::one_way(self.me.clone(), Frame::notification(method::INITIALIZED, None))).await;
         if timeout(SETTLE, self.ask("ping", None)).await.is_err() {
             debug!("the server does not answer ping");
         }
         Ok(opened)
+    }
+
+    /// The params of `initialize`: the caller's name where it has one that will do, and what was declared.
+    fn introduction(&self, client: Option<&str>) -> String {
+        let own = json!({ "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") }).to_string();
+        let mut declared = Object::parse(&self.key.capabilities).unwrap_or_default();
+        if self.roots.is_some() {
+            declared.set("roots", "{}");
+        }
+        let mut params = Object::new();
+        params.set("protocolVersion", json::quote(NEWEST_LEGACY));
+        params.set("capabilities", declared.to_string());
+        params.set("clientInfo", client.filter(|text| is_implementation(text)).unwrap_or(&own));
+        params.to_string()
     }
 
     /// Waits until it is started, or cannot be.
@@ -351,9 +353,8 @@ fn is_implementation(text: &str) -> bool {
 }
 
 /// Whether a server refuses `initialize` itself, and not who sent it.
-fn is_of_another_era(error: &Object) -> bool {
-    let code = error.get("code").and_then(|code| code.parse().ok());
-    matches!(code, Some(code::METHOD_NOT_FOUND | code::UNSUPPORTED_VERSION))
+fn is_of_another_era(error: &ErrorHead) -> bool {
+    matches!(error.code, Some(code::METHOD_NOT_FOUND | code::UNSUPPORTED_VERSION))
 }
 
 /// What a start needs.
@@ -390,7 +391,7 @@ async fn read(backend: std::sync::Weak<Backend>, pool: std::sync::Weak<Pool>, mu
 /// The log level of a `notifications/message`.
 pub(super) fn level_of(frame: &Frame) -> Option<Level> {
     let params = Object::parse(frame.body()?)?;
-    Level::parse(&crate::json::string(params.get("level")?)?)
+    Level::parse(&json::string(params.get("level")?)?)
 }
 
 /// How far a `notifications/progress` says that the call has come.

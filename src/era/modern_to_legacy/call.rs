@@ -23,7 +23,7 @@ use crate::{
     json::Object,
     message::{Frame, Id, code, text},
     peer::{Envelope, NotTaken, Reply},
-    protocol::{Revision, may_ask_back, method},
+    protocol::{ErrorHead, Revision, may_ask_back, method},
 };
 
 /// The next thing that happens to a call.
@@ -320,8 +320,7 @@ impl Translation {
 
 /// Whether a server says that it does not speak the revision of its session: another one may stand there now.
 fn asking_anew(answer: &Frame) -> bool {
-    let error = answer.body().and_then(crate::json::Object::parse);
-    error.is_some_and(|error| error.get("code") == Some(code::UNSUPPORTED_VERSION.to_string().as_str()))
+    ErrorHead::code_of(answer) == Some(code::UNSUPPORTED_VERSION)
 }
 
 /// Until the window closes; for ever while there is none.
