@@ -1,4 +1,4 @@
-//! Which server a caller talks to: the only place that knows about own, shared and stateless servers.
+//! Which server a caller talks to: the only place that knows about own, shared, stateless and pooled servers.
 //!
 //! Owns the limits on sessions and starts, the back-off of a server that keeps crashing, what is known of a server's era,
 //! and readiness. Talks to the wires that connect, and puts a translation around a server that speaks another era than its

@@ -99,7 +99,7 @@ impl Hub {
         });
         let request = Frame::request(&crate::message::Id::Number(0), "initialize", Some(&params.to_string()));
         let Ok(answer) = timeout(PATIENCE, hub.shared.ask(&caller, request)).await else {
-            return Err(format!("it did not answer within {} s", PATIENCE.as_secs()));
+            return Err(format!("it did not answer within {} s; look into its log", PATIENCE.as_secs()));
         };
         let result = answer.as_ref().filter(|frame| !frame.is_error()).and_then(Frame::body);
         let Some(result) = result else {

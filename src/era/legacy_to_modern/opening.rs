@@ -119,7 +119,11 @@ pub(super) async fn discover(session: &Session, client: &Client, caller: &Arc<Ca
 async fn ask(session: &Session, client: &Client, caller: &Arc<Caller>) -> Result<Frame, Refusal> {
     let patience = session.settings.patience;
     let late = || {
-        let text = format!("the server did not answer {} within {} s", method::DISCOVER, patience.as_secs());
+        let text = format!(
+            "the server did not answer {} within {} s; look into its log",
+            method::DISCOVER,
+            patience.as_secs()
+        );
         Refusal::Ours(code::LIMIT, text, None)
     };
     let params = client.own_params();

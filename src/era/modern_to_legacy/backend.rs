@@ -129,7 +129,7 @@ impl Backend {
         let answer = timeout(patience, self.ask(method::INITIALIZE, Some(&self.introduction(client)))).await;
         let unusable = |why: String| Refusal::new(code::INTERNAL, format!("the server cannot be initialized: {why}"));
         let Ok(answer) = answer else {
-            return Err(unusable(format!("it did not answer within {} s", patience.as_secs())));
+            return Err(unusable(format!("it did not answer within {} s; look into its log", patience.as_secs())));
         };
         let Some(answer) = answer else { return Err(unusable("it ended".into())) };
         if let Some(error) = ErrorHead::of(&answer) {

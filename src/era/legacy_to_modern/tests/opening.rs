@@ -111,7 +111,7 @@ async fn a_server_that_does_not_answer_discover_is_waited_for_a_while() {
     let (_, kept) = server.next("server/discover").await;
     assert_eq!(
         body(&mut answers).await,
-        r#"{"code":-32000,"message":"the server did not answer server/discover within 60 s"}"#
+        r#"{"code":-32000,"message":"the server did not answer server/discover within 60 s; look into its log"}"#
     );
     assert_eq!(begun.elapsed(), Duration::from_secs(60));
     server.cancelled(kept.id_text()).await;

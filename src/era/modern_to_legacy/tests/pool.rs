@@ -146,7 +146,7 @@ async fn a_server_that_refuses_initialize_may_be_of_the_other_era() {
     assert_eq!(answers.error().await, (-32603, text.into()));
     let mut answers = client.call().await;
     let silent = bridge.raw().await;
-    let text = "the server cannot be initialized: it did not answer within 60 s";
+    let text = "the server cannot be initialized: it did not answer within 60 s; look into its log";
     assert_eq!(answers.error().await, (-32603, text.into()));
     drop(silent);
     let mut answers = client.call().await;
