@@ -9,11 +9,11 @@ use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
 
 use crate::{
-    config::{Back, Config, EraSettings, Front, Limits, NetworkSpec, RemoteSpec, Sharing},
-    listen::{self, BindError},
+    config::{Back, Config, Front, Limits, NetworkSpec, ServerSpec},
+    listen::{self, BindError, Mount, Offered, Routes, Table},
     peer::{Caller, PEER_CAPACITY, Peer},
     pump::{Role, Rules},
-    registry::Registry,
+    registry::{Ground, Registry},
     scope::Scope,
     wire::{
         child::{self, SpawnError, guard::Guard},
@@ -46,14 +46,6 @@ pub enum Error {
     /// The system refused something that every bridge needs.
     #[error("{0}")]
     Failed(String),
-    /// This combination of sides is not built.
-    #[error("a {back} behind a {front} is not supported; see mcp-bridge --help for what is")]
-    Unsupported {
-        /// The server's side.
-        back: &'static str,
-        /// The clients' side.
-        front: &'static str,
-    },
     /// The user asked twice.
     #[error("ended at once by a second signal; calls in flight were dropped")]
     Interrupted,
@@ -78,29 +70,30 @@ pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
 }
 
 async fn work(config: Config, scope: Scope) -> Result<(), Error> {
-    match (config.front, config.back) {
-        (Front::Network(network), Back::Child(spec)) => {
-            // Told before anything listens: a bridge to nothing helps nobody.
-            child::resolve(&spec)?;
-            raise_descriptor_limit();
-            let guard = start_guard();
-            let mark = guard.as_ref().map(Guard::mark);
-            let (name, stop) = (spec.name.clone(), spec.stop);
-            let registry = Registry::children(spec, config.sharing, &config.limits, config.eras, mark, &scope);
-            let result = serve(&network, &name, registry.clone(), &config.limits, &scope).await;
-            scope.stop();
-            registry.close().await;
-            // The calls had the grace period; the servers have their own times to end.
-            scope.wait(stop.after_close + stop.after_term + LAST_WAIT).await;
-            // The guard ends what is still there.
-            drop(guard);
-            result
-        }
-        (Front::Stdio, Back::Remote(spec)) => stdio_to_remote(spec, config.eras, &config.limits, &scope).await,
-        (Front::Network(_), Back::Remote(_)) => {
-            Err(Error::Unsupported { back: "remote server", front: "network address" })
-        }
-        (Front::Stdio, Back::Child(_)) => Err(Error::Unsupported { back: "stdio server", front: "stdio client" }),
+    if let [ServerSpec { back: Back::Child(spec), .. }] = &*config.servers {
+        // Told before anything listens: a bridge to nothing helps nobody. Of several servers, the others help.
+        child::resolve(spec)?;
+    }
+    let starts = config.servers.iter().any(|server| matches!(server.back, Back::Child(_)));
+    // Ends what is still there when the bridge is gone, and when it is dropped.
+    let guard = if starts { start_guard() } else { None };
+    let ground = Ground::new(guard.as_ref().map(Guard::mark), &config.limits, &scope);
+    let result = match &config.front {
+        Front::Network(network) => serve(network, &config, &ground).await,
+        Front::Stdio => be_a_command(&config, &ground).await,
+    };
+    scope.stop();
+    // The calls had the grace period; the servers have their own times to end.
+    scope.wait(config.servers.iter().map(time_to_end).max().unwrap_or_default() + LAST_WAIT).await;
+    ground.way.stop();
+    result
+}
+
+/// How long a server may take to end when nobody uses it any more.
+fn time_to_end(server: &ServerSpec) -> Duration {
+    match &server.back {
+        Back::Child(spec) => spec.stop.after_close + spec.stop.after_term,
+        Back::Remote(_) => SESSION_END,
     }
 }
 
@@ -125,13 +118,17 @@ fn start_guard() -> Option<Guard> {
         .ok()
 }
 
-/// A client's command: this process's stdio on one side, a URL on the other.
-async fn stdio_to_remote(spec: RemoteSpec, eras: EraSettings, limits: &Limits, scope: &Scope) -> Result<(), Error> {
+/// A client's command: this process's stdio on one side, a server on the other.
+async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
+    let Some(server) = config.root() else {
+        return Err(Error::Failed("there is no server for stdio; name one, as in mcp-bridge connect <URL>".into()));
+    };
+    let (limits, scope) = (config.limits.of(&server.overrides), &ground.scope);
     let (near, far) = Peer::pair(PEER_CAPACITY);
     // Not stopped by the first signal: calls in flight need it.
-    let way = scope.sibling();
-    let registry = Registry::remote(spec, Sharing::Own, limits, eras, &way);
-    let remote = way.spawn(face::serve(far, registry.clone()));
+    let way = ground.way.clone();
+    let registry = Registry::of(server, &limits, &Ground { scope: way.clone(), ..ground.clone() });
+    let back = way.spawn(face::serve(far, registry.clone()));
     let rules = Rules {
         name: "stdio".into(),
         speaker: Caller::legacy(None),
@@ -146,8 +143,8 @@ async fn stdio_to_remote(spec: RemoteSpec, eras: EraSettings, limits: &Limits, s
     info!("{}", ended.message);
     // The client's side is gone, and with it the peer: the wire finishes its session by itself. After a signal the time
     // for calls is over by now; what is left is the session's own end.
-    let patience = if scope.is_stopped() { SESSION_END } else { limits.grace + SESSION_END };
-    let result = tokio::time::timeout(patience, remote).await;
+    let patience = if scope.is_stopped() { Duration::ZERO } else { limits.grace };
+    let result = tokio::time::timeout(patience + time_to_end(server), back).await;
     registry.close().await;
     way.stop();
     match result {
@@ -156,25 +153,39 @@ async fn stdio_to_remote(spec: RemoteSpec, eras: EraSettings, limits: &Limits, s
     }
 }
 
-async fn serve(
-    network: &NetworkSpec,
-    name: &str,
-    registry: Arc<Registry>,
-    limits: &Limits,
-    scope: &Scope,
-) -> Result<(), Error> {
+/// A service: a listening socket on one side, servers on the other.
+async fn serve(network: &NetworkSpec, config: &Config, ground: &Ground) -> Result<(), Error> {
+    raise_descriptor_limit();
+    let limits = &config.limits;
     let listening = listen::bind(network, limits).await?;
-    announce::announce(listening.local_addr(), network, name);
+    announce::announce(listening.local_addr(), network, &config.servers);
     if network.exit_with_stdin {
-        let scope = scope.clone();
+        let scope = ground.scope.clone();
         scope.clone().spawn(async move {
             end_of_stdin().await;
             info!("stdin closed; ending (--exit-with-stdin)");
             scope.stop();
         });
     }
-    listen::serve(listening, network.clone(), registry, Arc::new(limits.clone()), scope.clone()).await;
+    let mounts = config.servers.iter().map(|server| Mount::new(offered(server, limits, &ground.of_one()), network));
+    let routes = Arc::new(Routes::new(network, Table::new(mounts), &ground.scope));
+    listen::serve(listening, routes.clone(), Arc::new(limits.clone()), ground.scope.clone()).await;
+    ground.scope.stop();
+    for mount in routes.table().mounts() {
+        mount.registry().close().await;
+    }
     Ok(())
+}
+
+fn offered(server: &ServerSpec, limits: &Limits, ground: &Ground) -> Offered {
+    let limits = limits.of(&server.overrides);
+    Offered {
+        name: server.name.clone(),
+        at_root: server.at_root,
+        registry: Registry::of(server, &limits, ground),
+        limits: Arc::new(limits),
+        scope: ground.scope.clone(),
+    }
 }
 
 async fn end_of_stdin() {

@@ -1,6 +1,6 @@
 //! The command line: what can be typed, what it comes to, and what is said when it is wrong.
 //!
-//! Owns the clap types (`args`), the way from them to the checked [`Config`] (`resolve`), the wording of usage errors
+//! Owns the clap types (`args`, `bridges`), the way from them to the checked [`Config`] (`resolve`), the wording of usage errors
 //! (`report`) and the exit codes ([`Exit`]). Talks to the environment, to the files that flags name, to stdout for
 //! what is to be printed, and to nobody else. It never opens a connection and never starts a process.
 
@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{FromArgMatches, parser::ValueSource};
+use clap::{ArgMatches, FromArgMatches, parser::ValueSource};
 
 use crate::{
     config::Config,
@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod args;
+mod bridges;
 mod exit;
 mod expand;
 mod generate;
@@ -31,7 +32,8 @@ mod variables;
 pub use exit::Exit;
 pub use variables::unknown_variables;
 
-use args::{Cli, Command};
+use args::Command;
+use bridges::Bridge;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -85,8 +87,8 @@ pub fn parse(argv: Vec<OsString>) -> Result<Task, Error> {
 fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
     let parsed = args::command()
         .try_get_matches_from(&argv)
-        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
-    let (cli, matches) = match parsed {
+        .and_then(|matches| Asked::read(&matches).map(|asked| (asked, matches)));
+    let (asked, matches) = match parsed {
         Ok(both) => both,
         Err(error) if !error.use_stderr() => {
             return error.print().map(|()| Task::Done).or_else(ignore_closed); // --help, --version
@@ -95,23 +97,33 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
     };
     let sub = matches.subcommand().map(|(_, sub)| sub);
     // Asking for an id that a command does not have is an error to clap; here it means "not given".
-    let from_env = |id: &str| {
-        sub.is_some_and(|sub| {
-            sub.try_contains_id(id).is_ok_and(|known| known) && sub.value_source(id) == Some(ValueSource::EnvVariable)
-        })
+    let source = |id: &str| {
+        sub.filter(|sub| sub.try_contains_id(id).is_ok_and(|known| known)).and_then(|sub| sub.value_source(id))
     };
-    let typed = resolve::Typed { env, from_env: &from_env };
-    match cli.command {
-        Command::StdioToSse(args) => typed.stdio_to_sse(*args),
-        Command::StdioToHttp(args) => typed.stdio_to_http(*args),
-        Command::Serve(args) => typed.serve(*args),
-        Command::SseToStdio(args) => typed.sse_to_stdio(*args),
-        Command::HttpToStdio(args) => typed.http_to_stdio(*args),
-        Command::Connect(args) => typed.connect(*args),
-        Command::DemoServer { era } => Ok(Task::Demo(era.into())),
-        Command::Completions { shell } => print(&generate::completions(shell)),
-        Command::Man { what } => generate::man(what.as_deref()),
-        Command::Generate { tree } => generate::write_tree(&tree),
+    let from_env = |id: &str| source(id) == Some(ValueSource::EnvVariable);
+    let by_hand = |id: &str| source(id) == Some(ValueSource::CommandLine);
+    let typed = resolve::Typed { env, from_env: &from_env, by_hand: &by_hand };
+    match asked {
+        Asked::Bridge(command, args) => typed.bridge(&command, *args),
+        Asked::Other(Command::DemoServer { era }) => Ok(Task::Demo(era.into())),
+        Asked::Other(Command::Completions { shell }) => print(&generate::completions(shell)),
+        Asked::Other(Command::Man { what }) => generate::man(what.as_deref()),
+        Asked::Other(Command::Generate { tree }) => generate::write_tree(&tree),
+    }
+}
+
+/// Which command was typed, with its flags.
+enum Asked {
+    Bridge(Bridge, Box<bridges::Typed>),
+    Other(Command),
+}
+
+impl Asked {
+    fn read(matches: &ArgMatches) -> Result<Asked, clap::Error> {
+        match matches.subcommand().and_then(|(name, sub)| Some((bridges::find(name)?, sub))) {
+            Some((bridge, sub)) => bridge.read(sub).map(|typed| Asked::Bridge(bridge, Box::new(typed))),
+            None => Command::from_arg_matches(matches).map(Asked::Other),
+        }
     }
 }
 

@@ -8,21 +8,93 @@ use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Durat
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::era::modern_to_legacy::seal::Sealer;
+use crate::{era::modern_to_legacy::seal::Sealer, wire::Wire};
 
-/// One bridge: a server on one side, the faces that it is offered by on the other.
+/// One bridge: servers on one side, the faces that they are offered by on the other.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The server's side.
-    pub back: Back,
+    /// The servers' side. One that is typed on the command line is alone, and at the root.
+    pub servers: Vec<ServerSpec>,
     /// The clients' side.
     pub front: Front,
+    /// Every limit, with its default; a server may have its own for some.
+    pub limits: Limits,
+}
+
+impl Config {
+    /// The server that is offered without its name in the path; on stdio, the only one that can be.
+    pub fn root(&self) -> Option<&ServerSpec> {
+        self.servers.iter().find(|server| server.at_root)
+    }
+}
+
+/// One server: where it is offered, and everything that is its own.
+#[derive(Debug, Clone)]
+pub struct ServerSpec {
+    /// Stands in paths (`/servers/<name>/mcp`), log lines and `/readyz`. No two servers have the same.
+    pub name: ServerName,
+    /// Whether it is at the root (`/mcp`) instead of under its name. At most one server is.
+    pub at_root: bool,
+    /// The server itself.
+    pub back: Back,
     /// Who gets which server process. Only a network front can choose; stdio has one client.
     pub sharing: Sharing,
     /// Which eras the server speaks, and what a translation needs.
     pub eras: EraSettings,
-    /// Every limit, with its default.
-    pub limits: Limits,
+    /// Where it differs from the limits of the bridge.
+    pub overrides: Overrides,
+}
+
+/// A server's name: letters, digits, `_`, `-` and `.`, up to 64 of them, neither `.` nor `..`. So it stands in a path as it
+/// is, and nothing in it has to be decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ServerName(Arc<str>);
+
+/// Most characters of a server's name. It stands in every path and log line.
+const MAX_NAME: usize = 64;
+
+/// Why a text is no server's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} cannot be a server's name; use up to 64 letters, digits, '_', '-' and '.', and not '.' or '..' alone")]
+pub struct NameError(String);
+
+impl ServerName {
+    /// Checks a name that somebody chose.
+    pub fn new(text: &str) -> Result<ServerName, NameError> {
+        let fits = (1..=MAX_NAME).contains(&text.len()) && !matches!(text, "." | "..");
+        match fits && text.chars().all(is_of_a_name) {
+            true => Ok(ServerName(text.into())),
+            false => Err(NameError(text.chars().take(MAX_NAME).collect())),
+        }
+    }
+
+    /// The nearest name to a text that nobody chose as one, such as a program's.
+    pub fn near(text: &str) -> ServerName {
+        let name: String = text.chars().take(MAX_NAME).map(|c| if is_of_a_name(c) { c } else { '-' }).collect();
+        ServerName::new(&name).unwrap_or_else(|_| ServerName("server".into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Looked up by what stands in a path.
+impl std::borrow::Borrow<str> for ServerName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 /// Which eras the server speaks, and what a translation between eras needs.
@@ -119,6 +191,8 @@ pub struct RemoteSpec {
     pub url: Url,
     /// Which transport the server speaks, or `Auto` to find out.
     pub transport: RemoteTransport,
+    /// The Unix socket that the URL's server listens on; then the URL gives the path only, and its host goes into `Host`.
+    pub socket: Option<PathBuf>,
     /// Sent with every request to the URL's own origin, and to no other. Values are marked sensitive.
     pub headers: HeaderMap<HeaderValue>,
     /// How often and how patiently a connection is tried.
@@ -160,10 +234,8 @@ pub struct NetworkSpec {
     pub host: IpAddr,
     /// 0 lets the system pick; the choice is printed.
     pub port: u16,
-    /// Streamable HTTP, at this path, when offered.
-    pub http: Option<HttpRoutes>,
-    /// Legacy SSE, at these paths, when offered.
-    pub sse: Option<SseRoutes>,
+    /// The wires that clients come in by. The paths are those of the server at the root; others have their own prefix.
+    pub outputs: Vec<Output>,
     /// Public URL prefix when a reverse proxy adds one; goes into the `endpoint` event and the printed hints.
     pub base_url: Option<Url>,
     /// Which origins may read answers in a browser.
@@ -184,20 +256,25 @@ pub struct NetworkSpec {
     pub exit_with_stdin: bool,
 }
 
-/// Where Streamable HTTP is served.
-#[derive(Debug, Clone)]
-pub struct HttpRoutes {
-    /// `/mcp` by default.
-    pub path: String,
+/// A wire that clients come in by, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Which wire.
+    pub wire: Wire,
+    /// One for each of the wire's [`crate::wire::Listed::paths`], in that order.
+    pub paths: Vec<String>,
 }
 
-/// Where legacy SSE is served.
-#[derive(Debug, Clone)]
-pub struct SseRoutes {
-    /// The event stream; `/sse` by default.
-    pub sse_path: String,
-    /// Where messages are POSTed; `/messages` by default.
-    pub message_path: String,
+impl Output {
+    /// At the usual paths.
+    pub fn usual(wire: Wire) -> Output {
+        Output { wire, paths: wire.listed().paths.iter().map(|path| path.usual.into()).collect() }
+    }
+
+    /// Where a client connects.
+    pub fn path(&self) -> &str {
+        self.paths.first().map_or("", String::as_str)
+    }
 }
 
 /// Cross-origin reading. An origin that is not listed gets 403, whatever this says.
@@ -234,7 +311,7 @@ pub enum Sharing {
 pub struct Limits {
     /// Bytes of one message: body, line or event. Stops a peer from filling memory. `--max-message`, 16 MiB.
     pub max_message: usize,
-    /// Sessions at once; one more gets 503 with Retry-After. Stops process floods. `--max-sessions`, 1,024.
+    /// Sessions at once with one server; one more gets 503 with Retry-After. Stops process floods. `--max-sessions`, 1,024.
     pub max_sessions: usize,
     /// A session without traffic for this long ends. Frees children of clients that vanished. `--session-timeout`, 30 min.
     pub session_timeout: Duration,
@@ -253,7 +330,7 @@ pub struct Limits {
     /// Exchanges of the modern era in flight at one endpoint, subscriptions included; one more gets 503 with Retry-After.
     /// HTTP/2 has many on one connection, so connections do not bound them. 8,192.
     pub max_exchanges: usize,
-    /// Children being started at once. Stops a thundering herd of `npx`. 16.
+    /// Children being started at once, of all servers. Stops a thundering herd of `npx`. 16.
     pub max_spawning: usize,
     /// Bytes of events kept for resumption in one session. 1 MiB, but always the newest event.
     pub replay_bytes: usize,
@@ -263,7 +340,32 @@ pub struct Limits {
     pub answer_patience: Duration,
 }
 
+/// Limits in which one server differs from the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// See [`Limits::request_timeout`]; zero is none.
+    pub request_timeout: Option<Duration>,
+    /// See [`Limits::session_timeout`].
+    pub session_timeout: Option<Duration>,
+    /// See [`Limits::max_sessions`].
+    pub max_sessions: Option<usize>,
+}
+
 impl Limits {
+    /// The limits of one server.
+    pub fn of(&self, own: &Overrides) -> Limits {
+        let request_timeout = match own.request_timeout {
+            Some(time) => Some(time).filter(|time| !time.is_zero()),
+            None => self.request_timeout,
+        };
+        Limits {
+            request_timeout,
+            session_timeout: own.session_timeout.unwrap_or(self.session_timeout),
+            max_sessions: own.max_sessions.unwrap_or(self.max_sessions),
+            ..self.clone()
+        }
+    }
+
     /// Bytes of large messages that may wait in one session, each way. Two of the largest: one on its way, one behind it.
     pub fn max_waiting(&self) -> usize {
         self.max_message.saturating_mul(2)
@@ -310,5 +412,34 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_in_a_path_as_it_is() {
+        let long = "n".repeat(65);
+        for name in ["time", "My_Server-2.1", "...", ".hidden", &long[1..]] {
+            assert_eq!(ServerName::new(name).unwrap().as_str(), name);
+        }
+        for name in ["", ".", "..", "a/b", "a b", "a%2e", "ä", "a:b", &long] {
+            assert!(ServerName::new(name).is_err(), "{name}");
+        }
+        for (text, near) in [("a b/c", "a-b-c"), ("..", "server"), ("", "server"), ("größe", "gr--e"), ("x.y", "x.y")]
+        {
+            assert_eq!(ServerName::near(text).as_str(), near);
+        }
+        assert_eq!(ServerName::near(&long).as_str(), &long[1..]);
+    }
+
+    #[test]
+    fn a_server_may_have_limits_of_its_own() {
+        let limits = Limits { request_timeout: Some(Duration::from_secs(9)), ..Limits::default() };
+        assert_eq!(limits.of(&Overrides::default()).request_timeout, limits.request_timeout);
+        let own = Overrides { request_timeout: Some(Duration::ZERO), max_sessions: Some(3), ..Overrides::default() };
+        assert_eq!((limits.of(&own).request_timeout, limits.of(&own).max_sessions), (None, 3));
     }
 }

@@ -1,5 +1,5 @@
-//! `mcp-bridge` carries the Model Context Protocol between transports, a stdio server to SSE and Streamable HTTP, a
-//! remote server to stdio, and between eras: clients of the stateless revision to servers that have sessions, and back.
+//! `mcp-bridge` carries the Model Context Protocol between transports, from a stdio or a remote server to clients on stdio,
+//! SSE or Streamable HTTP, and between eras: clients of the stateless revision to servers that have sessions, and back.
 //!
 //! # The picture
 //!
@@ -53,13 +53,13 @@
 //! | [`message`] | a frame: the bytes as they came, and the few fields that routing needs |
 //! | [`peer`] | envelopes, replies, the pair that joins two wires: read this first |
 //! | [`pipe`], [`pending`], [`pump`] | frames over a pipe; who asked; the two loops between a pipe and a peer |
-//! | [`wire`] | one module a transport, `accept` (we are the server) and `connect` (we are the client) |
+//! | [`wire`] | the table of wires; one module a transport, `accept` (we are the server) and `connect` (we are the client) |
 //! | [`registry`] | which server a caller gets, and in which era it is spoken to; limits; back-off |
 //! | [`era`] | the two translations |
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`annotations`] | what a tool's schema says about headers |
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
-//! | [`listen`] | the listening socket, Host and Origin, the door, health |
+//! | [`listen`] | the listening socket, Host and Origin, the door, which server is at which path, health |
 //! | [`bridge`] | start, announce, wait, drain |
 //! | [`config`], [`cli`] | checked values; what was typed |
 //! | [`demo`] | the demo server |

@@ -21,20 +21,23 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use self::{
-    connection::{Came, Connections, Phase},
+use self::connection::{Came, Connections, Phase};
+pub use self::{
+    mount::{Mount, Offered, Table},
     route::Routes,
 };
 use crate::{
     config::{Limits, NetworkSpec},
-    registry::Registry,
     scope::Scope,
 };
 
 mod connection;
 mod guard;
 mod load;
+mod mount;
 mod route;
+
+pub(crate) use route::home;
 
 /// Connections that the system holds until they are accepted. A thousand clients may come at once; the system lowers
 /// this to its own limit.
@@ -133,14 +136,7 @@ fn open(address: SocketAddr) -> io::Result<Listening> {
 ///
 /// Connections are accepted to the end: a call in flight may need its client's answer, which may come on a new one, and
 /// a probe is to see that the bridge drains.
-pub async fn serve(
-    listening: Listening,
-    network: NetworkSpec,
-    registry: Arc<Registry>,
-    limits: Arc<Limits>,
-    scope: Scope,
-) {
-    let routes = Arc::new(Routes::new(&network, registry, &limits, &scope));
+pub async fn serve(listening: Listening, routes: Arc<Routes>, limits: Arc<Limits>, scope: Scope) {
     let connections = Arc::new(Connections::new(routes.clone(), &limits, scope.clone()));
     let slots = Arc::new(Semaphore::new(limits.max_connections));
     let (phase, watched) = watch::channel(Phase::Serving);

@@ -20,7 +20,7 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 
 use self::{children::Children, readiness::Readiness, remotes::Remotes, shared::Hub};
 use crate::{
-    config::{ChildSpec, EraSettings, Limits, RemoteSpec, Sharing},
+    config::{Back, Limits, ServerSpec, Sharing},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::Role,
     scope::Scope,
@@ -40,6 +40,32 @@ pub struct Registry {
     sessions: Arc<Semaphore>,
     hub: tokio::sync::Mutex<Option<Hub>>,
     readiness: Arc<Readiness>,
+}
+
+/// What the servers of one bridge stand on.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// The guard's (see [`crate::wire::child::guard`]), where servers are started.
+    pub mark: Option<String>,
+    /// Bounds how many children are between their start and their first frame.
+    pub starting: Arc<Semaphore>,
+    /// Stops at the first signal; then nobody gets a server any more.
+    pub scope: Scope,
+    /// Of the ways to remote servers. Not stopped by the first signal: calls in flight need them.
+    pub way: Scope,
+}
+
+impl Ground {
+    /// The ground of a bridge that runs in `scope`.
+    pub fn new(mark: Option<String>, limits: &Limits, scope: &Scope) -> Ground {
+        let starting = Arc::new(Semaphore::new(limits.max_spawning));
+        Ground { mark, starting, scope: scope.clone(), way: scope.sibling() }
+    }
+
+    /// The same for one server, which can be ended alone.
+    pub fn of_one(&self) -> Ground {
+        Ground { scope: self.scope.child(), way: self.way.child(), ..self.clone() }
+    }
 }
 
 /// Makes the peer of a session; for tests.
@@ -107,32 +133,21 @@ impl OpenError {
 }
 
 impl Registry {
-    /// A registry whose servers are children. `mark` is the guard's (see [`crate::wire::child::guard`]).
-    pub fn children(
-        spec: ChildSpec,
-        sharing: Sharing,
-        limits: &Limits,
-        eras: EraSettings,
-        mark: Option<String>,
-        scope: &Scope,
-    ) -> Arc<Registry> {
+    /// The registry of one server. Nothing is started or connected yet.
+    pub fn of(server: &ServerSpec, limits: &Limits, ground: &Ground) -> Arc<Registry> {
         let readiness = Arc::new(Readiness::default());
         let sessions = Arc::new(Semaphore::new(limits.max_sessions));
-        let children = Children::new(spec, mark, limits, eras, sessions.clone(), readiness.clone(), scope);
-        Registry::new(Server::Child(children), sharing, limits, scope, sessions, readiness)
-    }
-
-    /// A registry whose server is at a URL. `scope` is not to be stopped by the first signal: calls in flight need it.
-    pub fn remote(
-        spec: RemoteSpec,
-        sharing: Sharing,
-        limits: &Limits,
-        eras: EraSettings,
-        scope: &Scope,
-    ) -> Arc<Registry> {
-        let sessions = Arc::new(Semaphore::new(limits.max_sessions));
-        let remotes = Remotes::new(spec, limits, eras, scope);
-        Registry::new(Server::Remote(remotes), sharing, limits, scope, sessions, Arc::default())
+        let eras = server.eras.clone();
+        let back = match &server.back {
+            Back::Child(spec) => {
+                let (sessions, readiness) = (sessions.clone(), readiness.clone());
+                Server::Child(Children::new(spec.clone(), limits, eras, sessions, readiness, ground))
+            }
+            Back::Remote(spec) => {
+                Server::Remote(Remotes::new(spec.clone(), limits, eras, readiness.clone(), &ground.way))
+            }
+        };
+        Registry::new(back, server.sharing, limits, &ground.scope, sessions, readiness)
     }
 
     /// A registry for tests: `server` makes the peer of each session.
@@ -188,7 +203,7 @@ impl Registry {
             (Sharing::Own, Server::Remote(remotes)) => {
                 let session = remotes.session(ours);
                 self.scope.spawn(async move {
-                    drop(session.await);
+                    drop(session.await); // Logged and told by the wire; noted by `remotes`.
                     drop(place);
                 });
             }
@@ -249,6 +264,9 @@ impl Registry {
     pub fn ready(&self) -> Result<(), String> {
         if self.scope.is_stopped() {
             return Err(OpenError::Draining.to_string());
+        }
+        if let Server::Child(children) = &self.server {
+            children.look_again();
         }
         self.readiness.check()
     }

@@ -5,6 +5,7 @@ mod guard;
 mod legacy_sse;
 mod limits;
 mod modern;
+mod mounts;
 mod resume;
 mod sessions;
 mod stateless;

@@ -49,7 +49,8 @@ fn run(command: &str) -> Output {
         .replace("<shell>", "bash");
     let mut words = words(&command);
     words.remove(0);
-    if matches!(words[0].as_str(), "serve" | "stdio-to-sse" | "stdio-to-http") && !words.contains(&"--help".into()) {
+    let listens = words[0] == "serve" || words[0].split_once("-to-").is_some_and(|(_, output)| output != "stdio");
+    if listens && !words.contains(&"--help".into()) {
         words.splice(1..1, ["--port", "0", "--exit-with-stdin"].map(str::to_owned));
     }
     let mut program = Command::new(env!("CARGO_BIN_EXE_mcp-bridge"));

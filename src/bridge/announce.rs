@@ -4,7 +4,7 @@
 //! shows a token.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::Path,
 };
@@ -14,37 +14,55 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use crate::{
-    config::{Door, NetworkSpec},
+    config::{Door, NetworkSpec, Output, ServerSpec},
+    listen::home,
     observe,
+    wire::Wire,
 };
 
 /// What a client calls the variable that holds the token.
 const TOKEN: &str = "${TOKEN}";
 
-/// Says where `network` is served: for a person, and for scripts that asked for port 0.
-pub(super) fn announce(address: SocketAddr, network: &NetworkSpec, name: &str) {
+/// Says where `network` offers these servers: for a person, and for scripts that asked for port 0.
+pub(super) fn announce(address: SocketAddr, network: &NetworkSpec, servers: &[ServerSpec]) {
     let said = Announcement::new(address, network);
+    let name = match servers {
+        [only] => only.name.to_string(),
+        several => format!("{} servers", several.len()),
+    };
+    let root = servers.iter().any(|server| server.at_root);
+    let url = |wire| said.urls.iter().find(|url| url.wire == wire && root).map(|url| url.at("", true));
     // The text form shows the message, the JSON form the fields, too.
     info!(
         target: observe::LISTENING,
         name,
         listening = said.listening,
-        http = said.http,
-        sse = said.sse,
+        http = url(Wire::Http),
+        sse = url(Wire::Sse),
         "{name} listening on {}", said.listening
     );
-    info!(target: observe::ENTRIES, "{}", said.entries(name, &command()));
+    info!(target: observe::ENTRIES, "{}", said.entries(servers, &command()));
 }
 
 /// The URLs of one bridge.
 struct Announcement {
     /// The address that was bound, as a URL.
     listening: String,
-    /// What clients of Streamable HTTP are given.
-    http: Option<String>,
-    /// What clients of HTTP+SSE are given.
-    sse: Option<String>,
+    urls: Vec<Reached>,
     asks_for_token: bool,
+}
+
+/// What clients of one wire are given.
+struct Reached {
+    wire: Wire,
+    base: String,
+    path: String,
+}
+
+impl Reached {
+    fn at(&self, name: &str, at_root: bool) -> String {
+        format!("{}{}{}", self.base, home(name, at_root), self.path)
+    }
 }
 
 impl Announcement {
@@ -54,25 +72,41 @@ impl Announcement {
             // Brackets around IPv6 come with the port.
             None => format!("http://{}", SocketAddr::new(reachable(address.ip()), address.port())),
         };
+        let url = |output: &Output| {
+            // `https` becomes the secure one of the wire's own schemes.
+            let scheme = output.wire.listed().schemes.first().copied().unwrap_or("http");
+            Reached { wire: output.wire, base: base.replacen("http", scheme, 1), path: output.path().into() }
+        };
         Announcement {
             listening: format!("http://{address}"),
-            http: network.http.as_ref().map(|http| format!("{base}{}", http.path)),
-            sse: network.sse.as_ref().map(|sse| format!("{base}{}", sse.sse_path)),
+            urls: network.outputs.iter().map(url).collect(),
             asks_for_token: matches!(network.door, Door::Bearer(_)),
         }
     }
 
-    fn entries(&self, name: &str, command: &str) -> String {
-        let sse = self.sse.as_ref().map(|url| ("sse", "HTTP+SSE", url));
-        let http = self.http.as_ref().map(|url| ("http", "Streamable HTTP", url));
-        let mut lines: Vec<_> =
-            [sse, http].into_iter().flatten().map(|(_, title, url)| format!("  {title:<15}  {url}")).collect();
-        if let Some((kind, _, url)) = http.or(sse) {
-            let key = key(name);
-            let remote = self.remote(kind, url).under(&key);
-            let stdio = self.stdio(command, url).under(&key);
-            lines.push(format!("  client entry     {remote}"));
-            lines.push(format!("  stdio clients    {stdio}"));
+    fn entries(&self, servers: &[ServerSpec], command: &str) -> String {
+        let places = servers.iter().map(|server| (server.name.as_str(), server.at_root)).collect::<Vec<_>>();
+        self.entries_of(&places, command)
+    }
+
+    /// `servers`: the name of each, and whether it is at the root.
+    fn entries_of(&self, servers: &[(&str, bool)], command: &str) -> String {
+        let mut lines = Vec::new();
+        for (name, at_root) in servers {
+            if servers.len() > 1 {
+                lines.push(format!("  {name}"));
+            }
+            let line = |url: &Reached| format!("  {:<15}  {}", url.wire.listed().title, url.at(name, *at_root));
+            lines.extend(self.urls.iter().map(line));
+        }
+        // The older transport has no modern era, and fewer clients speak the others.
+        if let Some(best) = self.urls.iter().find(|url| url.wire == Wire::Http).or(self.urls.first()) {
+            let all: Vec<_> = servers.iter().map(|(name, root)| (key(name), best.at(name, *root))).collect();
+            let word = best.wire.listed().word;
+            let remote = all.iter().map(|(key, url)| (key.as_str(), self.remote(word, url))).collect();
+            let stdio = all.iter().map(|(key, url)| (key.as_str(), self.stdio(command, url))).collect();
+            lines.push(format!("  client entry     {}", pasted(remote)));
+            lines.push(format!("  stdio clients    {}", pasted(stdio)));
         }
         lines.join("\n")
     }
@@ -112,13 +146,10 @@ enum Entry<'a> {
     },
 }
 
-impl Entry<'_> {
-    /// As it is pasted.
-    fn under(&self, key: &str) -> String {
-        let servers = HashMap::from([("mcpServers", HashMap::from([(key, self)]))]);
-        // Texts and maps of texts: nothing in it can fail.
-        serde_json::to_string(&servers).unwrap_or_default()
-    }
+/// Entries as they are pasted, by their keys.
+fn pasted(entries: BTreeMap<&str, Entry<'_>>) -> String {
+    // Texts and maps of texts: nothing in it can fail.
+    serde_json::to_string(&BTreeMap::from([("mcpServers", entries)])).unwrap_or_default()
 }
 
 /// A name that every client takes as a key.
@@ -164,14 +195,17 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::config::{Cors, HttpRoutes, Secret, SseRoutes};
+    use crate::config::{Cors, Secret};
 
     fn network(http: bool, sse: bool) -> NetworkSpec {
         NetworkSpec {
             host: Ipv4Addr::LOCALHOST.into(),
             port: 0,
-            http: http.then(|| HttpRoutes { path: "/mcp".into() }),
-            sse: sse.then(|| SseRoutes { sse_path: "/sse".into(), message_path: "/messages".into() }),
+            outputs: [(sse, Wire::Sse), (http, Wire::Http)]
+                .into_iter()
+                .filter(|(offered, _)| *offered)
+                .map(|(_, wire)| Output::usual(wire))
+                .collect(),
             base_url: None,
             cors: Cors::Off,
             allow_origin: Vec::new(),
@@ -185,7 +219,22 @@ mod tests {
     }
 
     fn entries(address: &str, network: &NetworkSpec, name: &str, command: &str) -> String {
-        Announcement::new(address.parse().unwrap(), network).entries(name, command)
+        Announcement::new(address.parse().unwrap(), network).entries_of(&[(name, true)], command)
+    }
+
+    fn http(said: &Announcement) -> String {
+        said.urls.iter().find(|url| url.wire == Wire::Http).unwrap().at("", true)
+    }
+
+    #[test]
+    fn several_servers_have_an_entry_each() {
+        let said = Announcement::new("127.0.0.1:8000".parse().unwrap(), &network(true, false));
+        let text = said.entries_of(&[("default", true), ("my.time", false)], "mcp-bridge");
+        let entries = parsed(&text);
+        assert_eq!(entries[0]["mcpServers"]["default"]["url"], "http://127.0.0.1:8000/mcp");
+        assert_eq!(entries[0]["mcpServers"]["my-time"]["url"], "http://127.0.0.1:8000/servers/my.time/mcp");
+        assert_eq!(entries[1]["mcpServers"]["my-time"]["args"][1], "http://127.0.0.1:8000/servers/my.time/mcp");
+        assert!(text.contains("  my.time\n  Streamable HTTP  http://127.0.0.1:8000/servers/my.time/mcp\n"), "{text}");
     }
 
     /// The two entries, read back.
@@ -234,15 +283,15 @@ mod tests {
         for address in ["0.0.0.0:8000", "[::]:8000"] {
             let said = Announcement::new(address.parse().unwrap(), &network(true, false));
             assert_eq!(said.listening, format!("http://{address}"));
-            let url = Url::parse(&said.http.unwrap()).unwrap();
+            let url = Url::parse(&http(&said)).unwrap();
             let host = url.host_str().unwrap().trim_matches(['[', ']']).parse::<IpAddr>().unwrap();
             assert!(!host.is_unspecified(), "{url}");
             assert_eq!((url.port(), url.path()), (Some(8000), "/mcp"));
         }
         let said = Announcement::new("[::1]:8000".parse().unwrap(), &network(true, false));
-        assert_eq!(said.http.as_deref(), Some("http://[::1]:8000/mcp"));
+        assert_eq!(http(&said), "http://[::1]:8000/mcp");
         let base_url = Some(Url::parse("https://mcp.example.com/tools/").unwrap());
         let said = Announcement::new("0.0.0.0:80".parse().unwrap(), &NetworkSpec { base_url, ..network(true, false) });
-        assert_eq!(said.http.as_deref(), Some("https://mcp.example.com/tools/mcp"));
+        assert_eq!(http(&said), "https://mcp.example.com/tools/mcp");
     }
 }

@@ -9,26 +9,13 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, Value
 use clap_complete::Shell;
 use url::Url;
 
-use super::values;
+use super::{
+    bridges::{self, Bridge},
+    values,
+};
 use crate::{demo, observe};
 
-macro_rules! usage {
-    ($name:literal) => {
-        concat!(
-            "mcp-bridge ",
-            $name,
-            " [OPTIONS] -- <COMMAND> [ARGS]...\n",
-            "       mcp-bridge ",
-            $name,
-            " [OPTIONS] --shell <LINE>\n",
-            "       mcp-bridge ",
-            $name,
-            " [OPTIONS] --demo"
-        )
-    };
-}
-
-/// Carries the Model Context Protocol between stdio, SSE and Streamable HTTP
+/// Carries the Model Context Protocol between stdio, HTTP+SSE and Streamable HTTP
 #[derive(Debug, Parser)]
 #[command(
     name = "mcp-bridge",
@@ -38,16 +25,14 @@ macro_rules! usage {
     override_usage = "mcp-bridge <COMMAND> [OPTIONS] [-- <SERVER COMMAND>...]",
     after_help = AFTER_HELP,
 )]
-pub(super) struct Cli {
-    #[command(subcommand)]
-    pub(super) command: Command,
-}
+struct Cli {}
 
 const AFTER_HELP: &str = "\
 Examples:
   mcp-bridge serve --demo
   mcp-bridge stdio-to-http -- npx -y @modelcontextprotocol/server-everything
   mcp-bridge connect https://example.com/mcp --bearer '${TOKEN}'
+  mcp-bridge sse-to-http https://example.com/sse
 
 Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins.
 
@@ -58,45 +43,9 @@ Exit codes:
   69  the remote server could not be reached
   77  the remote server asks for a login, or refuses the one given";
 
-/// Under each command that starts a server.
-const AFTER_SERVE: &str = "\
-Everything after -- is the server's command, argument by argument; no shell is involved.
-
-In --env, --env-file and --cwd, ${VAR} and ${VAR:-default} come from the environment; $${ is a
-literal ${.
-
-Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins. In the
-variables of --allow-origin, --allow-host and --pass-env, commas separate values; in those of --env
-and --env-file, line breaks do.";
-
-/// Under each command that reaches a server.
-const AFTER_CONNECT: &str = "\
-In --header and --bearer, ${VAR} and ${VAR:-default} come from the environment; $${ is a literal ${.
-Use it for secrets: every user of a machine can read its command lines.
-
-Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins. In the
-variable of --header, line breaks separate headers.";
-
+/// Every command that does not carry messages; for those see [`super::bridges`].
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Serve a stdio server over HTTP+SSE, the transport of 2024-11-05
-    #[command(override_usage = usage!("stdio-to-sse"), after_help = AFTER_SERVE)]
-    StdioToSse(Box<StdioToSse>),
-    /// Serve a stdio server over Streamable HTTP
-    #[command(override_usage = usage!("stdio-to-http"), after_help = AFTER_SERVE)]
-    StdioToHttp(Box<StdioToHttp>),
-    /// Serve a stdio server over Streamable HTTP and HTTP+SSE at once
-    #[command(override_usage = usage!("serve"), after_help = AFTER_SERVE)]
-    Serve(Box<Serve>),
-    /// Be a stdio server that reaches a remote one over HTTP+SSE
-    #[command(override_usage = "mcp-bridge sse-to-stdio [OPTIONS] <URL>", after_help = AFTER_CONNECT)]
-    SseToStdio(Box<ToStdio>),
-    /// Be a stdio server that reaches a remote one over Streamable HTTP
-    #[command(override_usage = "mcp-bridge http-to-stdio [OPTIONS] <URL>", after_help = AFTER_CONNECT)]
-    HttpToStdio(Box<ToStdio>),
-    /// Be a stdio server that reaches a remote one, and find out which transport it speaks
-    #[command(override_usage = "mcp-bridge connect [OPTIONS] <URL>", after_help = AFTER_CONNECT)]
-    Connect(Box<ToStdio>),
     /// Be a small stdio server, to try the bridge and clients with
     DemoServer {
         /// Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both
@@ -121,55 +70,6 @@ pub(super) enum Command {
         #[arg(default_value = ".")]
         tree: PathBuf,
     },
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StdioToSse {
-    #[command(flatten)]
-    pub(super) server: ServerArgs,
-    #[command(flatten)]
-    pub(super) network: NetworkArgs,
-    #[command(flatten)]
-    pub(super) sse: SsePaths,
-    #[command(flatten)]
-    pub(super) shared: SharedArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct StdioToHttp {
-    #[command(flatten)]
-    pub(super) server: ServerArgs,
-    #[command(flatten)]
-    pub(super) network: NetworkArgs,
-    #[command(flatten)]
-    pub(super) http: HttpPath,
-    #[command(flatten)]
-    pub(super) shared: SharedArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct Serve {
-    #[command(flatten)]
-    pub(super) server: ServerArgs,
-    #[command(flatten)]
-    pub(super) network: NetworkArgs,
-    #[command(flatten)]
-    pub(super) http: HttpPath,
-    #[command(flatten)]
-    pub(super) sse: SsePaths,
-    #[command(flatten)]
-    pub(super) shared: SharedArgs,
-}
-
-#[derive(Debug, Args)]
-pub(super) struct ToStdio {
-    /// Where the server is: http:// or https://, with its path
-    #[arg(value_name = "URL", value_hint = ValueHint::Url)]
-    pub(super) url: String,
-    #[command(flatten)]
-    pub(super) remote: RemoteArgs,
-    #[command(flatten)]
-    pub(super) shared: SharedArgs,
 }
 
 /// The server that is started.
@@ -231,25 +131,6 @@ pub(super) struct ListenArgs {
     /// End when stdin closes (default: off)
     #[arg(long, value_parser = values::switch)]
     pub(super) exit_with_stdin: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Listening")]
-pub(super) struct HttpPath {
-    /// Path of Streamable HTTP
-    #[arg(long, value_name = "PATH", default_value = "/mcp", value_parser = values::path)]
-    pub(super) mcp_path: String,
-}
-
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Listening")]
-pub(super) struct SsePaths {
-    /// Path of the HTTP+SSE event stream
-    #[arg(long, value_name = "PATH", default_value = "/sse", value_parser = values::path)]
-    pub(super) sse_path: String,
-    /// Path that HTTP+SSE clients POST messages to
-    #[arg(long, value_name = "PATH", default_value = "/messages", value_parser = values::path)]
-    pub(super) message_path: String,
 }
 
 #[derive(Debug, Args)]
@@ -432,15 +313,23 @@ impl From<DemoEra> for demo::Eras {
 
 /// The whole command line, with the environment variable of each flag.
 pub(super) fn command() -> clap::Command {
-    Cli::command().mut_subcommands(|sub| {
+    let bridges = bridges::all();
+    let whole = Cli::command().subcommands(bridges.iter().map(Bridge::command));
+    let about = whole.get_about().cloned().unwrap_or_default();
+    let whole = Command::augment_subcommands(whole).subcommand_required(true).arg_required_else_help(true).about(about);
+    whole.mut_subcommands(|sub| {
+        let bridge = bridges.iter().find(|bridge| bridge.name == sub.get_name());
         // A desktop client shows what its servers write to stderr as warnings or errors, so there good news is noise.
-        let reaches = sub.get_arguments().any(|arg| arg.get_id() == "url");
-        let level = if reaches { "warn" } else { "info" };
-        let sessions_only = sub.get_name() == "stdio-to-sse";
+        let for_clients = bridge.is_some_and(|bridge| bridge.outputs.is_empty());
+        let level = if for_clients { "warn" } else { "info" };
+        let sessions_only =
+            bridge.is_some_and(|bridge| !for_clients && bridge.outputs.iter().all(|output| output.needs_session));
         sub.mut_args(|arg| match arg.get_id().as_str() {
-            "quiet" if reaches => with_variable(arg.help("Log errors only, whatever --log-level says (default: off)")),
+            "quiet" if for_clients => {
+                with_variable(arg.help("Log errors only, whatever --log-level says (default: off)"))
+            }
             "log_level" => with_variable(arg.default_value(level)),
-            // HTTP+SSE has no form without sessions: `resolve` says so to whoever types it all the same.
+            // Some wires have no form without sessions: `resolve` says so to whoever types it all the same.
             "stateless" if sessions_only => with_variable(arg).hide(true),
             _ => with_variable(arg),
         })

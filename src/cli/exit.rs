@@ -30,10 +30,9 @@ impl From<Exit> for ExitCode {
 
 impl From<&bridge::Error> for Exit {
     fn from(error: &bridge::Error) -> Exit {
-        use bridge::Error::{Bind, Connect, Failed, Interrupted, Spawn, Unsupported};
+        use bridge::Error::{Bind, Connect, Failed, Interrupted, Spawn};
         match error {
             Failed(_) | Interrupted | Bind(_) | Spawn(_) => Exit::Failed,
-            Unsupported { .. } => Exit::Usage,
             Connect(ConnectError::NotAuthorized(_)) => Exit::NotAuthorised,
             Connect(_) => Exit::Unreachable,
         }

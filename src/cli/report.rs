@@ -8,8 +8,11 @@ use std::{error::Error as _, ffi::OsString};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use url::Url;
 
-use super::args;
-use crate::observe::flat;
+use super::{
+    args,
+    bridges::{self, Bridge},
+};
+use crate::{observe::flat, wire};
 
 /// The error in one line, without the program's name.
 pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
@@ -32,6 +35,8 @@ pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
 struct Words {
     /// The command, if one of ours.
     command: Option<String>,
+    /// What it is, if it carries messages.
+    bridge: Option<Bridge>,
     /// What follows it, up to `--` where a server's command comes after that.
     rest: Vec<String>,
     /// Whether there is a `--`.
@@ -42,11 +47,12 @@ impl Words {
     fn of(argv: &[OsString]) -> Words {
         let mut words = argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned());
         let command = words.next().filter(|word| args::command().find_subcommand(word).is_some());
-        let mut typed = Words { command, rest: words.collect(), dashes: false };
+        let bridge = command.as_deref().and_then(bridges::find);
+        let mut typed = Words { command, bridge, rest: words.collect(), dashes: false };
         let dashes = typed.rest.iter().position(|word| word == "--");
         typed.dashes = dashes.is_some();
         match dashes {
-            Some(at) if typed.starts_a_server() => typed.rest.truncate(at),
+            Some(at) if typed.bridge.as_ref().is_some_and(Bridge::starts) => typed.rest.truncate(at),
             Some(at) => drop(typed.rest.remove(at)),
             None => {}
         }
@@ -57,12 +63,15 @@ impl Words {
         self.command.as_deref().unwrap_or("<command>")
     }
 
+    /// Whether a command is meant: where both could be, it is what the bridge is for, unless a flag says otherwise.
     fn starts_a_server(&self) -> bool {
-        matches!(self.command(), "stdio-to-sse" | "stdio-to-http" | "serve")
+        self.bridge.as_ref().is_some_and(Bridge::starts) && !self.reaches_a_server()
     }
 
     fn reaches_a_server(&self) -> bool {
-        matches!(self.command(), "sse-to-stdio" | "http-to-stdio" | "connect")
+        let Some(bridge) = self.bridge.as_ref().filter(|bridge| bridge.reaches()) else { return false };
+        let of_url = |word: &String| ["-H", "--header", "--bearer"].iter().any(|flag| word.starts_with(flag));
+        !bridge.starts() || bridge.outputs.is_empty() || self.rest.iter().any(of_url)
     }
 
     /// The first word that is neither a flag nor the value of one, and where it is.
@@ -100,7 +109,9 @@ fn unknown_command(error: &clap::Error) -> String {
     let word = text(error, ContextKind::InvalidSubcommand).unwrap_or_default();
     if looks_like_url(word) {
         let url = shown(word);
-        return format!("{url} is a URL, not a command; to reach it, write mcp-bridge connect {url}");
+        return format!(
+            "{url} is a URL, not a command; write mcp-bridge connect {url} for a stdio client, or mcp-bridge serve {url}"
+        );
     }
     if let Some(near) = suggestion(error, ContextKind::SuggestedSubcommand) {
         return format!("unknown command {word}; did you mean {near}?");
@@ -110,15 +121,15 @@ fn unknown_command(error: &clap::Error) -> String {
 
 fn unknown_flag(error: &clap::Error, flag: &str, typed: &Words) -> String {
     if let Some((at, first)) = typed.first_word()
-        && typed.reaches_a_server()
         && typed.rest.iter().position(|word| word.starts_with(flag)) > Some(at)
         && !looks_like_url(first)
+        && let Some(bridge) = typed.bridge.as_ref().filter(|bridge| bridge.reaches())
     {
-        return not_a_url(typed.command(), first);
+        return not_a_url(bridge, first);
     }
     let owners = commands_with(flag);
     if !owners.is_empty() && typed.command.is_none() {
-        let owner = owners.last().map_or("<command>", String::as_str);
+        let owner = owners.first().map_or("<command>", String::as_str);
         return format!("{flag} comes after the command, as in mcp-bridge {owner} {flag}");
     }
     if !owners.is_empty() {
@@ -135,19 +146,19 @@ fn unknown_flag(error: &clap::Error, flag: &str, typed: &Words) -> String {
 
 fn misplaced_word(word: &str, typed: &Words) -> String {
     let command = typed.command();
-    if typed.starts_a_server() && looks_like_url(word) {
-        let url = shown(word);
-        return format!("{command} starts a command, and {url} is a URL; to reach it, write mcp-bridge connect {url}");
+    if let Some(bridge) = typed.bridge.as_ref().filter(|bridge| !bridge.reaches() && looks_like_url(word)) {
+        return starts_commands(bridge, word);
     }
     if typed.starts_a_server() && typed.dashes {
-        // The word is not shown: it may be the end of a value that lacks its quotes.
-        return format!("{command} has a word before -- that belongs to no flag; put what holds spaces in quotes");
+        return stray_word(command);
     }
     if typed.starts_a_server() {
         return format!("the server's command goes after --, as in mcp-bridge {command} -- {word} ...");
     }
     match typed.first_word() {
-        Some((_, first)) if typed.reaches_a_server() && !looks_like_url(first) => not_a_url(command, first),
+        Some((_, first)) if typed.reaches_a_server() && !looks_like_url(first) => {
+            typed.bridge.as_ref().map(|bridge| not_a_url(bridge, first)).unwrap_or_default()
+        }
         // The word is not shown: it may be the end of a header that lacks its quotes.
         _ if typed.reaches_a_server() => {
             format!("{command} takes one URL; put what holds spaces in quotes, as in -H 'Name: value'")
@@ -156,25 +167,47 @@ fn misplaced_word(word: &str, typed: &Words) -> String {
     }
 }
 
+/// `serve --env A= value -- x`. The word is not shown: it may be the end of a value that lacks its quotes.
+pub(super) fn stray_word(command: &str) -> String {
+    format!("{command} has a word before -- that belongs to no flag; put what holds spaces in quotes")
+}
+
+/// `stdio-to-http https://x`, or `serve -- https://x`.
+pub(super) fn starts_commands(bridge: &Bridge, url: &str) -> String {
+    let (name, url) = (&bridge.name, shown(url));
+    let instead = match (bridge.reaches(), bridge.outputs.is_empty()) {
+        (true, _) => name,
+        (false, true) => "connect",
+        (false, false) => "serve",
+    };
+    format!("what {name} starts is a command, and {url} is a URL; write mcp-bridge {instead} {url}")
+}
+
 /// `connect npx -y x`, or a URL that lacks its scheme.
-pub(super) fn not_a_url(command: &str, word: &str) -> String {
+pub(super) fn not_a_url(bridge: &Bridge, word: &str) -> String {
+    let (command, beginnings) = (&bridge.name, bridge.beginnings());
     if let Some((scheme, _)) = word.split_once("://") {
-        return format!("{command} cannot reach {scheme}:// URLs; write http:// or https://");
+        return format!("{command} cannot reach {scheme}:// URLs; write {beginnings}");
     }
     if is_url_without_scheme(word) {
         let host = word.split(['/', '?', '#']).next().unwrap_or_default();
         let local = ["localhost", "127.", "[::1]"].iter().any(|name| host.starts_with(name));
-        let scheme = if local { "http" } else { "https" };
+        let secure = bridge.schemes().into_iter().find(|scheme| scheme.ends_with('s')).filter(|_| !local);
+        let scheme = secure.or(bridge.schemes().first().copied()).unwrap_or("https");
         return format!("the URL at {host} has no scheme; write it as in mcp-bridge {command} {scheme}://{host}/...");
     }
+    let instead = if bridge.starts() { command } else { "serve" };
     // The word is not shown: it may be the end of a header that lacks its quotes.
     format!(
-        "{command} takes a URL that starts with http:// or https://; to serve a command, write mcp-bridge serve -- ..."
+        "{command} takes a URL that starts with {beginnings}; a command goes after --, as in mcp-bridge {instead} -- ..."
     )
 }
 
 /// For messages: scheme and host, as the rest of a URL may hold a token, and what stands before the host a password.
 pub(super) fn shown(url: &str) -> String {
+    if scheme(url).as_deref() == Some("unix") {
+        return "unix:...".into();
+    }
     let Ok(url) = Url::parse(url) else { return "<URL>".into() };
     let rest = if matches!(url.path(), "" | "/") { "" } else { "/..." };
     format!("{}{rest}", url.origin().ascii_serialization())
@@ -182,8 +215,14 @@ pub(super) fn shown(url: &str) -> String {
 
 /// Whether a word can only be meant as a URL that the bridge reaches.
 pub(super) fn looks_like_url(word: &str) -> bool {
-    let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    matches!(scheme.as_deref(), Some("http" | "https"))
+    scheme(word).is_some_and(|scheme| wire::transport_of(&scheme).is_some())
+}
+
+/// What a URL begins with, up to the colon, in lower case.
+pub(super) fn scheme(word: &str) -> Option<String> {
+    let (scheme, rest) = word.split_once(':')?;
+    let scheme = scheme.to_ascii_lowercase();
+    (rest.starts_with("//") || scheme == "unix").then_some(scheme)
 }
 
 /// `example.com/mcp`, `localhost:8000`, but not `./server`, `/usr/bin/x` or `server.py`.

@@ -7,15 +7,16 @@ use std::{fs, io::IsTerminal, path::Path};
 
 use super::{
     Error, Task,
-    args::{
-        HttpPath, LimitArgs, LogArgs, LogLevel, NetworkArgs, Serve, ServerArgs, SharedArgs, SsePaths, StdioToHttp,
-        StdioToSse, ToStdio,
-    },
+    args::{LimitArgs, LogArgs, LogLevel, NetworkArgs, RemoteArgs, ServerArgs},
+    bridges::{self, Bridge, id},
     expand::{Env, expand},
+    report::{looks_like_url, stray_word},
     usage,
 };
 use crate::{
-    config::{Back, Config, Front, Limits, RemoteSpec, RemoteTransport, RetryPolicy, Sharing},
+    config::{
+        Back, Config, Front, Limits, Output, Overrides, RemoteSpec, RetryPolicy, ServerName, ServerSpec, Sharing,
+    },
     observe::Logging,
 };
 
@@ -31,82 +32,112 @@ pub(super) struct Typed<'a> {
     pub(super) env: Env<'a>,
     /// Whether a flag, by its id, got its value from its variable.
     pub(super) from_env: &'a dyn Fn(&str) -> bool,
+    /// Whether a flag, by its id, stands on the command line.
+    pub(super) by_hand: &'a dyn Fn(&str) -> bool,
 }
 
+/// The flags that are of no use for a server at a URL, by their ids.
+const OF_COMMANDS: [&str; 8] = ["command", "shell", "demo", "env", "env_file", "pass_env", "cwd", "stop_timeout"];
+
+/// The flags that are of no use for a server that is started.
+const OF_URLS: [&str; 5] = ["header", "bearer", "retries", "retry_delay", "connect_timeout"];
+
 impl Typed<'_> {
-    pub(super) fn stdio_to_sse(&self, args: StdioToSse) -> Result<Task, Error> {
-        if args.network.session.stateless {
-            return usage(
-                "stdio-to-sse cannot be --stateless: an HTTP+SSE stream is a session; use stdio-to-http --stateless",
-            );
-        }
-        self.network("stdio-to-sse", args.server, args.network, (None, Some(args.sse)), args.shared)
-    }
-
-    pub(super) fn stdio_to_http(&self, args: StdioToHttp) -> Result<Task, Error> {
-        self.network("stdio-to-http", args.server, args.network, (Some(args.http), None), args.shared)
-    }
-
-    /// Without sessions there is no HTTP+SSE, so `serve --stateless` offers Streamable HTTP alone.
-    pub(super) fn serve(&self, args: Serve) -> Result<Task, Error> {
-        let sse = (!args.network.session.stateless).then_some(args.sse);
-        self.network("serve", args.server, args.network, (Some(args.http), sse), args.shared)
-    }
-
-    pub(super) fn sse_to_stdio(&self, args: ToStdio) -> Result<Task, Error> {
-        self.remote("sse-to-stdio", RemoteTransport::Sse, args)
-    }
-
-    pub(super) fn http_to_stdio(&self, args: ToStdio) -> Result<Task, Error> {
-        self.remote("http-to-stdio", RemoteTransport::Http, args)
-    }
-
-    pub(super) fn connect(&self, args: ToStdio) -> Result<Task, Error> {
-        self.remote("connect", RemoteTransport::Auto, args)
-    }
-
-    fn network(
-        &self,
-        name: &str,
-        server: ServerArgs,
-        listening: NetworkArgs,
-        routes: (Option<HttpPath>, Option<SsePaths>),
-        shared: SharedArgs,
-    ) -> Result<Task, Error> {
-        let sharing = sharing(listening.session.shared, listening.session.stateless)?;
-        let mut limits = limits(&shared.limits);
-        limits.max_sessions = listening.session.max_sessions;
-        limits.session_timeout = listening.session.session_timeout;
-        let front = network::front(listening, routes)?;
-        let back = self.child(name, server)?;
-        let config = Config {
-            back: Back::Child(back),
-            front: Front::Network(Box::new(front)),
-            sharing,
-            eras: self.eras(&shared.eras)?,
-            limits,
+    /// A command that carries messages.
+    pub(super) fn bridge(&self, command: &Bridge, args: bridges::Typed) -> Result<Task, Error> {
+        let mut limits = limits(&args.shared.limits);
+        let (front, sharing) = match args.network {
+            None => (Front::Stdio, Sharing::Own),
+            Some((network, outputs)) => {
+                let sharing = sharing(network.session.shared, network.session.stateless)?;
+                limits.max_sessions = network.session.max_sessions;
+                limits.session_timeout = network.session.session_timeout;
+                (self.listening(command, network, outputs, sharing)?, sharing)
+            }
         };
-        Ok(Task::Bridge(Box::new(config), self.logging(&shared.log)))
-    }
-
-    fn remote(&self, name: &str, transport: RemoteTransport, args: ToStdio) -> Result<Task, Error> {
-        let config = Config {
-            back: Back::Remote(RemoteSpec {
-                url: remote::url(name, &args.url)?,
-                transport,
-                headers: self.headers(&args.remote)?,
-                retry: RetryPolicy {
-                    attempts: args.remote.retries,
-                    delay: args.remote.retry_delay,
-                    connect_timeout: args.remote.connect_timeout,
-                },
-            }),
-            front: Front::Stdio,
-            sharing: Sharing::Own,
-            eras: self.eras(&args.shared.eras)?,
-            limits: limits(&args.shared.limits),
-        };
+        let (name, back) = self.back(command, args.url.as_deref(), args.server, args.remote)?;
+        let eras = self.eras(&args.shared.eras)?;
+        let server = ServerSpec { name, at_root: true, back, sharing, eras, overrides: Overrides::default() };
+        let config = Config { servers: vec![server], front, limits };
         Ok(Task::Bridge(Box::new(config), self.logging(&args.shared.log)))
+    }
+
+    /// Without sessions, only wires that have a form without them are served.
+    fn listening(
+        &self,
+        command: &Bridge,
+        network: NetworkArgs,
+        mut outputs: Vec<Output>,
+        sharing: Sharing,
+    ) -> Result<Front, Error> {
+        if sharing == Sharing::Stateless {
+            let name = &command.name;
+            let title = outputs.first().map_or("", |output| output.wire.listed().title);
+            outputs.retain(|output| !output.wire.listed().needs_session);
+            if outputs.is_empty() {
+                return usage(format!(
+                    "{name} cannot be --stateless: with {title}, a stream is a session; use Streamable HTTP, as in \
+                     mcp-bridge serve --stateless"
+                ));
+            }
+        }
+        let offered = |wire| outputs.iter().any(|output| output.wire == wire);
+        for wire in command.outputs.iter().filter(|wire| !offered(wire.wire) && sharing != Sharing::Stateless) {
+            if let Some(path) = wire.paths.iter().find(|path| (self.by_hand)(&id(path.flag))) {
+                return usage(format!(
+                    "--{} is of {}, which --output leaves out; add {} there, or leave the path out",
+                    path.flag, wire.title, wire.word
+                ));
+            }
+        }
+        network::front(network, outputs).map(|front| Front::Network(Box::new(front)))
+    }
+
+    /// The server, and what it is called in paths.
+    fn back(
+        &self,
+        command: &Bridge,
+        url: Option<&str>,
+        server: Option<ServerArgs>,
+        remote: Option<RemoteArgs>,
+    ) -> Result<(ServerName, Back), Error> {
+        match (url, server, remote) {
+            (Some(url), _, Some(remote)) => {
+                if (self.by_hand)("command") && !looks_like_url(url) {
+                    return usage(stray_word(&command.name));
+                }
+                self.check_none(command, "a server at a URL", &OF_COMMANDS)?;
+                let spec = self.remote(command, url, &remote)?;
+                Ok((remote::name(&spec), Back::Remote(spec)))
+            }
+            (_, Some(server), _) => {
+                self.check_none(command, "a server that is started", &OF_URLS)?;
+                let spec = self.child(command, server)?;
+                Ok((ServerName::near(&spec.name), Back::Child(spec)))
+            }
+            (_, None, _) => usage(format!("{} needs a URL; write it behind the command", command.name)),
+        }
+    }
+
+    /// That a flag does nothing is to be told, unless it comes from a variable that other runs need.
+    fn check_none(&self, command: &Bridge, what: &str, ids: &[&str]) -> Result<(), Error> {
+        match ids.iter().find(|id| (self.by_hand)(id)) {
+            Some(&"command") => usage(format!("{} got both a URL and a command after --; leave one out", command.name)),
+            Some(id) => usage(format!("--{} is of no use for {what}; leave it out", id.replace('_', "-"))),
+            None => Ok(()),
+        }
+    }
+
+    fn remote(&self, command: &Bridge, url: &str, args: &RemoteArgs) -> Result<RemoteSpec, Error> {
+        let place = remote::place(command, url)?;
+        let (attempts, delay, connect_timeout) = (args.retries, args.retry_delay, args.connect_timeout);
+        Ok(RemoteSpec {
+            url: place.url,
+            socket: place.socket,
+            transport: place.transport,
+            headers: self.headers(args)?,
+            retry: RetryPolicy { attempts, delay, connect_timeout },
+        })
     }
 
     fn expand(&self, flag: &str, text: &str) -> Result<String, Error> {

@@ -6,8 +6,12 @@ use clap::ArgAction;
 
 use super::{Error, Task, args, parse_in};
 use crate::{
-    config::{Back, ChildSpec, Config, Cors, Door, Front, NetworkSpec, PassEnv, RemoteSpec, RemoteTransport, Sharing},
+    config::{
+        Back, ChildSpec, Config, Cors, Door, Front, NetworkSpec, Output, PassEnv, RemoteSpec, RemoteTransport,
+        ServerSpec, Sharing,
+    },
     observe::{Format, Logging},
+    wire::{WIRES, Wire},
 };
 
 fn env(name: &str) -> Option<OsString> {
@@ -37,15 +41,27 @@ fn network(words: &[&str]) -> NetworkSpec {
     }
 }
 
+/// The one server of a command.
+fn only(words: &[&str]) -> ServerSpec {
+    let mut servers = bridge(words).0.servers;
+    assert!(servers.len() == 1 && servers[0].at_root);
+    servers.remove(0)
+}
+
+/// Which wires are served, and where.
+fn outputs(words: &[&str]) -> Vec<(Wire, Vec<String>)> {
+    network(words).outputs.into_iter().map(|output| (output.wire, output.paths)).collect()
+}
+
 fn child(words: &[&str]) -> ChildSpec {
-    match bridge(words).0.back {
+    match only(words).back {
         Back::Child(spec) => spec,
         Back::Remote(_) => panic!("{words:?} starts no server"),
     }
 }
 
 fn remote(words: &[&str]) -> RemoteSpec {
-    match bridge(words).0.back {
+    match only(words).back {
         Back::Remote(spec) => spec,
         Back::Child(_) => panic!("{words:?} reaches no server"),
     }
@@ -108,15 +124,14 @@ fn every_flag_has_one_line_of_help_that_states_unit_and_default() {
 fn defaults_are_those_of_the_configuration() {
     let (config, logging) = bridge(&["serve", "--", "npx", "-y", "x"]);
     assert_eq!(format!("{:?}", config.limits), format!("{:?}", crate::config::Limits::default()));
-    assert_eq!(config.sharing, Sharing::Own);
+    assert_eq!(config.servers[0].sharing, Sharing::Own);
     assert_eq!(
         logging,
         Logging { level: tracing::Level::INFO, quiet: false, format: Format::Text, ansi: logging.ansi }
     );
     let front = network(&["serve", "--", "npx"]);
     assert_eq!((front.host.to_string().as_str(), front.port), ("127.0.0.1", 8000));
-    assert_eq!(front.http.map(|http| http.path).as_deref(), Some("/mcp"));
-    assert_eq!(front.sse.map(|sse| (sse.sse_path, sse.message_path)), Some(("/sse".into(), "/messages".into())));
+    assert_eq!(front.outputs, [Wire::Sse, Wire::Http].map(Output::usual));
     assert_eq!((front.keepalive, front.keepalive_event), (Duration::from_secs(15), false));
     assert_eq!((front.cors, front.health_path.as_str()), (Cors::Off, "/healthz"));
     let spec = child(&["serve", "--", "npx", "-y", "x"]);
@@ -129,10 +144,21 @@ fn defaults_are_those_of_the_configuration() {
 
 #[test]
 fn each_command_has_its_routes_and_transport() {
-    let sse = network(&["stdio-to-sse", "--", "x"]);
-    assert!(sse.sse.is_some() && sse.http.is_none());
-    let http = network(&["stdio-to-http", "--", "x"]);
-    assert!(http.http.is_some() && http.sse.is_none());
+    for source in WIRES {
+        for output in WIRES.iter().filter(|output| output.wire != source.wire) {
+            let command = format!("{}-to-{}", source.word, output.word);
+            let server: &[&str] = if source.reaches.is_some() { &["https://host/x"] } else { &["--", "x"] };
+            let words = [&[command.as_str()], server].concat();
+            match output.wire {
+                Wire::Stdio => assert!(matches!(bridge(&words).0.front, Front::Stdio), "{command}"),
+                wire => assert_eq!(network(&words).outputs, [Output::usual(wire)], "{command}"),
+            }
+            match only(&words).back {
+                Back::Remote(spec) => assert_eq!(Some(spec.transport), source.reaches, "{command}"),
+                Back::Child(_) => assert_eq!(source.reaches, None, "{command}"),
+            }
+        }
+    }
     for (command, transport) in [
         ("connect", RemoteTransport::Auto),
         ("http-to-stdio", RemoteTransport::Http),
@@ -144,10 +170,51 @@ fn each_command_has_its_routes_and_transport() {
 
 #[test]
 fn stateless_is_streamable_http_alone() {
-    let front = network(&["serve", "--stateless", "--", "x"]);
-    assert!(front.http.is_some() && front.sse.is_none());
-    assert_eq!(bridge(&["stdio-to-http", "--stateless", "--", "x"]).0.sharing, Sharing::Stateless);
-    assert_eq!(bridge(&["stdio-to-sse", "--shared", "--", "x"]).0.sharing, Sharing::Shared);
+    assert_eq!(network(&["serve", "--stateless", "--", "x"]).outputs, [Output::usual(Wire::Http)]);
+    assert_eq!(only(&["stdio-to-http", "--stateless", "--", "x"]).sharing, Sharing::Stateless);
+    assert_eq!(only(&["stdio-to-sse", "--shared", "--", "x"]).sharing, Sharing::Shared);
+    assert!(refusal(&["serve", "--stateless", "-o", "sse", "--", "x"]).contains("a stream is a session"));
+}
+
+#[test]
+fn outputs_can_be_chosen() {
+    let sse = outputs(&["serve", "-o", "sse", "--sse-path", "/s", "--", "x"]);
+    assert_eq!(sse, [(Wire::Sse, vec!["/s".to_owned(), "/messages".into()])]);
+    assert_eq!(outputs(&["serve", "--output", "http,sse", "--", "x"]).len(), 2);
+    assert!(refusal(&["serve", "-o", "sse", "--mcp-path", "/x", "--", "x"]).contains("--output leaves out"));
+}
+
+#[test]
+fn any_server_stands_behind_serve_and_connect() {
+    assert_eq!(remote(&["serve", "https://host/mcp"]).transport, RemoteTransport::Auto);
+    assert_eq!(only(&["serve", "https://host/mcp"]).name.as_str(), "host");
+    assert_eq!(child(&["connect", "--", "npx", "-y", "x"]).name, "x");
+    for (words, what) in [
+        (&["serve", "https://host", "--env", "A=1"][..], "--env is of no use for a server at a URL"),
+        (&["serve", "https://host", "--demo"], "--demo is of no use for a server at a URL"),
+        (&["serve", "https://host", "--", "x"], "both a URL and a command"),
+        (&["serve", "--bearer", "x", "--", "x"], "--bearer is of no use for a server that is started"),
+        (&["connect", "--retries", "1", "--", "x"], "--retries is of no use for a server that is started"),
+    ] {
+        assert!(refusal(words).contains(what), "{words:?}: {}", refusal(words));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_socket_has_a_path_and_the_server_on_it_another() {
+    for (words, socket, path) in [
+        (["connect", "unix:/run/my mcp.sock"], "/run/my mcp.sock", "/mcp"),
+        (["connect", "unix:///run/mcp.sock:/a/b?c=d"], "/run/mcp.sock", "/a/b"),
+        (["sse-to-http", "UNIX:mcp.sock"], "mcp.sock", "/sse"),
+        (["serve", "unix:/run/mcp.sock"], "/run/mcp.sock", "/mcp"),
+    ] {
+        let spec = remote(&words);
+        assert_eq!((spec.socket.unwrap().to_str(), spec.url.path()), (Some(socket), path), "{words:?}");
+        assert_eq!(spec.url.host_str(), Some("localhost"));
+    }
+    assert!(refusal(&["connect", "unix:"]).contains("names no socket"));
+    assert_eq!(only(&["serve", "unix:/run/my mcp.sock"]).name.as_str(), "my-mcp");
 }
 
 #[test]
@@ -226,7 +293,9 @@ fn no_error_shows_a_secret() {
         &["serve", "--env", "hunter2", "--", "x"],
         &["serve", "--env", "A B=hunter2", "--", "x"],
         &["serve", "--", "https://h/mcp?token=hunter2"],
-        &["serve", "https://h/mcp?token=hunter2"],
+        &["stdio-to-http", "https://h/mcp?token=hunter2"],
+        &["serve", "https://h/mcp?token=hunter2", "--demo"],
+        &["serve", "unix:/hunter2", "--", "unix:/hunter2"],
         &["https://h/mcp?token=hunter2"],
         &["connect", "h.example/mcp?token=hunter2"],
         &["connect", "h.example/hunter2/mcp"],

@@ -1,31 +1,37 @@
 //! Where a request goes.
 //!
-//! Owns the paths, the order of the checks and the two health routes. Talks to the guard and the wires. It never looks
-//! at what a route is for.
+//! Owns the paths, the order of the checks, the table of servers and the two health routes. Talks to the guard and the
+//! mounts. It never looks at what a route is for.
+//!
+//! The table is one value behind one pointer. It is exchanged whole; who has come by the old one goes on with that.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use futures::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tracing::error;
 
-use super::guard::{Guard, Passed};
+use super::{
+    guard::{Guard, Passed},
+    mount::{Endpoint, Mount, Table},
+};
 use crate::{
-    config::{Limits, NetworkSpec},
+    config::NetworkSpec,
     message::code,
     peer::Principal,
-    registry::Registry,
     scope::Scope,
-    wire::{
-        exchange::{self, KeepAlive, Refusal, Response},
-        http::accept::Accept as Http,
-        legacy_sse::accept::Accept as Sse,
-    },
+    wire::exchange::{self, Refusal, Response},
 };
 
 /// Readiness. Liveness has a path that can be chosen.
 const READY_PATH: &str = "/readyz";
+
+/// Servers that are not at the root are below this, by their names.
+const NAMED: &str = "/servers/";
 
 type Request = http::Request<Incoming>;
 
@@ -33,48 +39,47 @@ type Request = http::Request<Incoming>;
 #[derive(Debug)]
 pub struct Routes {
     guard: Guard,
-    registry: Arc<Registry>,
     scope: Scope,
     /// What a proxy may leave in front of each path.
     prefix: String,
     health_path: String,
-    http: Option<(String, Http)>,
-    sse: Option<(String, String, Sse)>,
+    table: RwLock<Arc<Table>>,
 }
 
-enum Route<'a> {
+enum Route {
     Health,
     Ready,
-    Http(&'a Http),
-    SseStream(&'a Sse),
-    SseMessage(&'a Sse),
+    /// A path of a server's, and which one.
+    Server(Arc<Mount>, usize),
 }
 
 /// A request that has come past the guard and the door.
-enum Entered<'a> {
+enum Entered {
     Answered(Response),
-    Http(&'a Http, Option<Principal>),
-    SseStream(&'a Sse, Option<Principal>),
-    SseMessage(&'a Sse, Option<Principal>),
+    Server(Arc<Mount>, usize, Option<Principal>),
 }
 
 impl Routes {
-    /// The routes that a configuration asks for. The tasks of sessions run in `scope`.
-    pub fn new(network: &NetworkSpec, registry: Arc<Registry>, limits: &Arc<Limits>, scope: &Scope) -> Routes {
-        let keep_alive = KeepAlive { every: network.keepalive, as_event: network.keepalive_event };
-        let prefix = network.base_url.as_ref().map(|base| base.path().trim_end_matches('/').to_owned());
-        let prefix = prefix.unwrap_or_default();
-        let http = network.http.as_ref().map(|routes| {
-            let http = Http::new(registry.clone(), limits.clone(), keep_alive, scope.clone());
-            (routes.path.clone(), http)
-        });
-        let sse = network.sse.as_ref().map(|routes| {
-            let shown = format!("{prefix}{}", routes.message_path);
-            let sse = Sse::new(registry.clone(), limits.clone(), keep_alive, shown, scope.clone());
-            (routes.sse_path.clone(), routes.message_path.clone(), sse)
-        });
-        let health_path = network.health_path.clone();
-        Routes { guard: Guard::new(network), registry, scope: scope.clone(), prefix, health_path, http, sse }
+    /// The routes that a configuration asks for. Readiness ends with `scope`.
+    pub fn new(network: &NetworkSpec, table: Table, scope: &Scope) -> Routes {
+        Routes {
+            guard: Guard::new(network),
+            scope: scope.clone(),
+            prefix: prefix(network),
+            health_path: network.health_path.clone(),
+            table: RwLock::new(Arc::new(table)),
+        }
+    }
+
+    /// The servers that are offered now.
+    pub fn table(&self) -> Arc<Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Offers these servers from now on, and gives back those from before. Whoever calls this ends what is not carried
+    /// over.
+    pub fn swap(&self, table: Table) -> Arc<Table> {
+        std::mem::replace(&mut *self.table.write().unwrap_or_else(PoisonError::into_inner), Arc::new(table))
     }
 
     /// Answers a request. A panic on the way is a defect: it costs this request, and no other.
@@ -90,8 +95,7 @@ impl Routes {
 
     /// Ends every session.
     pub fn end(&self) {
-        self.http.iter().for_each(|(_, http)| http.end());
-        self.sse.iter().for_each(|(_, _, sse)| sse.end());
+        self.table().mounts().for_each(|mount| mount.end());
     }
 
     async fn guarded(&self, request: Request) -> Response {
@@ -101,9 +105,12 @@ impl Routes {
         };
         let mut response = match self.enter(&passed, &request) {
             Ok(Entered::Answered(response)) => response,
-            Ok(Entered::Http(http, principal)) => http.handle(request, principal).await,
-            Ok(Entered::SseStream(sse, principal)) => Box::pin(sse.handle_stream(&request, principal)).await,
-            Ok(Entered::SseMessage(sse, principal)) => Box::pin(sse.handle_message(request, principal)).await,
+            Ok(Entered::Server(mount, place, principal)) => match mount.endpoint(place) {
+                Some(Endpoint::Http(http)) => http.handle(request, principal).await,
+                Some(Endpoint::SseStream(sse)) => Box::pin(sse.handle_stream(&request, principal)).await,
+                Some(Endpoint::SseMessages(sse)) => Box::pin(sse.handle_message(request, principal)).await,
+                None => self.not_found().into_response(),
+            },
             Err(refusal) => refusal.into_response(),
         };
         self.guard.finish(passed, &mut response);
@@ -112,76 +119,99 @@ impl Routes {
 
     /// Everything between the guard and a wire. Not async: what is not held across a wait takes no room in each
     /// connection.
-    fn enter(&self, passed: &Passed, request: &Request) -> Result<Entered<'_>, Refusal> {
+    fn enter(&self, passed: &Passed, request: &Request) -> Result<Entered, Refusal> {
         if let Some(response) = self.guard.preflight(passed, request) {
             return Ok(Entered::Answered(response));
         }
         let route = self.route(request.uri().path());
         match route {
-            Some(Route::Health) => return health(request, Ok(())).map(Entered::Answered),
+            Some(Route::Health) => return health(request, Ok("ok\n".into())).map(Entered::Answered),
             Some(Route::Ready) => return health(request, self.ready()).map(Entered::Answered),
             _ => {}
         }
         let principal = self.guard.admit(request.headers())?;
         match route {
-            Some(Route::Http(http)) => Ok(Entered::Http(http, principal)),
-            Some(Route::SseStream(sse)) => Ok(Entered::SseStream(sse, principal)),
-            Some(Route::SseMessage(sse)) => Ok(Entered::SseMessage(sse, principal)),
+            Some(Route::Server(mount, place)) => Ok(Entered::Server(mount, place, principal)),
             _ => Err(self.not_found()),
         }
     }
 
-    fn route(&self, path: &str) -> Option<Route<'_>> {
+    fn route(&self, path: &str) -> Option<Route> {
         let inner = path.strip_prefix(self.prefix.as_str()).unwrap_or(path);
-        self.exact(path).or_else(|| self.exact(inner))
+        let table = self.table();
+        self.exact(&table, path).or_else(|| self.exact(&table, inner))
     }
 
-    /// A slash at the end makes no difference: clients add one.
-    fn exact(&self, path: &str) -> Option<Route<'_>> {
-        let is = |route: &str| path == route || path.strip_suffix('/').is_some_and(|path| path == route);
-        if let Some((http_path, http)) = &self.http
-            && is(http_path)
-        {
-            return Some(Route::Http(http));
+    /// A slash at the end makes no difference: clients add one. Names are compared as they stand in the path: what would
+    /// have to be decoded first is no name.
+    fn exact(&self, table: &Table, path: &str) -> Option<Route> {
+        let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+        if let Some((mount, place)) = table.root().and_then(|mount| Some((mount, mount.place(path)?))) {
+            return Some(Route::Server(mount.clone(), place));
         }
-        if let Some((sse_path, message_path, sse)) = &self.sse {
-            if is(message_path) {
-                return Some(Route::SseMessage(sse));
-            }
-            if is(sse_path) {
-                return Some(Route::SseStream(sse));
-            }
-        }
-        if is(&self.health_path) {
+        if path == self.health_path.strip_suffix('/').unwrap_or(&self.health_path) {
             return Some(Route::Health);
         }
-        is(READY_PATH).then_some(Route::Ready)
+        if path == READY_PATH {
+            return Some(Route::Ready);
+        }
+        let (name, _) = path.strip_prefix(NAMED)?.split_once('/')?;
+        let inner = path.get(NAMED.len() + name.len()..)?;
+        let mount = table.named(name)?;
+        Some(Route::Server(mount.clone(), mount.place(inner)?))
     }
 
     fn not_found(&self) -> Refusal {
-        let http = self.http.iter().map(|(path, _)| format!("{path} (Streamable HTTP)"));
-        let sse = self.sse.iter().map(|(path, _, _)| format!("{path} (SSE)"));
-        let paths = http.chain(sse).collect::<Vec<_>>().join(" and ");
+        let table = self.table();
+        let mut paths: Vec<String> = table.root().into_iter().flat_map(|root| root.offers("")).collect();
+        let named = table.mounts().find(|mount| !mount.is_root());
+        paths.extend(named.into_iter().flat_map(|named| named.offers("/servers/<name>")));
+        let paths = paths.join(" and ");
         Refusal::new(StatusCode::NOT_FOUND, format!("there is nothing at this path; the bridge serves {paths}"))
     }
 
-    /// Why no session can be opened, in words for callers who may know.
-    fn ready(&self) -> Result<(), String> {
+    /// What can be had, line by line where there are several servers. An error when nothing can. Only callers who may
+    /// know are told why.
+    fn ready(&self) -> Result<String, String> {
         if self.scope.is_stopped() {
-            return Err("shutting down".into());
+            return Err("shutting down\n".into());
         }
-        self.registry.ready().map_err(|reason| if self.guard.is_open() { reason } else { "not ready".into() })
+        let table = self.table();
+        let states: Vec<_> = table.mounts().map(|mount| (mount.name(), mount.ready())).collect();
+        let any = states.is_empty() || states.iter().any(|(_, state)| state.is_ok());
+        let text = match (&*states, self.guard.is_open()) {
+            (_, false) if any => "ok\n".into(),
+            (_, false) => "not ready\n".into(),
+            ([(_, state)], true) => format!("{}\n", state.as_ref().err().map_or("ok", String::as_str)),
+            ([], true) => "ok\n".into(),
+            (several, true) => {
+                let word = |state: &Result<(), String>| state.as_ref().err().map_or("ok", String::as_str).to_owned();
+                several.iter().map(|(name, state)| format!("{name}: {}\n", word(state))).collect()
+            }
+        };
+        if any { Ok(text) } else { Err(text) }
     }
 }
 
-fn health(request: &Request, state: Result<(), String>) -> Result<Response, Refusal> {
+/// What a reverse proxy puts in front of each path.
+pub fn prefix(network: &NetworkSpec) -> String {
+    let prefix = network.base_url.as_ref().map(|base| base.path().trim_end_matches('/').to_owned());
+    prefix.unwrap_or_default()
+}
+
+/// Where a server is, below the prefix.
+pub fn home(name: &str, at_root: bool) -> String {
+    if at_root { String::new() } else { format!("{NAMED}{name}") }
+}
+
+fn health(request: &Request, state: Result<String, String>) -> Result<Response, Refusal> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes GET");
         return Err(refusal.header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
     }
     let mut response = match state {
-        Ok(()) => exchange::text(StatusCode::OK, "ok\n"),
-        Err(reason) => exchange::text(StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+        Ok(text) => exchange::text(StatusCode::OK, text),
+        Err(text) => exchange::text(StatusCode::SERVICE_UNAVAILABLE, text),
     };
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
-    OpenError,
+    Ground, OpenError,
     eras::Eras,
     modern::{self, Direct, Modern},
     readiness::{Readiness, now},
@@ -107,28 +107,36 @@ impl Refusal {
 }
 
 impl Children {
-    /// Nothing is started yet. `mark` is the guard's (see [`child::guard`]).
+    /// Nothing is started yet; but a program that is not there is noted.
     pub fn new(
         spec: ChildSpec,
-        mark: Option<String>,
         limits: &Limits,
         settings: EraSettings,
         sessions: Arc<Semaphore>,
         readiness: Arc<Readiness>,
-        scope: &Scope,
+        ground: &Ground,
     ) -> Arc<Children> {
+        let missing = child::resolve(&spec).inspect_err(|error| warn!(name = %spec.name, "{error}"));
+        readiness.set_missing(missing.err().map(|error| error.brief()));
         Arc::new(Children {
             spec,
-            mark,
+            mark: ground.mark.clone(),
             limits: limits.clone(),
-            scope: scope.clone(),
-            starting: Arc::new(Semaphore::new(limits.max_spawning)),
+            scope: ground.scope.clone(),
+            starting: ground.starting.clone(),
             sessions,
             readiness,
             eras: Arc::new(Eras::new(settings.server)),
             settings,
             modern: Modern::default(),
         })
+    }
+
+    /// Looks for a program that was not there. One that was is not looked for: this comes with each probe.
+    pub fn look_again(&self) {
+        if self.readiness.is_missing() {
+            self.readiness.set_missing(child::resolve(&self.spec).err().map(|error| error.brief()));
+        }
     }
 
     /// Works the server's end of a legacy session, or of a hub of several, with a server of its own, whatever era that

@@ -25,6 +25,8 @@ pub struct Readiness {
     pub backoff: Backoff,
     /// Why the last start came to nothing, and when.
     failed: Mutex<Option<(String, Instant)>>,
+    /// Why nothing can be started, as far as can be told without an attempt. Stays until that is no longer so.
+    missing: Mutex<Option<String>>,
 }
 
 impl Readiness {
@@ -33,8 +35,21 @@ impl Readiness {
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failure.map(|why| (why, now()));
     }
 
+    /// Takes note of whether there is anything to start.
+    pub fn set_missing(&self, why: Option<String>) {
+        *self.missing.lock().unwrap_or_else(PoisonError::into_inner) = why;
+    }
+
+    /// Whether nothing was there to start, when last looked for.
+    pub fn is_missing(&self) -> bool {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Why no server can be had now.
     pub fn check(&self) -> Result<(), String> {
+        if let Some(why) = self.missing.lock().unwrap_or_else(PoisonError::into_inner).clone() {
+            return Err(why);
+        }
         let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((why, at)) = failed
             && now().saturating_duration_since(at) < UNREADY

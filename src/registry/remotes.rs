@@ -18,6 +18,7 @@ use super::{
     OpenError,
     eras::Eras,
     modern::{self, Direct, Modern},
+    readiness::Readiness,
 };
 use crate::{
     config::{EraSettings, Limits, RemoteSpec, RemoteTransport},
@@ -43,11 +44,18 @@ pub struct Remotes {
     modern: Modern,
     /// Whether a legacy server took messages by POST: Streamable HTTP.
     takes_posts: AtomicBool,
+    readiness: Arc<Readiness>,
 }
 
 impl Remotes {
     /// Nothing is connected yet. `scope` is not to be stopped while calls are in flight.
-    pub fn new(spec: RemoteSpec, limits: &Limits, settings: EraSettings, scope: &Scope) -> Arc<Remotes> {
+    pub fn new(
+        spec: RemoteSpec,
+        limits: &Limits,
+        settings: EraSettings,
+        readiness: Arc<Readiness>,
+        scope: &Scope,
+    ) -> Arc<Remotes> {
         Arc::new(Remotes {
             way: Mutex::new(Way::new(&spec, limits, scope)),
             takes_posts: AtomicBool::new(spec.transport == RemoteTransport::Http),
@@ -57,13 +65,18 @@ impl Remotes {
             eras: Arc::new(Eras::new(settings.server)),
             settings,
             modern: Modern::default(),
+            readiness,
         })
     }
 
     /// Works the server's end of a legacy session, whatever era the server speaks.
     pub fn session(self: &Arc<Self>, peer: Peer) -> JoinHandle<Result<(), ConnectError>> {
         let remotes = self.clone();
-        self.scope.spawn(async move { remotes.serve(peer).await })
+        self.scope.spawn(async move {
+            let end = remotes.serve(peer).await;
+            remotes.readiness.set(end.as_ref().err().map(ToString::to_string));
+            end
+        })
     }
 
     /// Lets go of what modern exchanges share.
@@ -129,13 +142,16 @@ impl Remotes {
         *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way.clone();
         if !self.eras.is_pinned() {
             match exchanges::discover(&way).await {
-                Contact::Modern => {}
+                Contact::Modern => self.readiness.set(None),
                 Contact::Legacy { why, takes_posts } => {
                     self.takes_posts.store(takes_posts, Ordering::Relaxed);
                     debug!("{} {why}: it does not speak revision 2026-07-28", way.shown());
                     return Ok(None);
                 }
-                Contact::Failed(error) => return Err(OpenError::Connect(error)),
+                Contact::Failed(error) => {
+                    self.readiness.set(Some(error.to_string()));
+                    return Err(OpenError::Connect(error));
+                }
             }
         }
         let (outbox, rx) = mpsc::channel(PEER_CAPACITY);

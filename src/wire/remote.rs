@@ -24,7 +24,7 @@ use tracing::{debug, warn};
 use url::Url;
 
 use self::{
-    fault::{Asked, Fault, FaultKind, opening_status, shown, status_in_words, status_line},
+    fault::{Asked, Fault, FaultKind, opening_status, status_in_words, status_line},
     web::Web,
 };
 use crate::{
@@ -285,7 +285,7 @@ impl Way {
 
     /// The URL for messages and logs.
     pub(crate) fn shown(&self) -> String {
-        shown(self.web.url())
+        self.web.shown()
     }
 
     /// Tries until it works, fails for good, or the attempts are used up. Logs each failed attempt.

@@ -257,7 +257,8 @@ async fn a_defect_costs_one_request_and_tells_nothing() {
     let registry = mcp_bridge::registry::Registry::scripted(|_| panic!("secret"), Sharing::Own, &limits, &scope);
     let listening = mcp_bridge::listen::bind(&spec(), &limits).await.unwrap();
     let address = listening.local_addr();
-    scope.spawn(mcp_bridge::listen::serve(listening, spec(), registry, limits.into(), scope.clone()));
+    let routes = routes(&spec(), registry, &limits, &scope);
+    scope.spawn(mcp_bridge::listen::serve(listening, routes, limits.into(), scope.clone()));
     for _ in 0..3 {
         let mut answer = exchange(address, post("/mcp", POST, &initialize("2025-06-18")).as_bytes()).await;
         assert_eq!(answer.status, 500);

@@ -4,13 +4,16 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use mcp_bridge::{
-    config::{Cors, Door, HttpRoutes, Limits, NetworkSpec, Sharing, SseRoutes},
-    listen,
+    config::{Cors, Door, Limits, NetworkSpec, Output, ServerName, Sharing},
+    listen::{self, Mount, Offered, Routes, Table},
     message::{Frame, Kind},
     peer::{Envelope, Peer, Reply},
     registry::Registry,
     scope::Scope,
-    wire::event_stream::{Decoder, Event},
+    wire::{
+        Wire,
+        event_stream::{Decoder, Event},
+    },
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -34,8 +37,7 @@ pub fn spec() -> NetworkSpec {
     NetworkSpec {
         host: [127, 0, 0, 1].into(),
         port: 0,
-        http: Some(HttpRoutes { path: "/mcp".into() }),
-        sse: Some(SseRoutes { sse_path: "/sse".into(), message_path: "/messages".into() }),
+        outputs: [Wire::Sse, Wire::Http].map(Output::usual).into(),
         base_url: None,
         cors: Cors::Off,
         allow_origin: Vec::new(),
@@ -46,6 +48,14 @@ pub fn spec() -> NetworkSpec {
         keepalive_event: false,
         exit_with_stdin: false,
     }
+}
+
+/// One server, at the root.
+pub fn routes(spec: &NetworkSpec, registry: Arc<Registry>, limits: &Limits, scope: &Scope) -> Arc<Routes> {
+    let name = ServerName::near("test");
+    let limits = Arc::new(limits.clone());
+    let offered = Offered { name, at_root: true, registry, limits, scope: scope.clone() };
+    Arc::new(Routes::new(spec, Table::new([Mount::new(offered, spec)]), scope))
 }
 
 pub struct Front {
@@ -71,7 +81,8 @@ impl Front {
         let registry = Registry::scripted(opener, sharing, &limits, &scope);
         let listening = listen::bind(&spec, &limits).await.unwrap();
         let address = listening.local_addr();
-        let serving = scope.spawn(listen::serve(listening, spec, registry, Arc::new(limits), scope.clone()));
+        let routes = routes(&spec, registry, &limits, &scope);
+        let serving = scope.spawn(listen::serve(listening, routes, Arc::new(limits), scope.clone()));
         Front { address, scope, servers, serving }
     }
 

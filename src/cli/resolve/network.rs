@@ -10,13 +10,13 @@ use super::{is_token, read};
 use crate::{
     cli::{
         Error,
-        args::{AccessArgs, HttpPath, NetworkArgs, SsePaths},
+        args::{AccessArgs, NetworkArgs},
         usage,
     },
-    config::{Cors, Door, HttpRoutes, NetworkSpec, Secret, SseRoutes},
+    config::{Cors, Door, NetworkSpec, Output, Secret},
 };
 
-pub(super) fn front(args: NetworkArgs, routes: (Option<HttpPath>, Option<SsePaths>)) -> Result<NetworkSpec, Error> {
+pub(super) fn front(args: NetworkArgs, outputs: Vec<Output>) -> Result<NetworkSpec, Error> {
     let (listen, session) = (args.listen, args.session);
     let door = door(&args.access)?;
     let beyond = !listen.host.to_canonical().is_loopback();
@@ -32,15 +32,11 @@ pub(super) fn front(args: NetworkArgs, routes: (Option<HttpPath>, Option<SsePath
         (true, false) => Cors::AllowedOrigins,
         (true, true) => return usage("--cors lets nobody in alone; add --allow-origin https://app.example.com"),
     };
-    let (http, sse) = routes;
-    let http = http.map(|paths| HttpRoutes { path: paths.mcp_path });
-    let sse = sse.map(|paths| SseRoutes { sse_path: paths.sse_path, message_path: paths.message_path });
-    check_paths(http.as_ref(), sse.as_ref(), &listen.health_path)?;
+    check_paths(&outputs, &listen.health_path)?;
     Ok(NetworkSpec {
         host: listen.host,
         port: listen.port,
-        http,
-        sse,
+        outputs,
         cors,
         allow_origin: args.access.allow_origin,
         allow_host: allowed_hosts(args.access.allow_host, listen.base_url.as_ref()),
@@ -91,14 +87,18 @@ fn allowed_hosts(mut hosts: Vec<String>, base_url: Option<&Url>) -> Vec<String> 
     hosts
 }
 
-fn check_paths(http: Option<&HttpRoutes>, sse: Option<&SseRoutes>, health: &str) -> Result<(), Error> {
-    let mut taken = vec![("the readiness check", "/readyz"), ("--health-path", health)];
-    taken.extend(http.map(|http| ("--mcp-path", http.path.as_str())));
-    taken.extend(sse.map(|sse| ("--sse-path", sse.sse_path.as_str())));
-    taken.extend(sse.map(|sse| ("--message-path", sse.message_path.as_str())));
+fn check_paths(outputs: &[Output], health: &str) -> Result<(), Error> {
+    let mut taken = vec![("the readiness check".to_string(), "/readyz"), ("--health-path".into(), health)];
+    for output in outputs {
+        let flags = output.wire.listed().paths.iter().map(|place| format!("--{}", place.flag));
+        taken.extend(flags.zip(output.paths.iter().map(String::as_str)));
+    }
     while let Some((flag, path)) = taken.pop() {
         if let Some((other, _)) = taken.iter().find(|(_, other)| *other == path) {
             return usage(format!("{flag} {path} is the path of {other} too; give each its own"));
+        }
+        if path.starts_with("/servers/") {
+            return usage(format!("{flag} {path} is among the paths of named servers; take one outside of /servers/"));
         }
     }
     Ok(())

@@ -3,6 +3,8 @@
 //! Owns the checks of the URL and of the "Remote server" flags. Talks to nobody. No error of it shows a header's value,
 //! a password, or a query, which may hold a token.
 
+use std::path::{Path, PathBuf};
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
@@ -12,9 +14,12 @@ use crate::{
     cli::{
         Error,
         args::RemoteArgs,
-        report::{looks_like_url, not_a_url},
+        bridges::{Bridge, Source},
+        report::{not_a_url, scheme},
         usage,
     },
+    config::{Output, RemoteSpec, RemoteTransport, ServerName},
+    wire::{self, WIRES, Wire},
 };
 
 /// Headers that the bridge writes itself; a second one would make requests mean two things.
@@ -74,12 +79,29 @@ impl Typed<'_> {
     }
 }
 
-pub(super) fn url(name: &str, typed: &str) -> Result<Url, Error> {
-    if !looks_like_url(typed) {
-        return usage(not_a_url(name, typed));
-    }
+/// Where a server is, and how it is reached.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) url: Url,
+    pub(super) socket: Option<PathBuf>,
+    pub(super) transport: RemoteTransport,
+}
+
+/// What a URL stands for.
+pub(super) fn place(command: &Bridge, typed: &str) -> Result<Place, Error> {
+    let name = &command.name;
+    let scheme = scheme(typed).filter(|scheme| command.schemes().contains(&scheme.as_str()));
+    let Some(scheme) = scheme else { return usage(not_a_url(command, typed)) };
+    let transport = match command.source {
+        Source::Url(transport) => transport,
+        Source::Command | Source::Any => wire::transport_of(&scheme).unwrap_or(RemoteTransport::Auto),
+    };
+    let (typed, socket) = match scheme.as_str() {
+        "unix" => on_socket(name, typed, transport)?,
+        _ => (typed.to_owned(), None),
+    };
     // The text is not shown where it may hold a password, and never its query, which may hold a token.
-    let url = Url::parse(typed).map_err(|error| {
+    let url = Url::parse(&typed).map_err(|error| {
         Error::Usage(format!("the URL of {name} cannot be read: {error}; write it as in https://example.com/mcp"))
     })?;
     if !url.username().is_empty() || url.password().is_some() {
@@ -93,7 +115,32 @@ pub(super) fn url(name: &str, typed: &str) -> Result<Url, Error> {
             "the URL of {name} has a fragment, which servers never see; leave out # and what follows"
         ));
     }
-    Ok(url)
+    Ok(Place { url, socket, transport })
+}
+
+/// `unix:/run/mcp.sock`, with `:/path` behind it where the path is not the usual one: the URL for HTTP, and the socket.
+fn on_socket(name: &str, typed: &str, transport: RemoteTransport) -> Result<(String, Option<PathBuf>), Error> {
+    if cfg!(not(unix)) {
+        return usage("unix: URLs need a system that has Unix sockets; reach the server over http:// or https://");
+    }
+    let rest = typed.get("unix:".len()..).unwrap_or_default();
+    let rest = rest.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(rest);
+    let (socket, path) = rest.split_once(":/").map_or((rest, None), |(socket, path)| (socket, Some(path)));
+    if socket.is_empty() || socket.contains('\0') {
+        return usage(format!("the URL of {name} names no socket; write it as in unix:/run/mcp.sock"));
+    }
+    let usual = || {
+        let wire = WIRES.iter().find(|listed| listed.reaches == Some(transport)).map_or(Wire::Http, |found| found.wire);
+        Output::usual(wire).path().to_owned()
+    };
+    let path = path.map_or_else(usual, |path| format!("/{path}"));
+    Ok((format!("http://localhost{path}"), Some(PathBuf::from(socket))))
+}
+
+/// What a server at a URL is called: its host, or its socket.
+pub(super) fn name(spec: &RemoteSpec) -> ServerName {
+    let socket = spec.socket.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+    ServerName::near(&socket.unwrap_or_else(|| spec.url.host_str().unwrap_or_default().to_owned()))
 }
 
 fn sensitive(flag: &str, value: &str) -> Result<HeaderValue, Error> {

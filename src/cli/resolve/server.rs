@@ -14,8 +14,9 @@ use crate::{
     cli::{
         Error,
         args::ServerArgs,
+        bridges::Bridge,
         expand::is_name,
-        report::{looks_like_url, shown},
+        report::{looks_like_url, starts_commands},
         usage,
     },
     config::{ChildSpec, PassEnv, Secret, StopLadder},
@@ -46,17 +47,17 @@ const BASIC_ENV: [&str; 15] = [
 ];
 
 impl Typed<'_> {
-    pub(super) fn child(&self, name: &str, args: ServerArgs) -> Result<ChildSpec, Error> {
+    pub(super) fn child(&self, command: &Bridge, args: ServerArgs) -> Result<ChildSpec, Error> {
         let env = self.child_env(&args.env_file, &args.env)?;
         let cwd = args.cwd.as_deref().map(|dir| self.directory(dir)).transpose()?;
         let pass_env = pass_env(&args.pass_env)?;
         let stop = StopLadder { after_close: args.stop_timeout, after_term: args.stop_timeout };
-        let (name, program, args) = self.argv(name, args)?;
+        let (name, program, args) = self.argv(command, args)?;
         Ok(ChildSpec { name, program, args, env, pass_env, cwd, stop })
     }
 
     /// The server's name, program and arguments. What is typed wins over variables; of each there may be one.
-    fn argv(&self, name: &str, args: ServerArgs) -> Result<(String, OsString, Vec<OsString>), Error> {
+    fn argv(&self, bridge: &Bridge, args: ServerArgs) -> Result<(String, OsString, Vec<OsString>), Error> {
         let typed = |id: &str, given: bool| given && !(self.from_env)(id);
         let shell_typed = typed("shell", args.shell.is_some());
         let demo_typed = typed("demo", args.demo);
@@ -64,11 +65,15 @@ impl Typed<'_> {
         let anything_typed = command_typed || shell_typed || demo_typed;
         let shell = args.shell.filter(|_| shell_typed || !anything_typed);
         let demo = args.demo && (demo_typed || !anything_typed);
-        let mut command = args.command.into_iter();
+        let (name, mut command) = (&bridge.name, args.command.into_iter());
         match (command.next(), shell, demo) {
-            (Some(program), None, false) => named(name, program, command.collect()),
+            (Some(program), None, false) => named(bridge, program, command.collect()),
             (None, Some(line), false) => shell_argv(line),
             (None, None, true) => demo_argv(),
+            (None, None, false) if bridge.reaches() => usage(format!(
+                "{name} needs a server to start or a URL; write mcp-bridge {name} -- <command> [args...] or \
+                 mcp-bridge {name} https://example.com/mcp, or --demo to try it"
+            )),
             (None, None, false) => usage(format!(
                 "{name} needs a server to start; write mcp-bridge {name} -- <command> [args...], or --demo to try it"
             )),
@@ -147,15 +152,13 @@ fn pass_env(typed: &[String]) -> Result<PassEnv, Error> {
     Ok(if typed.is_empty() { PassEnv::All } else { PassEnv::Only(names) })
 }
 
-fn named(command: &str, program: OsString, args: Vec<OsString>) -> Result<(String, OsString, Vec<OsString>), Error> {
+fn named(bridge: &Bridge, program: OsString, args: Vec<OsString>) -> Result<(String, OsString, Vec<OsString>), Error> {
+    let command = &bridge.name;
     if program.is_empty() {
         return usage(format!("{command} got an empty command after --; check the variable that it comes from"));
     }
     if let Some(url) = program.to_str().filter(|text| looks_like_url(text)) {
-        let url = shown(url);
-        return usage(format!(
-            "{command} starts a command, and {url} is a URL; to reach it, write mcp-bridge connect {url}"
-        ));
+        return usage(starts_commands(bridge, url));
     }
     Ok((name::of(&program, &args), program, args))
 }

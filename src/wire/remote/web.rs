@@ -5,6 +5,7 @@
 
 use std::{
     convert::Infallible,
+    path::PathBuf,
     pin::Pin,
     sync::{Arc, OnceLock},
     task::{Context, Poll},
@@ -39,6 +40,7 @@ pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 #[derive(Debug)]
 pub(crate) struct Web {
     url: Url,
+    socket: Option<PathBuf>,
     headers: HeaderMap,
     connect_timeout: Duration,
     /// Indexed by [`Web::client`].
@@ -68,6 +70,7 @@ impl Web {
     pub(crate) fn new(spec: &RemoteSpec) -> Web {
         Web {
             url: spec.url.clone(),
+            socket: spec.socket.clone(),
             headers: spec.headers.clone(),
             connect_timeout: spec.retry.connect_timeout,
             clients: Default::default(),
@@ -77,6 +80,14 @@ impl Web {
     /// As configured.
     pub(crate) fn url(&self) -> &Url {
         &self.url
+    }
+
+    /// The URL for messages, or the socket.
+    pub(crate) fn shown(&self) -> String {
+        match &self.socket {
+            Some(socket) => format!("unix:{}:{}", socket.display(), self.url.path()),
+            None => shown(&self.url),
+        }
     }
 
     /// Sends one request and follows redirects, up to the head of the response. Waits for it as long as it takes.
@@ -136,6 +147,9 @@ impl Web {
             return Ok(Some(next));
         }
         let to = shown(&next);
+        if self.socket.is_some() {
+            return refuse(format!("it redirects to {to}, which is not on its socket; if that is right, use that URL"));
+        }
         let keeps_method = matches!(status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
         if *method != Method::GET && !keeps_method {
             return refuse(format!("it redirects messages to another origin; if you trust it, use the URL {to}"));
@@ -179,6 +193,10 @@ impl Web {
             if !tls {
                 builder = builder.tls_certs_only([]);
             }
+        }
+        #[cfg(unix)]
+        if let Some(socket) = &self.socket {
+            builder = builder.unix_socket(socket.as_path());
         }
         let client = builder.build().map_err(|error| Fault::read(&error, false))?;
         Ok(slot.get_or_init(|| client))

@@ -1,0 +1,166 @@
+//! The servers that a socket offers, each with its wires.
+//!
+//! Owns which server is called what, and which of its wires is at which path. Talks to the wires and to each server's
+//! registry. It never sees a request.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::route::{home, prefix};
+use crate::{
+    config::{Limits, NetworkSpec, ServerName},
+    registry::Registry,
+    scope::Scope,
+    wire::{Wire, exchange::KeepAlive, http::accept::Accept as Http, legacy_sse::accept::Accept as Sse},
+};
+
+/// A server that is to be offered.
+#[derive(Debug, Clone)]
+pub struct Offered {
+    /// What it is called.
+    pub name: ServerName,
+    /// Whether it is at the root.
+    pub at_root: bool,
+    /// Hands out its processes and connections.
+    pub registry: Arc<Registry>,
+    /// Its own.
+    pub limits: Arc<Limits>,
+    /// Where the tasks of its sessions run.
+    pub scope: Scope,
+}
+
+/// One server on the network, with a wire at each path.
+#[derive(Debug)]
+pub struct Mount {
+    server: Offered,
+    /// Paths below the server's own, and what is there.
+    places: Vec<(String, Endpoint)>,
+    /// What to tell those who ask for another path: path and title of each wire.
+    wires: Vec<(String, &'static str)>,
+}
+
+/// What answers at a path.
+#[derive(Debug)]
+pub enum Endpoint {
+    /// Streamable HTTP.
+    Http(Http),
+    /// The event stream of HTTP+SSE.
+    SseStream(Arc<Sse>),
+    /// Where its clients POST.
+    SseMessages(Arc<Sse>),
+}
+
+impl Mount {
+    /// The server with the wires that `network` asks for. Its sessions run until [`Mount::end`].
+    pub fn new(server: Offered, network: &NetworkSpec) -> Arc<Mount> {
+        let below = format!("{}{}", prefix(network), home(server.name.as_str(), server.at_root));
+        let mut places = Vec::new();
+        for output in &network.outputs {
+            let endpoints = server.endpoints(output.wire, network, &below, &output.paths);
+            places.extend(output.paths.iter().cloned().zip(endpoints));
+        }
+        let wires = network.outputs.iter().map(|output| (output.path().into(), output.wire.listed().title)).collect();
+        Arc::new(Mount { server, places, wires })
+    }
+
+    /// What the server is called.
+    pub fn name(&self) -> &ServerName {
+        &self.server.name
+    }
+
+    /// Whether it is at the root.
+    pub fn is_root(&self) -> bool {
+        self.server.at_root
+    }
+
+    /// Who hands out its processes and connections.
+    pub fn registry(&self) -> &Arc<Registry> {
+        &self.server.registry
+    }
+
+    /// The number of the place at this path, if there is one.
+    pub fn place(&self, path: &str) -> Option<usize> {
+        self.places.iter().position(|(place, _)| place.strip_suffix('/').unwrap_or(place) == path)
+    }
+
+    /// What is at a place.
+    pub fn endpoint(&self, place: usize) -> Option<&Endpoint> {
+        self.places.get(place).map(|(_, endpoint)| endpoint)
+    }
+
+    /// Its paths below `home`, for people.
+    pub fn offers(&self, home: &str) -> Vec<String> {
+        self.wires.iter().map(|(path, title)| format!("{home}{path} ({title})")).collect()
+    }
+
+    /// Why it cannot be used now.
+    pub fn ready(&self) -> Result<(), String> {
+        self.server.registry.ready()
+    }
+
+    /// Ends its sessions. Calls that are still in flight are cut off.
+    pub fn end(&self) {
+        for (_, endpoint) in &self.places {
+            match endpoint {
+                Endpoint::Http(http) => http.end(),
+                Endpoint::SseStream(sse) => sse.end(),
+                Endpoint::SseMessages(_) => {}
+            }
+        }
+    }
+}
+
+impl Offered {
+    /// What is at the paths of a wire, one for each.
+    fn endpoints(&self, wire: Wire, network: &NetworkSpec, below: &str, paths: &[String]) -> Vec<Endpoint> {
+        let keep_alive = KeepAlive { every: network.keepalive, as_event: network.keepalive_event };
+        let (registry, limits, scope) = (self.registry.clone(), self.limits.clone(), self.scope.clone());
+        match wire {
+            Wire::Stdio => Vec::new(),
+            Wire::Http => vec![Endpoint::Http(Http::new(registry, limits, keep_alive, scope))],
+            Wire::Sse => {
+                let messages = format!("{below}{}", paths.get(1).map_or("", String::as_str));
+                let sse = Arc::new(Sse::new(registry, limits, keep_alive, messages, scope));
+                vec![Endpoint::SseStream(sse.clone()), Endpoint::SseMessages(sse)]
+            }
+        }
+    }
+}
+
+/// The servers of a socket. Never changes; another one takes its place.
+#[derive(Debug, Default)]
+pub struct Table {
+    root: Option<Arc<Mount>>,
+    named: HashMap<ServerName, Arc<Mount>>,
+    /// In the order of the configuration.
+    all: Vec<Arc<Mount>>,
+}
+
+impl Table {
+    /// A table of these.
+    pub fn new(mounts: impl IntoIterator<Item = Arc<Mount>>) -> Table {
+        let mut table = Table::default();
+        for mount in mounts {
+            if mount.is_root() {
+                table.root = Some(mount.clone());
+            }
+            table.named.insert(mount.name().clone(), mount.clone());
+            table.all.push(mount);
+        }
+        table
+    }
+
+    /// The server at the root.
+    pub fn root(&self) -> Option<&Arc<Mount>> {
+        self.root.as_ref()
+    }
+
+    /// The server of this name. The one at the root has one, too.
+    pub fn named(&self, name: &str) -> Option<&Arc<Mount>> {
+        self.named.get(name)
+    }
+
+    /// All of them.
+    pub fn mounts(&self) -> impl Iterator<Item = &Arc<Mount>> {
+        self.all.iter()
+    }
+}
