@@ -18,6 +18,6 @@ mod news;
 mod odd;
 mod pairs;
 mod parked;
-mod place;
-mod script;
+pub mod place;
+pub mod script;
 mod verdicts;

@@ -10,6 +10,7 @@
 //! | `health` | liveness, readiness, and the end on a signal or with stdin |
 //! | `invariants` | the seven invariants of the crate's documentation, over every pair of wires |
 //! | `kill` | what dies, stalls, floods or ignores: the child, the client, the bridge |
+//! | `matrix` | every source with every output, as a table: one script of calls in both eras at servers of both |
 //! | `readme` | the README's commands and flags exist |
 //! | `rmcp` | the Rust SDK as client and as server |
 //! | `stateless_shared` | who gets which server, and the limits on sessions |
@@ -30,6 +31,8 @@ mod health;
 mod invariants;
 #[cfg(target_os = "linux")]
 mod kill;
+#[cfg(target_os = "linux")]
+mod matrix;
 mod network;
 mod readme;
 #[cfg(target_os = "linux")]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcp_bridge::demo::Eras;
+use mcp_bridge::{demo::Eras, wire::Wire};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -69,27 +69,68 @@ pub struct Place {
 }
 
 enum End {
-    Bridge { bridge: Box<Bridge>, dir: TempDir, path: &'static str },
-    Remote { remote: Remote, path: &'static str },
+    Bridge {
+        bridge: Box<Bridge>,
+        dir: TempDir,
+        path: &'static str,
+        behind: Option<Box<Bridge>>,
+    },
+    /// The user starts it.
+    Command {
+        words: Vec<String>,
+        dir: TempDir,
+        behind: Option<Box<Bridge>>,
+    },
+    Remote {
+        remote: Remote,
+        path: &'static str,
+    },
 }
 
 impl Place {
     /// Behind a bridge that listens.
     pub async fn bridge(words: &[&str], offer: Offer) -> Place {
         let dir = tempfile::tempdir().unwrap();
-        let at = dir.path().to_str().unwrap();
-        let line = format!("tee {at}/$$ | '{BINARY}' demo-server --era {}", offer.word());
-        let bridge = Bridge::start(&[words, &["--env", "MCP_BRIDGE_DEMO_TEST=1", "--shell", &line]].concat()).await;
+        let bridge = Bridge::start(&[words, &strs(&recorded(&dir, offer))].concat()).await;
         let path = if words.contains(&"stdio-to-sse") { "/sse" } else { "/mcp" };
-        let end = End::Bridge { bridge: Box::new(bridge), dir, path };
+        let end = End::Bridge { bridge: Box::new(bridge), dir, path, behind: None };
         Place { offer, stateless: words.contains(&"--stateless"), end }
+    }
+
+    /// Behind the bridge from one wire to another. What is remote for it is another bridge.
+    pub async fn pair(source: Wire, output: Wire, offer: Offer) -> Place {
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = recorded(&dir, offer);
+        let mut behind = None;
+        if source != Wire::Stdio {
+            let command = format!("stdio-to-{}", source.listed().word);
+            let bridge = Bridge::start(&[&[command.as_str()], &*strs(&server)].concat()).await;
+            server = vec![bridge.url_of(source)];
+            behind = Some(Box::new(bridge));
+        }
+        let word = output.listed().word;
+        let command: &[&str] = match (source == output, output) {
+            (true, Wire::Stdio) => &["connect"],
+            (true, _) => &["serve", "--output", word],
+            (false, _) => &[&format!("{}-to-{word}", source.listed().word)],
+        };
+        let words = [command, &strs(&server)].concat();
+        let end = match output {
+            Wire::Stdio => End::Command { words: words.iter().map(|word| word.to_string()).collect(), dir, behind },
+            _ => {
+                let path = output.listed().paths[0].usual;
+                End::Bridge { bridge: Box::new(Bridge::start(&words).await), dir, path, behind }
+            }
+        };
+        Place { offer, stateless: false, end }
     }
 
     /// The same without a record, so that a server that ends has ended: nothing else belongs to its process.
     pub async fn bare(words: &[&str], offer: Offer) -> Place {
         let server = ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--", BINARY, "demo-server", "--era", offer.word()];
         let bridge = Bridge::start(&[words, &server].concat()).await;
-        let end = End::Bridge { bridge: Box::new(bridge), dir: tempfile::tempdir().unwrap(), path: "/mcp" };
+        let end =
+            End::Bridge { bridge: Box::new(bridge), dir: tempfile::tempdir().unwrap(), path: "/mcp", behind: None };
         Place { offer, stateless: false, end }
     }
 
@@ -104,6 +145,7 @@ impl Place {
         match &self.end {
             End::Bridge { bridge, path, .. } => bridge.url(path),
             End::Remote { remote, path } => remote.url(path),
+            End::Command { .. } => panic!("it has no URL"),
         }
     }
 
@@ -116,10 +158,13 @@ impl Place {
     pub async fn user_with(&self, door: Door, era: Era, flags: &[&str]) -> User {
         let bridge = || match &self.end {
             End::Bridge { bridge, .. } => bridge.addr,
-            End::Remote { .. } => panic!("no bridge"),
+            End::Remote { .. } | End::Command { .. } => panic!("no bridge that listens"),
         };
         let client = match (door, era) {
-            (Door::Connect, _) => Client::stdio(&[&["connect"], flags, &[&self.url()]].concat()),
+            (Door::Connect, _) => match &self.end {
+                End::Command { words, .. } => Client::stdio(&[&*strs(words), flags].concat()),
+                _ => Client::stdio(&[&["connect"], flags, &[&self.url()]].concat()),
+            },
             (Door::Sse, _) => Client::sse(bridge(), "/sse").await,
             (Door::Http, Era::Legacy) => Client::http(bridge(), "/mcp"),
             (Door::Http, Era::Modern) => Client::modern(bridge(), "/mcp"),
@@ -148,7 +193,7 @@ impl Place {
     /// All that servers were told, server by server.
     pub fn heard(&self) -> Vec<String> {
         match &self.end {
-            End::Bridge { dir, .. } => {
+            End::Bridge { dir, .. } | End::Command { dir, .. } => {
                 let files = std::fs::read_dir(dir.path()).unwrap();
                 // The last line may be half written.
                 let bytes = files.map(|file| std::fs::read(file.unwrap().path()).unwrap());
@@ -176,15 +221,33 @@ impl Place {
 
     /// Ends it; every client must have ended before.
     pub async fn stop(self) {
-        if let End::Bridge { bridge, .. } = self.end {
-            bridge.stop().await;
-        }
+        self.signal(Signal::TERM);
+        self.stop_again().await;
     }
 
     /// The same where the bridge was asked to end before.
     pub async fn stop_again(self) {
-        if let End::Bridge { bridge, .. } = self.end {
-            bridge.stop_again().await;
+        let behind = match self.end {
+            End::Bridge { bridge, behind, .. } => {
+                bridge.stop_again().await;
+                behind
+            }
+            End::Command { behind, .. } => behind,
+            End::Remote { .. } => None,
+        };
+        if let Some(bridge) = behind {
+            bridge.stop().await;
         }
     }
+}
+
+/// The words for a server whose messages are kept in this directory.
+fn recorded(dir: &TempDir, offer: Offer) -> Vec<String> {
+    let at = dir.path().to_str().unwrap();
+    let line = format!("tee {at}/$$ | '{BINARY}' demo-server --era {}", offer.word());
+    ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--shell", &line].map(str::to_owned).into()
+}
+
+fn strs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
 }

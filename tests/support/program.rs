@@ -5,6 +5,7 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
+use mcp_bridge::wire::Wire;
 use rustix::process::Signal;
 use tokio::{
     io::AsyncReadExt,
@@ -181,6 +182,12 @@ impl Bridge {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
+    }
+
+    /// Where clients of this wire connect.
+    pub fn url_of(&self, wire: Wire) -> String {
+        let listed = wire.listed();
+        format!("{}://{}{}", listed.schemes[0], self.addr, listed.paths[0].usual)
     }
 
     pub async fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
