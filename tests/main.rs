@@ -13,6 +13,7 @@
 //! | `matrix` | every source with every output, as a table: one script of calls in both eras at servers of both |
 //! | `readme` | the README's commands and flags exist |
 //! | `rmcp` | the Rust SDK as client and as server |
+//! | `sources` | servers at URLs behind a bridge that listens: credentials, readiness, Unix sockets |
 //! | `stateless_shared` | who gets which server, and the limits on sessions |
 //! | `support` | the harness: the binary as a process, clients of every wire, servers that the test scripts |
 
@@ -37,6 +38,8 @@ mod network;
 mod readme;
 #[cfg(target_os = "linux")]
 mod rmcp;
+#[cfg(target_os = "linux")]
+mod sources;
 #[cfg(target_os = "linux")]
 mod stateless_shared;
 #[cfg(target_os = "linux")]
