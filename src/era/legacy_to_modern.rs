@@ -90,7 +90,8 @@ pub struct Settings {
     pub listen_floor: Duration,
     /// The longest such wait, at random up to this. 30 s.
     pub listen_longest: Duration,
-    /// How long calls may go on after the client has left, if somebody still takes the answer. 10 s.
+    /// How long calls may go on after the client has left, if somebody still takes the answer, and how long a server may
+    /// take to hear that one is taken back. 10 s.
     pub grace: Duration,
 }
 
@@ -113,19 +114,21 @@ impl Default for Settings {
 /// Serves one legacy session until its partner leaves, or the server is gone for good. `peer` is the server's end;
 /// `server` is where modern exchanges go.
 pub async fn serve(peer: Peer, server: Outbox, settings: Settings, scope: &Scope) {
-    serve_until(std::future::pending(), peer, server, settings, scope).await;
+    serve_until(std::future::pending(), peer, server, None, settings, scope).await;
 }
 
-/// The same, and until `gone` resolves: a server that has ended may leave its outbox open, to say why.
+/// The same, and until `gone` resolves: a server that has ended may leave its outbox open, to say why. `found` is what the
+/// server has just answered to `server/discover`; then it is not asked that again for the first `initialize`.
 pub async fn serve_until(
     gone: impl Future<Output = ()>,
     peer: Peer,
     server: Outbox,
+    found: Option<Frame>,
     settings: Settings,
     scope: &Scope,
 ) {
     let Peer { tx, mut rx, home } = peer;
-    let session = Arc::new(Session::new(server, home, settings));
+    let session = Arc::new(Session::new(server, home, found, settings));
     let desk = Desk { client: Arc::default(), level: session.settings.log_level, caller: None, listener: None };
     let work = Router { session: session.clone(), desk, tx, scope: scope.clone() };
     let lost = async {
@@ -152,6 +155,8 @@ struct Session {
     home: WeakSender<Envelope>,
     /// Who speaks to the client.
     voice: Arc<Caller>,
+    /// What the server answered to `server/discover` before this session; taken by the first who needs it.
+    found: Mutex<Option<Frame>>,
     /// Ids for the server and ids for the client. One row of numbers for both: none is used twice.
     ids: AtomicI64,
     /// What the server said that it offers; `None` before it was asked.
@@ -190,11 +195,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    fn new(server: Outbox, home: WeakSender<Envelope>, settings: Settings) -> Session {
+    fn new(server: Outbox, home: WeakSender<Envelope>, found: Option<Frame>, settings: Settings) -> Session {
         Session {
             server,
             home,
             voice: Caller::legacy(None),
+            found: Mutex::new(found),
             ids: AtomicI64::new(1),
             offers: Mutex::default(),
             calls: Mutex::default(),
@@ -218,21 +224,27 @@ impl Session {
 
     /// The same with a request that is made already, whose id this session minted.
     async fn send(&self, caller: &Arc<Caller>, id: i64, frame: Frame) -> Asked {
-        let capacity = if frame.method() == method::LISTEN { LISTEN_CAPACITY } else { CALL_CAPACITY };
-        let (tx, rx) = mpsc::channel(capacity);
-        if let Ok(reply) = Reply::on(tx, &frame, caller).await {
-            let envelope = Envelope { from: caller.clone(), frame, reply: Some(reply) };
-            if self.server.send(envelope).await.is_err() {
-                debug!("the server is gone"); // The reply in the envelope was dropped and has answered.
-            }
-        }
+        let (tx, rx) = mpsc::channel(CALL_CAPACITY);
+        self.send_for(tx, caller, frame).await;
         Asked { id, rx }
     }
 
-    /// Takes a request back.
+    /// The same; what comes back goes into `tx`.
+    async fn send_for(&self, tx: mpsc::Sender<Envelope>, caller: &Arc<Caller>, frame: Frame) {
+        let Ok(reply) = Reply::on(tx, &frame, caller).await else { return };
+        let envelope = Envelope { from: caller.clone(), frame, reply: Some(reply) };
+        if self.server.send(envelope).await.is_err() {
+            debug!("the server is gone"); // The reply in the envelope was dropped and has answered.
+        }
+    }
+
+    /// Takes a request back. Gives up where the server takes nothing: who waits for this has an answer to give.
     async fn withdraw(&self, caller: &Arc<Caller>, id: i64) {
         let frame = cancellation(&id.to_string(), None);
-        drop(self.server.send(Envelope::one_way(caller.clone(), frame)).await);
+        let sent = self.server.send(Envelope::one_way(caller.clone(), frame));
+        if timeout(self.settings.grace, sent).await.is_err() {
+            debug!(id, "the server takes nothing, not even that a request is taken back");
+        }
     }
 
     /// Lets calls finish for a while, if somebody takes their answers.
@@ -377,7 +389,10 @@ impl Router {
             return reply.fail(code::INVALID_PARAMS, &text, None);
         };
         let command = Command::Change(Change { uri: uri.into_owned(), on, reply });
-        if let Err(TrySendError::Full(Command::Change(Change { reply, .. }))) = self.listener(from).try_send(command) {
+        let listener = self.listener(from);
+        // The last place is that of `Command::Begin`, which nobody repeats.
+        let sent = if listener.capacity() > 1 { listener.try_send(command) } else { Err(TrySendError::Full(command)) };
+        if let Err(TrySendError::Full(Command::Change(Change { reply, .. }))) = sent {
             let text = format!("{MAX_COMMANDS} changes of subscriptions wait; wait for an answer before the next one");
             reply.fail(code::LIMIT, &text, None);
         }
@@ -441,7 +456,7 @@ impl Router {
         if let Some(listener) = &self.desk.listener {
             return listener.clone();
         }
-        let (tx, rx) = mpsc::channel(MAX_COMMANDS);
+        let (tx, rx) = mpsc::channel(MAX_COMMANDS + 1);
         let caller = Caller::modern(from.principal.clone());
         let listener = Listener::new(self.session.clone(), self.desk.client.clone(), caller, self.tx.clone(), rx);
         self.scope.spawn(listener.run());

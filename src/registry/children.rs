@@ -2,8 +2,8 @@
 //!
 //! Owns the bound on starts and the one attempt that finds out the era: a server is asked in its caller's own era first,
 //! on the process that is kept; the other era is tried on a process of its own, since a server may lock itself to the era
-//! of the first request that it sees, and may end at one that it does not know. Talks to [`child`] and to the
-//! translations. It never moves a message.
+//! of the first request that it sees, and may end at one that it does not know. One that is silent is asked in both eras at
+//! the same time (`probe`). Talks to [`child`] and to the translations. It never moves a message.
 
 use std::{
     sync::{
@@ -15,13 +15,13 @@ use std::{
 
 use futures::FutureExt;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot},
     task::JoinHandle,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
+use self::probe::{Asking, Beside, SILENCE, Verdict};
 use super::{
     Ground, OpenError,
     eras::Eras,
@@ -40,12 +40,14 @@ use crate::{
     wire::child::{self, Asked, Child, Exit},
 };
 
+mod probe;
+
 /// How long a child that says nothing counts as starting. A server need not say anything before it is asked, and a client
 /// need not ask: it must not keep others from starting.
 const STARTING: Duration = Duration::from_secs(10);
 
-/// How long a server may be silent when it is asked whether it speaks the modern era; then it is taken for one that does
-/// not. Servers that are fetched first take tens of seconds.
+/// How long a server may be silent in the modern era where it has refused the legacy one, or has spoken the modern one
+/// before: another program may stand there now.
 const DISCOVER_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Envelopes that are read ahead while a server is asked what it is, to see the partner's end.
@@ -67,6 +69,8 @@ pub struct Children {
     eras: Arc<Eras>,
     settings: EraSettings,
     modern: Modern,
+    /// Held while a second process is asked for a session: one finds out for all.
+    asking: Mutex<()>,
 }
 
 /// A server that was started.
@@ -80,8 +84,10 @@ struct Started {
 enum Opening {
     /// The server speaks the legacy era, or is to be taken as it is.
     Legacy(Started),
-    /// It refused, or ended; the client still waits.
-    Refused(Started, Envelope, Refusal),
+    /// It refused, or ended; the client still waits. A second process may have been asked meanwhile.
+    Refused(Started, Envelope, Refusal, Beside<Started>),
+    /// It is silent, and the second process has answered in the modern era; the client still waits.
+    Modern(Started, Envelope, Box<Started>, Frame),
     /// The client left meanwhile.
     Left(Started),
 }
@@ -129,6 +135,7 @@ impl Children {
             eras: Arc::new(Eras::new(settings.server)),
             settings,
             modern: Modern::default(),
+            asking: Mutex::default(),
         })
     }
 
@@ -161,7 +168,7 @@ impl Children {
         let gone = self.modern.gone(&server).await;
         let children = self.clone();
         self.scope.spawn(async move {
-            children.translate(peer, server, gone).await;
+            children.translate(peer, Direct::through(server, gone)).await;
             drop(place);
         });
         Ok(())
@@ -184,9 +191,9 @@ impl Children {
             return Ok(outbox);
         }
         let this = self.clone();
-        let starting = self.scope.spawn(async move {
-            this.modern.outbox(&this.eras, || this.find_modern(false), || this.translation()).await
-        });
+        let starting = self
+            .scope
+            .spawn(async move { this.modern.outbox(&this.eras, || this.find_modern(), || this.translation()).await });
         starting.await.unwrap_or(Err(OpenError::Draining))
     }
 
@@ -196,57 +203,74 @@ impl Children {
         if self.eras.speaks(Era::Legacy) == Some(false) {
             return self.serve_modern(started, peer, role).await;
         }
-        self.serve_legacy(started, peer, role).await;
+        let beside = if self.is_legacy() { Beside::Never } else { Beside::after_silence() };
+        self.serve_legacy(started, peer, role, beside).await;
     }
 
-    async fn serve_legacy(self: &Arc<Self>, mut started: Started, mut peer: Peer, role: Role) {
+    async fn serve_legacy(self: &Arc<Self>, mut started: Started, mut peer: Peer, role: Role, beside: Beside<Started>) {
         if self.eras.is_pinned() {
             return ended(started.run(peer, role)).await;
         }
         let first = started.child.first_message(&mut peer.rx).await;
         let opening = match first {
-            Some(first) if first.frame.method() == method::INITIALIZE => self.open(started, first, &mut peer).await,
+            Some(first) if first.frame.method() == method::INITIALIZE => {
+                self.open(started, first, &mut peer, beside).await
+            }
             first => {
                 first.into_iter().for_each(|first| peer.rx.put_back(first));
                 Opening::Legacy(started)
             }
         };
-        match opening {
-            Opening::Legacy(started) => ended(started.run(peer, role)).await,
-            Opening::Left(started) => ended(started.end()).await,
-            Opening::Refused(started, initialize, refusal) => {
-                let Some(direct) = self.in_the_other_era(&refusal, role == Role::Connect).await else {
-                    return refused(started, initialize, refusal, peer, role).await;
-                };
-                info!(name = %self.spec.name, "the server speaks revision 2026-07-28 only; translating");
-                drop(started.dismiss());
-                peer.rx.put_back(initialize);
-                if role != Role::Connect {
-                    self.modern.adopt(direct.clone()).await;
+        let own = role == Role::Connect;
+        let (refusing, initialize, direct) = match opening {
+            Opening::Legacy(started) => return ended(started.run(peer, role)).await,
+            Opening::Left(started) => return ended(started.end()).await,
+            Opening::Modern(silent, initialize, second, found) => (silent, initialize, second.direct(own, Some(found))),
+            Opening::Refused(started, initialize, refusal, beside) => {
+                match self.in_the_other_era(&refusal, beside, own).await {
+                    Some(direct) => (started, initialize, direct),
+                    None => return refused(started, initialize, refusal, peer, role).await,
                 }
-                self.translate(peer, direct.outbox(), direct.gone()).await;
             }
+        };
+        self.eras.learn(Era::Modern, true);
+        self.eras.learn(Era::Legacy, false);
+        info!(name = %self.spec.name, "the server speaks revision 2026-07-28 only; translating");
+        drop(refusing.dismiss());
+        peer.rx.put_back(initialize);
+        if !own {
+            self.modern.adopt(direct.clone()).await;
         }
+        self.translate(peer, direct).await;
     }
 
     /// Puts a client's `initialize` to the server.
-    async fn open(self: &Arc<Self>, mut started: Started, initialize: Envelope, peer: &mut Peer) -> Opening {
+    async fn open(
+        self: &Arc<Self>,
+        mut started: Started,
+        initialize: Envelope,
+        peer: &mut Peer,
+        mut beside: Beside<Started>,
+    ) -> Opening {
         let patience = self.limits.request_timeout.unwrap_or(Duration::MAX);
         let asked = tokio::select! {
             asked = timeout(patience, started.child.ask(&initialize.frame)) => asked,
             () = peer.rx.ended(READ_AHEAD) => return Opening::Left(started),
+            (second, found) = self.modern_beside(&mut beside) => {
+                return Opening::Modern(started, initialize, Box::new(second), found);
+            }
         };
         match asked {
             Ok(Asked::Answer(answer, ahead)) => {
                 tell(ahead, &initialize, peer, &started.speaker()).await;
                 if answer.is_error() {
-                    return Opening::Refused(started, initialize, Refusal::Answer(answer));
+                    return Opening::Refused(started, initialize, Refusal::Answer(answer), beside);
                 }
                 self.eras.learn(Era::Legacy, true);
                 initialize.reply.into_iter().for_each(|reply| reply.answer(answer.clone()));
                 Opening::Legacy(started)
             }
-            Ok(Asked::Ended(end)) => Opening::Refused(started, initialize, Refusal::Ended(end)),
+            Ok(Asked::Ended(end)) => Opening::Refused(started, initialize, Refusal::Ended(end), beside),
             Err(_) => {
                 let text = text::late(patience);
                 initialize.reply.into_iter().for_each(|reply| reply.fail(code::LIMIT, &text, None));
@@ -255,52 +279,139 @@ impl Children {
         }
     }
 
+    /// Resolves when a second process has answered in the modern era, while the first is silent. Cancel-safe.
+    async fn modern_beside(self: &Arc<Self>, beside: &mut Beside<Started>) -> (Started, Frame) {
+        match beside.verdict(|| self.clone().ask_beside().boxed()).await {
+            Verdict::Modern(second, found) => (second, found),
+            Verdict::NotModern(second) | Verdict::Legacy(second) => {
+                debug!(name = %self.spec.name, "the server does not speak revision 2026-07-28; waiting for it");
+                self.eras.learn(Era::Modern, false);
+                drop(second.dismiss());
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Asks a second process in the modern era, unless another session has found out meanwhile.
+    async fn ask_beside(self: Arc<Self>) -> Option<(Started, Asked)> {
+        let _one = self.asking.lock().await;
+        if self.is_legacy() {
+            return None;
+        }
+        info!(
+            name = %self.spec.name,
+            "the server has not answered initialize for {} s; asking a second process whether it speaks revision \
+             2026-07-28 only; --server-era modern, or legacy, spares that",
+            SILENCE.as_secs()
+        );
+        self.ask_another(discover()).await
+    }
+
+    /// Whether an answer of the server has settled that a client of the legacy era is best served in its own.
+    fn is_legacy(&self) -> bool {
+        self.eras.speaks(Era::Legacy) == Some(true) || self.eras.speaks(Era::Modern) == Some(false)
+    }
+
+    /// Starts a server and asks it; `None` where it cannot be started now.
+    async fn ask_another(self: &Arc<Self>, request: Frame) -> Option<(Started, Asked)> {
+        let started = self.start().await.inspect_err(|error| debug!("cannot ask a second process: {error}")).ok()?;
+        Some(started.asked(request).await)
+    }
+
     /// A server that refused `initialize` may be one that has none. One that is known to be legacy is asked only where its
     /// words are those of the modern era, since another program may stand there now; else it refuses this one client.
-    async fn in_the_other_era(self: &Arc<Self>, refusal: &Refusal, own: bool) -> Option<Direct> {
+    async fn in_the_other_era(
+        self: &Arc<Self>,
+        refusal: &Refusal,
+        beside: Beside<Started>,
+        own: bool,
+    ) -> Option<Direct> {
         let known = (self.eras.speaks(Era::Legacy), self.eras.speaks(Era::Modern)) == (Some(true), Some(false));
         if known && !refusal.is_modern() {
             return None;
         }
-        let found = self.find_modern(own).await.ok()?;
-        self.eras.learn(Era::Modern, found.is_some());
-        if found.is_some() {
-            self.eras.learn(Era::Legacy, false);
+        let children = self.clone();
+        let ask = || -> Asking<Started> { async move { children.ask_another(discover()).await }.boxed() };
+        match beside.now(ask, DISCOVER_PATIENCE).await? {
+            Verdict::Modern(second, found) => Some(second.direct(own, Some(found))),
+            Verdict::NotModern(second) | Verdict::Legacy(second) => {
+                self.eras.learn(Era::Modern, false);
+                drop(second.dismiss());
+                None
+            }
         }
-        found
     }
 
     // ---- modern servers
 
     /// A session at a server that speaks the modern era only, as far as is known.
-    async fn serve_modern(self: &Arc<Self>, mut started: Started, peer: Peer, role: Role) {
-        if self.eras.is_pinned() || started.is_modern().await {
-            let direct = started.direct(role == Role::Connect);
-            return self.translate(peer, direct.outbox(), direct.gone()).await;
+    async fn serve_modern(self: &Arc<Self>, started: Started, peer: Peer, role: Role) {
+        let own = role == Role::Connect;
+        if self.eras.is_pinned() {
+            return self.translate(peer, started.direct(own, None)).await;
         }
-        warn!(name = %self.spec.name, "the server does not speak revision 2026-07-28 any more; asking it anew");
-        self.eras.forget();
-        drop(started.dismiss());
+        let mut asking = started.asked(discover()).boxed();
+        let beside = match timeout(DISCOVER_PATIENCE, &mut asking).await.map(probe::read) {
+            Ok(Verdict::Modern(started, found)) => {
+                return self.translate(peer, started.direct(own, Some(found))).await;
+            }
+            Ok(Verdict::NotModern(started) | Verdict::Legacy(started)) => {
+                warn!(name = %self.spec.name, "the server does not speak revision 2026-07-28 any more; asking it anew");
+                self.eras.forget();
+                drop(started.dismiss());
+                Beside::after_silence()
+            }
+            Err(_) => {
+                warn!(
+                    name = %self.spec.name,
+                    "the server has not answered server/discover for {} s; asking a second process in the older era; \
+                     --server-era modern, or legacy, spares that",
+                    DISCOVER_PATIENCE.as_secs()
+                );
+                Beside::Asked(asking.map(Some).boxed())
+            }
+        };
         match self.start().await {
-            Ok(started) => self.serve_legacy(started, peer, role).await,
+            Ok(started) => self.serve_legacy(started, peer, role, beside).await,
             Err(error) => warn!("{error}"), // The dropped peer ends the session.
         }
     }
 
-    /// `gone` is set when the process has ended: then the session has, too, and its client opens another.
-    async fn translate(&self, peer: Peer, server: Outbox, gone: CancellationToken) {
+    /// When the process has ended, the session has, too, and its client opens another.
+    async fn translate(&self, peer: Peer, direct: Direct) {
         let settings = legacy_to_modern::Settings::default();
-        legacy_to_modern::serve_until(gone.cancelled_owned(), peer, server, settings, &self.scope).await;
+        let (gone, server, found) = (direct.gone().cancelled_owned(), direct.outbox(), direct.found());
+        drop(direct); // Held, its outbox would keep the server.
+        legacy_to_modern::serve_until(gone, peer, server, found, settings, &self.scope).await;
     }
 
-    /// Starts a server and asks it in the modern era. `None` when it does not speak that.
-    async fn find_modern(self: &Arc<Self>, own: bool) -> Result<Option<Direct>, OpenError> {
-        let mut started = self.start().await?;
-        if self.eras.is_pinned() || started.is_modern().await {
-            return Ok(Some(started.direct(own)));
+    /// Starts a server and asks it in the modern era; where it is silent, a second one in the legacy era, too. `None` when
+    /// it does not speak the modern one.
+    async fn find_modern(self: &Arc<Self>) -> Result<Option<Direct>, OpenError> {
+        let started = self.start().await?;
+        if self.eras.is_pinned() {
+            return Ok(Some(started.direct(false, None)));
+        }
+        let told = || {
+            info!(
+                name = %self.spec.name,
+                "the server has not answered server/discover for {} s; asking a second process in the older era; \
+                 --server-era legacy, or modern, spares that",
+                SILENCE.as_secs()
+            );
+        };
+        let second = self.ask_another(probe::initialize());
+        match probe::race(started.asked(discover()), second, told, self.scope.stopped()).await {
+            Some(Verdict::Modern(started, found)) => return Ok(Some(started.direct(false, Some(found)))),
+            Some(Verdict::NotModern(started)) => drop(started.dismiss()),
+            Some(Verdict::Legacy(started)) => {
+                self.eras.learn(Era::Legacy, true);
+                drop(started.dismiss());
+            }
+            None if self.scope.is_stopped() => return Err(OpenError::Draining),
+            None => return Err(OpenError::Handshake(probe::silent())),
         }
         debug!(name = %self.spec.name, "the server does not speak revision 2026-07-28");
-        drop(started.dismiss());
         Ok(None)
     }
 
@@ -397,19 +508,19 @@ impl Started {
         owner.clone().scope.spawn(watch(owner, spoke, exit))
     }
 
-    async fn is_modern(&mut self) -> bool {
-        match timeout(DISCOVER_PATIENCE, self.child.ask(&discover())).await {
-            Ok(Asked::Answer(answer, _)) => modern::is_modern(&answer),
-            Ok(Asked::Ended(_)) | Err(_) => false,
-        }
+    /// Asks it one thing.
+    async fn asked(mut self, request: Frame) -> (Started, Asked) {
+        let asked = self.child.ask(&request).await;
+        (self, asked)
     }
 
-    /// Serves modern exchanges: of all callers, or of one session that has it for its own.
-    fn direct(self, own: bool) -> Direct {
+    /// Serves modern exchanges: of all callers, or of one session that has it for its own. `found` is what it has just said
+    /// of itself.
+    fn direct(self, own: bool, found: Option<Frame>) -> Direct {
         let (ours, theirs) = Peer::pair(PEER_CAPACITY);
         let scope = self.owner.scope.clone();
         drop(self.run(ours, Role::ConnectModern { own }));
-        Direct::behind(theirs, &scope)
+        Direct::behind(theirs, found, &scope)
     }
 
     fn speaker(&self) -> Arc<Caller> {

@@ -25,6 +25,8 @@ pub struct Direct {
     outbox: Outbox,
     /// Set when the server has nothing more to say: its outbox stays open as long as somebody holds it.
     gone: CancellationToken,
+    /// What it answered when it was asked what it is.
+    found: Option<Frame>,
 }
 
 /// The way in.
@@ -40,8 +42,9 @@ struct Slot {
 }
 
 impl Direct {
-    /// A server behind a peer: what it says on its own account goes nowhere.
-    pub fn behind(peer: Peer, scope: &Scope) -> Direct {
+    /// A server behind a peer: what it says on its own account goes nowhere. `found` is its answer to
+    /// [`crate::protocol::discover`], if it was asked.
+    pub fn behind(peer: Peer, found: Option<Frame>, scope: &Scope) -> Direct {
         let Peer { tx: outbox, mut rx, home: _ } = peer;
         let gone = CancellationToken::new();
         let told = gone.clone();
@@ -52,12 +55,17 @@ impl Direct {
             }
             told.cancel();
         });
-        Direct { outbox, gone }
+        Direct { outbox, gone, found }
     }
 
     /// A server that says nothing but answers. `gone` is set when it is to be asked anew.
     pub fn through(outbox: Outbox, gone: CancellationToken) -> Direct {
-        Direct { outbox, gone }
+        Direct { outbox, gone, found: None }
+    }
+
+    /// What it said that it is, as news: for the session that it was asked for, not for those that come later.
+    pub fn found(&self) -> Option<Frame> {
+        self.found.clone()
     }
 
     /// The way in.

@@ -84,8 +84,7 @@ async fn a_server_that_ends_at_the_first_request_that_it_does_not_know_is_asked_
     client.send(&initialize("0", LEGACY)).await;
     actor.next().await.expect("initialize").await;
     let mut run = actor.next().await;
-    run.discovered().await; // Which era it is.
-    run.discovered().await; // What it offers this client.
+    run.discovered().await; // Which era it is, and what it offers.
     assert_eq!(client.answer("0").await.json["result"]["serverInfo"]["name"], "unnamed server");
     assert_eq!(bridge.get("/readyz").await.status(), 200);
     drop((client, run));

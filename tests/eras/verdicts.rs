@@ -123,8 +123,7 @@ async fn a_modern_server_is_sent_initialize_once() {
             run.fail(&asked, -32022, "only 2026-07-28 here").await;
             run = actor.next().await;
         }
-        run.discovered().await; // Whether it is still so.
-        run.discovered().await;
+        run.discovered().await; // Whether it is still so, and what it offers.
         assert_eq!(client.answer("0").await.json["result"]["protocolVersion"], LEGACY);
         runs.push((client, run));
     }
@@ -138,6 +137,94 @@ async fn a_modern_server_is_sent_initialize_once() {
     assert!(actor.is_idle());
     drop((runs, user, run));
     bridge.stop().await;
+}
+
+/// It reads on, and says nothing to what it does not know. The first answer decides, and nothing else does.
+#[tokio::test]
+async fn a_server_that_is_silent_at_discover_is_asked_for_a_handshake_on_a_second_process() {
+    let mut actor = Actor::start().await;
+    let bridge = Bridge::start(&actor.command(&["serve"])).await;
+    let mut user = modern(&bridge);
+    let id = user.send("tools/call", json!({"name": "x"})).await;
+    let mut silent = actor.next().await;
+    silent.expect("server/discover").await;
+    let mut second = actor.next().await;
+    bridge.program.stderr.has("--server-era legacy").await;
+    let asked = second.expect("initialize").await;
+    second.answer(&asked, initialize_result(LEGACY)).await;
+    silent.ended().await;
+    second.ended().await;
+    let mut run = actor.next().await;
+    run.shake_hands().await;
+    let call = run.call().await;
+    run.answer(&call, json!({"content": []})).await;
+    assert_eq!(user.client.answer(&id).await.json["result"]["resultType"], "complete");
+    // The verdict holds: a client that is to have a process of its own gets it at once.
+    let mut other = modern(&bridge);
+    other.capabilities = json!({"roots": {}});
+    let id = other.send("server/discover", json!({})).await;
+    let mut last = actor.next().await;
+    last.shake_hands().await;
+    other.client.answer(&id).await;
+    drop((user, other, run, last));
+    bridge.stop().await;
+}
+
+/// As one does that is fetched before it starts.
+#[tokio::test]
+async fn a_slow_server_is_not_judged_by_its_silence() {
+    let mut actor = Actor::start().await;
+    let bridge = Bridge::start(&actor.command(&["serve"])).await;
+    let mut user = modern(&bridge);
+    let id = user.send("tools/list", json!({})).await;
+    let mut slow = actor.next().await;
+    let asked = slow.expect("server/discover").await;
+    let mut second = actor.next().await;
+    second.expect("initialize").await;
+    let found = json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}});
+    slow.answer(&asked, found).await;
+    second.ended().await;
+    let call = slow.expect("tools/list").await;
+    slow.answer(&call, json!({"resultType": "complete", "tools": []})).await;
+    assert_eq!(user.client.answer(&id).await.json["result"]["tools"], json!([]));
+    assert!(actor.is_idle());
+    drop((user, slow));
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_at_initialize_is_asked_to_discover_on_a_second_process() {
+    for modern_only in [true, false] {
+        let mut actor = Actor::start().await;
+        let bridge = Bridge::start(&actor.command(&["serve"])).await;
+        let mut client = Client::http(bridge.addr, "/mcp");
+        client.send(&initialize("0", LEGACY)).await;
+        let mut first = actor.next().await;
+        let asked = first.expect("initialize").await;
+        let mut second = actor.next().await;
+        bridge.program.stderr.has("--server-era modern").await;
+        if modern_only {
+            second.discovered().await;
+            first.ended().await;
+            assert_eq!(client.answer("0").await.json["result"]["serverInfo"]["name"], "unnamed server");
+            // The verdict holds for the next session.
+            let mut next = Client::http(bridge.addr, "/mcp");
+            next.send(&initialize("0", LEGACY)).await;
+            let mut run = actor.next().await;
+            run.discovered().await;
+            next.answer("0").await;
+            drop((next, run, second));
+        } else {
+            second.expect("server/discover").await;
+            first.answer(&asked, initialize_result(LEGACY)).await;
+            assert_eq!(client.answer("0").await.json["result"]["protocolVersion"], LEGACY);
+            second.ended().await;
+            drop(first);
+        }
+        assert!(actor.is_idle());
+        drop(client);
+        bridge.stop().await;
+    }
 }
 
 /// A command whose server is of the era that the test wants, from its next start on.

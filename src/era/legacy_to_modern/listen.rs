@@ -5,20 +5,22 @@
 //! server's answer before the server gave it: a subscription is one when the server has acknowledged it.
 //!
 //! A change of the set opens a stream for the whole new set, waits for its acknowledgement, and ends the stream before it
-//! only then, so that no change is missed. A stream that the server lost is opened again after a pause; then the client is
+//! only then, so that no change is missed. Until then the stream before speaks, from then on the new one alone: all that
+//! they bring comes through one channel, in the server's order, and names its stream. What was not asked for goes nowhere
+//! (2026-07-28, Subscriptions: a server must not send it). A stream that the server lost is opened again after a pause; then the client is
 //! told that everything has changed, since the modern era has no resumption (2026-07-28, Subscriptions).
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
     time::{Instant, sleep_until, timeout},
 };
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::outgoing::Outgoing;
 use super::{
-    Asked, Session,
+    LISTEN_CAPACITY, Session,
     client::Client,
     opening::{Changes, Refusal},
     results::passed_on,
@@ -26,7 +28,7 @@ use super::{
 use crate::{
     backoff,
     json::{self, Object},
-    message::{Frame, Kind, code},
+    message::{Frame, Id, Kind, code},
     peer::{Caller, Envelope, Reply},
     protocol::{ErrorHead, LISTS, method},
 };
@@ -36,6 +38,10 @@ mod outgoing;
 /// Subscriptions of one session, and the longest URI of one, in bytes. More would be an attack on memory, and on the size
 /// of each `subscriptions/listen`.
 const MAX_SUBSCRIPTIONS: (usize, usize) = (1024, 8 * 1024);
+
+/// Changes that are kept for a stream that brings them ahead of its acknowledgement. None may; one that does is no reason
+/// to remember more than a few.
+const MAX_EARLY: usize = 64;
 
 /// A stream that lived this long was no failure; pauses begin anew.
 const HEALTHY: Duration = Duration::from_secs(60);
@@ -88,6 +94,20 @@ impl Set {
         filter.to_string()
     }
 
+    /// Whether this is told by who asks for the set. A subscription covers the resource and what lies below it (2026-07-28,
+    /// schema, ResourceUpdatedNotification: the URI may be that of a sub-resource).
+    fn covers(&self, change: &outgoing::Change) -> bool {
+        let Changes { tools, prompts, resources } = self.changes;
+        let mut lists = LISTS.into_iter().zip([tools, prompts, resources]);
+        match (&*change.method, &change.uri) {
+            (method::RESOURCE_UPDATED, Some(uri)) => self.uris.iter().any(|known| {
+                let below = uri.strip_prefix(known.as_str());
+                below.is_some_and(|rest| rest.is_empty() || known.ends_with('/') || rest.starts_with('/'))
+            }),
+            (method, _) => lists.any(|(list, wanted)| wanted && list.changed == method),
+        }
+    }
+
     /// What of it an acknowledgement grants.
     fn granted(&self, acknowledgement: &Frame) -> Set {
         let params = acknowledgement.body().and_then(Object::parse).unwrap_or_default();
@@ -111,43 +131,59 @@ impl Set {
 enum Stream {
     /// Nothing is wanted, or nothing is to be had.
     None,
-    Open {
-        asked: Asked,
-        since: Instant,
-    },
+    /// The request that it answers.
+    Open { id: i64, since: Instant },
     /// It was lost, and is opened again then.
     Lost(Instant),
 }
 
-/// What the stream came to.
+/// What comes of the streams.
 #[derive(Debug)]
 enum Event {
-    /// A notification.
-    Said(Frame),
-    /// It is over; with the server's answer, if there was one.
-    Ended(Option<Frame>),
+    /// Something of one of them, or its answer.
+    Came(Frame),
     /// The pause is over.
     Again,
 }
 
 impl Stream {
-    /// Cancel-safe.
-    async fn next(&mut self) -> Event {
+    fn id(&self) -> Option<i64> {
         match self {
-            Stream::None => std::future::pending().await,
-            Stream::Lost(until) => {
-                sleep_until(*until).await;
-                Event::Again
-            }
-            Stream::Open { asked, .. } => match asked.rx.recv().await {
-                None => Event::Ended(None),
-                Some(Envelope { frame, .. }) => match frame.kind() {
-                    Kind::Response(_) => Event::Ended(Some(frame)),
-                    _ => Event::Said(frame),
-                },
-            },
+            Stream::Open { id, .. } => Some(*id),
+            Stream::None | Stream::Lost(_) => None,
         }
     }
+
+    /// Cancel-safe.
+    async fn next(&self, inbox: &mut mpsc::Receiver<Envelope>) -> Event {
+        let again = async {
+            match self {
+                Stream::Lost(until) => sleep_until(*until).await,
+                Stream::None | Stream::Open { .. } => pending().await,
+            }
+        };
+        tokio::select! {
+            Some(Envelope { frame, .. }) = inbox.recv() => Event::Came(frame),
+            () = again => Event::Again,
+        }
+    }
+}
+
+/// The stream that a notification names; one that does not say is not told apart.
+fn named(frame: &Frame) -> Option<i64> {
+    match frame.subscription() {
+        Some(Id::Number(id)) => Some(*id),
+        _ => None,
+    }
+}
+
+/// Whether this answers the request.
+fn answers(frame: &Frame, id: Option<i64>) -> bool {
+    matches!((frame.kind(), id), (Kind::Response(Some(Id::Number(answered))), Some(id)) if *answered == id)
+}
+
+fn is_answer(frame: &Frame) -> bool {
+    matches!(frame.kind(), Kind::Response(_))
 }
 
 /// The task that keeps the subscriptions.
@@ -158,11 +194,16 @@ pub(super) struct Listener {
     caller: Arc<Caller>,
     tx: mpsc::Sender<Envelope>,
     commands: mpsc::Receiver<Command>,
+    /// What all streams bring, in the server's order; `inlet` leads there.
+    inbox: mpsc::Receiver<Envelope>,
+    inlet: mpsc::Sender<Envelope>,
     wanted: Set,
     stream: Stream,
     /// The stream that is not acknowledged yet.
     opening: Option<i64>,
     outgoing: Outgoing,
+    /// More is wanted than the stream was opened for.
+    stale: bool,
     /// Streams in a row that did not last.
     failures: u32,
     /// Something may have changed unheard.
@@ -178,16 +219,20 @@ impl Listener {
         commands: mpsc::Receiver<Command>,
     ) -> Listener {
         let outgoing = Outgoing::new(session.voice.clone());
+        let (inlet, inbox) = mpsc::channel(LISTEN_CAPACITY);
         Listener {
             session,
             client,
             caller,
             tx,
             commands,
+            inbox,
+            inlet,
             wanted: Set::default(),
             stream: Stream::None,
             opening: None,
             outgoing,
+            stale: false,
             failures: 0,
             missed: false,
         }
@@ -202,11 +247,7 @@ impl Listener {
         }
         let Listener { session, caller, stream, opening, tx, .. } = self;
         drop(tx); // A server that takes nothing must not keep the session open.
-        let open = match &stream {
-            Stream::Open { asked, .. } => Some(asked.id),
-            Stream::None | Stream::Lost(_) => None,
-        };
-        for id in open.into_iter().chain(opening) {
+        for id in stream.id().into_iter().chain(opening) {
             session.withdraw(&caller, id).await;
         }
     }
@@ -219,7 +260,7 @@ impl Listener {
                     Some(command) => self.command(command).await,
                     None => return,
                 },
-                event = self.stream.next() => self.event(event).await,
+                event = self.stream.next(&mut self.inbox) => self.event(event).await,
                 sent = self.outgoing.send_next(&self.tx) => if sent.is_err() { return },
             }
         }
@@ -227,13 +268,27 @@ impl Listener {
 
     async fn event(&mut self, event: Event) {
         match event {
-            Event::Said(frame) => self.outgoing.take(&frame),
-            Event::Ended(answer) => self.lost(answer.as_ref()),
+            Event::Came(frame) if answers(&frame, self.stream.id()) => self.lost(&frame),
+            Event::Came(frame) => self.heard(&frame),
             Event::Again => {
                 if let Err(refusal) = self.open(self.wanted.clone()).await {
                     debug!("cannot listen to the server's changes: {refusal:?}");
                 }
             }
+        }
+    }
+
+    /// Takes what the stream that stands brings, if it was asked for. What comes of one that was ended is late.
+    fn heard(&mut self, frame: &Frame) {
+        if is_answer(frame) || matches!(frame.method(), method::ACKNOWLEDGED | method::CANCELLED) {
+            return;
+        }
+        let speaks = self.stream.id().is_some_and(|id| named(frame).is_none_or(|named| named == id));
+        let change = outgoing::Change::read(frame);
+        if speaks && self.wanted.covers(&change) {
+            self.outgoing.push(change);
+        } else {
+            debug!(method = frame.method(), uri = ?change.uri, "dropped what no subscription asks for");
         }
     }
 
@@ -248,6 +303,12 @@ impl Listener {
         match self.change(&batch).await {
             Ok(granted) => batch.into_iter().for_each(|change| self.settle(change, &granted)),
             Err(refusal) if batch.len() < 2 => self.refused(batch.pop(), refusal).await,
+            // Silence is not about one of them, and each would be waited for as long.
+            Err(Refusal::Ours(code::LIMIT, ..)) => {
+                for change in batch {
+                    self.refused(Some(change), late()).await;
+                }
+            }
             Err(refusal) => {
                 debug!("the server refused several subscriptions at once: {refusal:?}");
                 for change in batch {
@@ -269,7 +330,9 @@ impl Listener {
         match command {
             Command::Begin => {
                 // The bridge's own wish, which stands whatever the server says now.
-                self.wanted.changes = self.session.offers(|offers| offers.changes).unwrap_or_default();
+                let changes = self.session.offers(|offers| offers.changes).unwrap_or_default();
+                self.stale |= self.wanted.changes != changes;
+                self.wanted.changes = changes;
                 None
             }
             Command::Change(change) if change.on && change.uri.len() > longest => {
@@ -296,7 +359,7 @@ impl Listener {
                 false => next.uris.retain(|known| known != uri),
             }
         }
-        let stands = next == self.wanted && matches!(self.stream, Stream::Open { .. });
+        let stands = next == self.wanted && !self.stale && matches!(self.stream, Stream::Open { .. });
         if stands { Ok(next) } else { self.open(next).await }
     }
 
@@ -341,78 +404,104 @@ impl Listener {
             return Ok(next);
         }
         let params = self.client.listen_params(&next.filter());
-        let mut asked = self.session.ask(&self.caller, method::LISTEN, &params).await;
-        self.opening = Some(asked.id);
-        let opened = timeout(self.session.settings.patience, self.acknowledged(&mut asked, &next)).await;
+        let id = self.session.mint();
+        let frame = Frame::request(&Id::Number(id), method::LISTEN, Some(&params));
+        self.opening = Some(id);
+        let opened = timeout(self.session.settings.patience, self.acknowledged(id, frame, &next)).await;
         self.opening = None;
-        let granted = match opened {
-            Ok(Ok(granted)) => granted,
+        let (granted, early) = match opened {
+            Ok(Ok(opened)) => opened,
             Ok(Err(answer)) => {
                 if answer.is_none() {
-                    self.session.withdraw(&self.caller, asked.id).await;
+                    self.session.withdraw(&self.caller, id).await;
                 }
                 return Err(self.unopened(answer));
             }
             Err(_) => {
-                self.session.withdraw(&self.caller, asked.id).await;
-                let text = format!("the server did not acknowledge {} in time", method::LISTEN);
+                self.session.withdraw(&self.caller, id).await;
                 self.pause();
-                return Err(Refusal::Ours(code::LIMIT, text, None));
+                return Err(late());
             }
         };
         self.wanted = next;
-        self.replace(Stream::Open { asked, since: Instant::now() }).await;
+        self.stale = false;
+        self.replace(Stream::Open { id, since: Instant::now() }).await;
+        self.outgoing.take(early);
         if std::mem::take(&mut self.missed) {
             self.outgoing.take_all(granted.changes, &granted.uris);
         }
         Ok(granted)
     }
 
-    /// Waits for the acknowledgement, or gives the answer in its place, or nothing when the client is gone. Passes on
-    /// meanwhile what the stream before brings.
-    async fn acknowledged(&mut self, asked: &mut Asked, next: &Set) -> Result<Set, Option<Frame>> {
+    /// Asks, and waits for the acknowledgement; or gives the answer in its place, or nothing when the client is gone. What
+    /// is granted comes with what the new stream alone has brought already.
+    async fn acknowledged(
+        &mut self,
+        id: i64,
+        frame: Frame,
+        next: &Set,
+    ) -> Result<(Set, Vec<outgoing::Change>), Option<Frame>> {
+        let (session, caller, inlet) = (self.session.clone(), self.caller.clone(), self.inlet.clone());
+        // Beside the rest: a channel that is full of the stream before has to be read meanwhile.
+        let asking = async {
+            session.send_for(inlet, &caller, frame).await;
+            pending::<Infallible>().await
+        };
+        tokio::select! {
+            biased;
+            never = asking => match never {},
+            acknowledged = self.acknowledgement(id, next) => acknowledged,
+        }
+    }
+
+    /// Passes on meanwhile what the stream before brings.
+    async fn acknowledgement(&mut self, id: i64, next: &Set) -> Result<(Set, Vec<outgoing::Change>), Option<Frame>> {
+        let mut early = Vec::new();
         loop {
-            let envelope = tokio::select! {
-                // In this order, or what both streams bring would be told twice.
-                biased;
-                envelope = asked.rx.recv() => envelope,
-                event = self.stream.next() => {
-                    match event {
-                        Event::Said(frame) => self.outgoing.take(&frame),
-                        Event::Ended(_) => { self.stream = Stream::None; self.missed = true; }
-                        Event::Again => self.stream = Stream::None, // This is the attempt.
-                    }
-                    continue;
-                }
+            let event = tokio::select! {
+                event = self.stream.next(&mut self.inbox) => event,
                 sent = self.outgoing.send_next(&self.tx) => match sent {
                     Ok(()) => continue,
                     Err(_) => return Err(None),
                 },
             };
-            let Some(Envelope { frame, .. }) = envelope else { return Err(None) };
-            match frame.kind() {
-                Kind::Response(_) => return Err(Some(frame)),
-                _ if frame.method() == method::ACKNOWLEDGED => return Ok(next.granted(&frame)),
-                // The acknowledgement has to come first; a change is none the less one.
-                _ => self.outgoing.take(&frame),
+            match event {
+                Event::Again => self.stream = Stream::None, // This is the attempt.
+                Event::Came(frame) if answers(&frame, Some(id)) => return Err(Some(frame)),
+                Event::Came(frame) if answers(&frame, self.stream.id()) => {
+                    self.stream = Stream::None;
+                    self.missed = true;
+                }
+                Event::Came(frame) if named(&frame).is_none_or(|named| named == id) => {
+                    if frame.method() == method::ACKNOWLEDGED {
+                        return Ok((next.granted(&frame), early));
+                    }
+                    self.came_early(&frame, next, &mut early);
+                }
+                Event::Came(frame) => self.heard(&frame),
             }
         }
     }
 
-    /// Ends the stream before, once all that it has brought is taken. What both have brought by now is told once.
+    /// The acknowledgement has to come first; a change is none the less one, unless the stream before tells of it.
+    fn came_early(&mut self, frame: &Frame, next: &Set, early: &mut Vec<outgoing::Change>) {
+        if is_answer(frame) {
+            return;
+        }
+        let change = outgoing::Change::read(frame);
+        let told = self.stream.id().is_some() && self.wanted.covers(&change);
+        if named(frame).is_none() && told {
+            self.outgoing.push(change); // Nobody can tell which stream it is of.
+        } else if next.covers(&change) && !told && early.len() < MAX_EARLY {
+            early.push(change);
+        }
+    }
+
+    /// Ends the stream before.
     async fn replace(&mut self, next: Stream) {
         let before = std::mem::replace(&mut self.stream, next);
-        let Stream::Open { mut asked, .. } = before else { return };
-        let ended = self.outgoing.take_queued(&mut asked);
-        let late = match &mut self.stream {
-            Stream::Open { asked, .. } => self.outgoing.take_queued(asked),
-            _ => None,
-        };
-        if let Some(late) = late {
-            self.lost(Some(&late));
-        }
-        if ended.is_none() {
-            self.session.withdraw(&self.caller, asked.id).await;
+        if let Some(id) = before.id() {
+            self.session.withdraw(&self.caller, id).await;
         }
     }
 
@@ -423,6 +512,10 @@ impl Listener {
                 let never = ErrorHead::code_of(&frame) == Some(code::METHOD_NOT_FOUND);
                 if never && !matches!(self.stream, Stream::Open { .. }) {
                     // A server that offers changes and has no way to ask for them.
+                    let lost = self.wanted.uris.len();
+                    if lost > 0 {
+                        warn!(lost, "the server knows {} no more; its subscriptions have ended", method::LISTEN);
+                    }
                     self.wanted = Set::default();
                     self.stream = Stream::None;
                 } else {
@@ -438,8 +531,8 @@ impl Listener {
     }
 
     /// The stream has ended by itself.
-    fn lost(&mut self, answer: Option<&Frame>) {
-        debug!(answer = ?answer.and_then(Frame::body), "lost the stream of the server's changes");
+    fn lost(&mut self, answer: &Frame) {
+        debug!(answer = ?answer.body(), "lost the stream of the server's changes");
         if let Stream::Open { since, .. } = &self.stream
             && since.elapsed() >= HEALTHY
         {
@@ -461,4 +554,9 @@ impl Listener {
         let wait = backoff::delay(floor, longest, self.failures, backoff::chance());
         self.stream = Stream::Lost(Instant::now() + wait.max(floor));
     }
+}
+
+fn late() -> Refusal {
+    let text = format!("the server did not acknowledge {} in time", method::LISTEN);
+    Refusal::Ours(code::LIMIT, text, None)
 }

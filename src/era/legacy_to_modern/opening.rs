@@ -72,8 +72,9 @@ impl Refusal {
 
 /// Answers `initialize`.
 pub(super) async fn initialize(session: Arc<Session>, client: Arc<Client>, caller: Arc<Caller>, reply: Reply) {
+    let known = lock(&session.found).take();
     let found = tokio::select! {
-        found = discover(&session, &client, &caller) => found,
+        found = known_or_asked(known, &session, &client, &caller) => found,
         () = session.over.cancelled() => return, // The dropped reply answers.
     };
     match found {
@@ -84,6 +85,19 @@ pub(super) async fn initialize(session: Arc<Session>, client: Arc<Client>, calle
             reply.answer(frame);
         }
         Err(refusal) => refusal.answer(reply),
+    }
+}
+
+/// What the server has just said of itself, or what it says now.
+async fn known_or_asked(
+    known: Option<Frame>,
+    session: &Session,
+    client: &Client,
+    caller: &Arc<Caller>,
+) -> Result<String, Refusal> {
+    match known.as_ref().map(checked) {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(_)) | None => discover(session, client, caller).await,
     }
 }
 

@@ -7,10 +7,10 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use super::super::{Asked, opening::Changes};
+use super::super::opening::Changes;
 use crate::{
     json::{self, Object},
-    message::{Frame, Kind},
+    message::Frame,
     peer::{Caller, Envelope, Gone},
     protocol::{LISTS, meta, method},
 };
@@ -27,12 +27,22 @@ pub(super) struct Outgoing {
 
 /// What changed.
 #[derive(Debug, PartialEq, Eq)]
-struct Change {
-    method: Box<str>,
+pub(super) struct Change {
+    pub method: Box<str>,
     /// Of a resource: its URI.
-    uri: Option<String>,
+    pub uri: Option<String>,
     /// As the client gets it.
     params: Option<String>,
+}
+
+impl Change {
+    /// Reads a notification of a subscription.
+    pub fn read(frame: &Frame) -> Change {
+        let params = frame.body().and_then(Object::parse).map(without_subscription);
+        let uri = params.as_ref().and_then(|params| params.get("uri")).and_then(json::string).map(String::from);
+        let params = params.filter(|params| !params.is_empty()).map(|params| params.to_string());
+        Change { method: frame.method().into(), uri, params }
+    }
 }
 
 impl Outgoing {
@@ -40,26 +50,9 @@ impl Outgoing {
         Outgoing { voice, waiting: VecDeque::new() }
     }
 
-    /// Takes a notification of a subscription.
-    pub fn take(&mut self, frame: &Frame) {
-        if matches!(frame.method(), method::ACKNOWLEDGED | method::CANCELLED) {
-            return;
-        }
-        let params = frame.body().and_then(Object::parse).map(without_subscription);
-        let uri = params.as_ref().and_then(|params| params.get("uri")).and_then(json::string).map(String::from);
-        let params = params.filter(|params| !params.is_empty()).map(|params| params.to_string());
-        self.push(Change { method: frame.method().into(), uri, params });
-    }
-
-    /// Takes all that is there now; gives the answer that ends the stream, if it came.
-    pub fn take_queued(&mut self, asked: &mut Asked) -> Option<Frame> {
-        while let Ok(Envelope { frame, .. }) = asked.rx.try_recv() {
-            match frame.kind() {
-                Kind::Response(_) => return Some(frame),
-                _ => self.take(&frame),
-            }
-        }
-        None
+    /// Takes what came early, in its order.
+    pub fn take(&mut self, early: Vec<Change>) {
+        early.into_iter().for_each(|change| self.push(change));
     }
 
     /// Everything has changed, as far as anybody knows.
@@ -77,7 +70,7 @@ impl Outgoing {
     }
 
     /// What waits already is not put there twice: the client will look once, and see the newest.
-    fn push(&mut self, change: Change) {
+    pub fn push(&mut self, change: Change) {
         if self.waiting.iter().any(|waiting| waiting.method == change.method && waiting.uri == change.uri) {
             return;
         }

@@ -214,3 +214,23 @@ async fn calls_may_finish_after_the_client_has_said_all() {
     assert_eq!(begun.elapsed(), Duration::from_secs(10), "then they are taken back");
     assert!(only(&mut second).await.is_error);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_takes_nothing_does_not_keep_a_cancelled_call_or_a_subscription_waiting() {
+    let (client, mut server) = session().await;
+    let mut call = client.ask("1", "tools/call", r#"{"name":"x"}"#).await;
+    let (_, _kept) = server.next("tools/call").await;
+    // From now on the server reads nothing, and what leads there is full.
+    let mut waiting = Vec::new();
+    for n in 2..66 {
+        waiting.push(client.ask(&n.to_string(), "tools/list", "").await);
+    }
+    settle().await;
+    client.tell("notifications/cancelled", r#"{"requestId":1}"#).await;
+    let mut subscribed = client.ask("99", "resources/subscribe", r#"{"uri":"a:b"}"#).await;
+    assert!(body(&mut call).await.contains("-32800"));
+    assert_eq!(
+        body(&mut subscribed).await,
+        r#"{"code":-32000,"message":"the server did not acknowledge subscriptions/listen in time"}"#
+    );
+}

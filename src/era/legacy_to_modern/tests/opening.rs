@@ -41,6 +41,30 @@ async fn initialize_is_answered_from_server_discover() {
 }
 
 #[tokio::test]
+async fn what_the_server_has_just_said_of_itself_is_not_asked_again() {
+    let (theirs, ours) = Peer::pair(64);
+    let (outbox, rx) = mpsc::channel(64);
+    let scope = Scope::new();
+    let inside = scope.clone();
+    let found = r#"{"supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"instructions":"read me"}"#;
+    let found = Some(Frame::result("\"probe\"", found));
+    scope.spawn(async move { serve_until(std::future::pending(), ours, outbox, found, quiet(), &inside).await });
+    let principal = Some(crate::peer::Principal("ada".into()));
+    let client = Client { caller: Caller::legacy(principal), peer: theirs, scope };
+    let mut server = Server { rx, voice: Caller::modern(None) };
+    let mut answers = client.ask("0", "initialize", &init_params("2025-06-18")).await;
+    assert_eq!(
+        body(&mut answers).await,
+        r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"unnamed server","version":"unknown"},"instructions":"read me"}"#
+    );
+    assert!(server.is_quiet());
+    // By the next time it is old.
+    let mut answers = client.ask("1", "initialize", &init_params("2025-06-18")).await;
+    server.next("server/discover").await.1.answer(Frame::result("0", r#"{"capabilities":{}}"#));
+    assert!(!only(&mut answers).await.is_error);
+}
+
+#[tokio::test]
 async fn initialize_without_an_object_is_refused() {
     let (client, mut server) = start(quiet());
     let mut answers = client.ask("0", "initialize", "[]").await;
@@ -213,7 +237,7 @@ async fn a_server_that_has_ended_ends_the_session_though_its_outbox_stays_open()
     let (outbox, rx) = mpsc::channel(64);
     let (scope, gone) = (Scope::new(), CancellationToken::new());
     let (inside, ended) = (scope.clone(), gone.clone().cancelled_owned());
-    let session = scope.spawn(async move { serve_until(ended, ours, outbox, quiet(), &inside).await });
+    let session = scope.spawn(async move { serve_until(ended, ours, outbox, None, quiet(), &inside).await });
     let mut client = Client { caller: Caller::legacy(None), peer: theirs, scope };
     let mut answers = client.ask("0", "ping", "").await;
     assert!(!only(&mut answers).await.is_error);

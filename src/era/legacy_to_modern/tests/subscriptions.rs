@@ -117,6 +117,129 @@ async fn what_both_streams_bring_is_told_once() {
 }
 
 #[tokio::test]
+async fn what_was_not_asked_for_goes_nowhere() {
+    let (mut client, mut server) =
+        opened("2025-11-25", r#"{"tools":{"listChanged":true},"resources":{"subscribe":true},"logging":{}}"#, quiet())
+            .await;
+    client.tell("notifications/initialized", "").await;
+    let tools = r#"{"toolsListChanged":true}"#;
+    let before = acknowledge(&mut server, tools, tools).await;
+    let mut answers = client.ask("1", "resources/subscribe", URI).await;
+    let all = r#"{"toolsListChanged":true,"resourceSubscriptions":["file:///a"]}"#;
+    let reply = acknowledge(&mut server, all, all).await;
+    assert_eq!(body(&mut answers).await, "{}");
+    server.cancelled(before.id_text()).await;
+    for (method, params) in [
+        ("notifications/resources/updated", r#""uri":"file:///b","#),
+        ("notifications/resources/updated", r#""uri":"file:///ab","#),
+        ("notifications/resources/updated", ""),
+        ("notifications/message", r#""level":"error","data":"x","#),
+        ("notifications/prompts/list_changed", ""),
+        ("notifications/resources/list_changed", ""),
+        ("notifications/progress", r#""progressToken":1,"progress":1,"#),
+        ("notifications/unknown", ""),
+        ("notifications/subscriptions/acknowledged", r#""notifications":{},"#),
+    ] {
+        say(&server, &reply, method, params).await;
+    }
+    say(&server, &reply, "notifications/tools/list_changed", "").await;
+    say(&server, &reply, "notifications/resources/updated", r#""uri":"file:///a/below","#).await;
+    assert_eq!(client.unsolicited().await, told("tools/list_changed", ""));
+    assert_eq!(client.unsolicited().await, told("resources/updated", r#"{"uri":"file:///a/below"}"#));
+
+    // What the client was refused is not asked for, whatever the server sends then.
+    let mut answers = client.ask("2", "resources/subscribe", r#"{"uri":"b:"}"#).await;
+    let wider = r#"{"toolsListChanged":true,"resourceSubscriptions":["file:///a","b:"]}"#;
+    let second = acknowledge(&mut server, wider, all).await;
+    assert!(body(&mut answers).await.contains("does not tell of changes"));
+    server.cancelled(reply.id_text()).await;
+    say(&server, &second, "notifications/resources/updated", r#""uri":"b:","#).await;
+    say(&server, &second, "notifications/resources/updated", r#""uri":"file:///a","#).await;
+    assert_eq!(client.unsolicited().await, told("resources/updated", URI));
+}
+
+#[tokio::test]
+async fn of_two_streams_the_old_one_speaks_until_the_new_one_stands_and_then_the_new_one_alone() {
+    let (mut client, mut server) = session().await;
+    let mut answers = client.ask("1", "resources/subscribe", URI).await;
+    let first = acknowledge(&mut server, &uris(&["file:///a"]), &uris(&["file:///a"])).await;
+    body(&mut answers).await;
+    let mut answers = client.ask("2", "resources/subscribe", r#"{"uri":"b:"}"#).await;
+    let (_, second) = server.next("subscriptions/listen").await;
+    let updated = "notifications/resources/updated";
+    // The new one ahead of its acknowledgement: only what nobody else can tell is kept until then.
+    for (reply, uri) in [(&second, "file:///a"), (&first, "file:///a"), (&second, "b:"), (&second, "c:")] {
+        say(&server, reply, updated, &format!(r#""uri":"{uri}","#)).await;
+    }
+    assert_eq!(client.unsolicited().await, told("resources/updated", URI));
+    settle().await;
+    assert!(client.peer.rx.try_recv().is_none(), "once, and nothing before it is granted");
+    let both = format!(r#""notifications":{},"#, uris(&["file:///a", "b:"]));
+    say(&server, &second, "notifications/subscriptions/acknowledged", &both).await;
+    assert_eq!(body(&mut answers).await, "{}");
+    assert_eq!(client.unsolicited().await, told("resources/updated", r#"{"uri":"b:"}"#));
+    server.cancelled(first.id_text()).await;
+    // Between the acknowledgement and the end of the old one the server sends both; the client reads in between.
+    say(&server, &second, updated, r#""uri":"file:///a","#).await;
+    assert_eq!(client.unsolicited().await, told("resources/updated", URI));
+    say(&server, &first, updated, r#""uri":"file:///a","#).await;
+    first.fail(-32800, "cancelled", None);
+    settle().await;
+    assert!(client.peer.rx.try_recv().is_none());
+    say(&server, &second, updated, r#""uri":"file:///a","#).await;
+    assert_eq!(client.unsolicited().await, told("resources/updated", URI), "the end of the old one is not its own");
+}
+
+#[tokio::test]
+async fn list_changes_are_listened_to_when_a_subscription_came_first() {
+    let (client, mut server) = session().await;
+    let mut answers = client.ask("1", "resources/subscribe", URI).await;
+    let first = acknowledge(&mut server, &uris(&["file:///a"]), &uris(&["file:///a"])).await;
+    body(&mut answers).await;
+    client.tell("notifications/initialized", "").await;
+    let all = r#"{"toolsListChanged":true,"promptsListChanged":true,"resourceSubscriptions":["file:///a"]}"#;
+    let _second = acknowledge(&mut server, all, all).await;
+    server.cancelled(first.id_text()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_subscribes_in_a_rush_is_still_told_of_list_changes() {
+    let (client, mut server) = session().await;
+    let mut first = client.ask("0", "resources/subscribe", URI).await;
+    let (_, reply) = server.next("subscriptions/listen").await;
+    let mut refused = None;
+    for n in 0..65 {
+        refused = Some(client.ask("1", "resources/subscribe", &format!(r#"{{"uri":"b:{n}"}}"#)).await);
+    }
+    client.tell("notifications/initialized", "").await;
+    assert!(body(&mut refused.unwrap()).await.contains("64 changes of subscriptions wait"));
+    let granted = format!(r#""notifications":{},"#, uris(&["file:///a"]));
+    say(&server, &reply, "notifications/subscriptions/acknowledged", &granted).await;
+    assert_eq!(body(&mut first).await, "{}");
+    let (params, _reply) = server.next("subscriptions/listen").await;
+    assert!(params.contains(r#""toolsListChanged":true"#) && params.contains("b:63"), "{params}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn subscriptions_that_wait_together_are_told_of_silence_together() {
+    let (client, mut server) = session().await;
+    let mut first = client.ask("1", "resources/subscribe", URI).await;
+    let (_, one) = server.next("subscriptions/listen").await;
+    let mut second = client.ask("2", "resources/subscribe", r#"{"uri":"b:"}"#).await;
+    let mut third = client.ask("3", "resources/subscribe", r#"{"uri":"c:"}"#).await;
+    let begun = Instant::now();
+    let text = r#"{"code":-32000,"message":"the server did not acknowledge subscriptions/listen in time"}"#;
+    assert_eq!(body(&mut first).await, text);
+    server.cancelled(one.id_text()).await;
+    let (_, both) = server.next("subscriptions/listen").await;
+    assert_eq!(body(&mut second).await, text);
+    assert_eq!(body(&mut third).await, text);
+    assert_eq!(begun.elapsed(), Duration::from_secs(120));
+    server.cancelled(both.id_text()).await;
+    assert!(server.is_quiet());
+}
+
+#[tokio::test]
 async fn a_subscription_that_the_server_does_not_grant_is_refused() {
     let (client, mut server) = session().await;
     let mut answers = client.ask("1", "resources/subscribe", URI).await;
