@@ -54,7 +54,7 @@ async fn a_server_of_neither_era_is_quoted_to_a_legacy_client_and_named_to_a_mod
         assert_eq!(asked["method"], "initialize");
         run.fail(&asked, -32601, UNKNOWN).await;
         let answer = user.client.answer(&id).await;
-        let text = r#"the server cannot be initialized: it answered "no such method""#;
+        let text = "the server cannot be initialized: no such method";
         assert_eq!((answer.error(), answer.status), ((-32603, text), 200));
     }
     drop((client, user));
@@ -106,7 +106,7 @@ async fn a_server_that_ends_at_both_is_told_of_to_both() {
     let id = user.send("tools/list", json!({})).await;
     actor.next().await.expect("initialize").await;
     let answer = user.client.answer(&id).await;
-    let text = r#"the server cannot be initialized: it answered "the server bash exited with code 0""#;
+    let text = "the server cannot be initialized: the server bash exited with code 0";
     assert_eq!(answer.error(), (-32603, text));
     drop((client, user));
     bridge.stop().await;

@@ -138,7 +138,8 @@ impl Backend {
             if is_of_another_era(&error) || !pool.has_ready() {
                 on_wrong_era();
             }
-            return Err(unusable(format!("it answered {}", json::quote(&error.message))));
+            // Not "it answered": the wire's own word for a server that ended comes the same way.
+            return Err(unusable(one_line(&error.message)));
         }
         let opened = results::opened(answer.body().unwrap_or_default()).map_err(unusable)?;
         self.send(Envelope::one_way(self.me.clone(), Frame::notification(method::INITIALIZED, None))).await;
@@ -164,9 +165,6 @@ impl Backend {
 
     /// Waits until it is started, or cannot be.
     pub(super) async fn opened(&self) -> Result<Arc<Opened>, Refusal> {
-        if let State::Ready(opened) = &*self.state.borrow() {
-            return Ok(opened.clone());
-        }
         if let State::Ready(opened) = &*self.state.borrow() {
             return Ok(opened.clone()); // As nearly always.
         }
@@ -342,6 +340,11 @@ impl Backend {
             }
         }
     }
+}
+
+/// The words of an error that somebody else gave, fit for a message of one line.
+fn one_line(text: &str) -> String {
+    text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect()
 }
 
 /// Whether a server will take this for the name of its client: one that does not refuses everybody who waits for it.
