@@ -90,7 +90,7 @@ impl Translation {
     }
 
     /// Gets a server and sends it the call. Nothing is left behind when it is dropped half way.
-    async fn send(&self, frame: &Frame, params: Object<'_>, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
+    async fn send(&self, frame: &Frame, mut params: Object<'_>, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
         let asks = may_ask_back(frame.method()) && wanted.declared.can_be_asked();
         let need = if asks { Need::Lease } else { Need::Any };
         let using = self.pool.get(key, need, wanted.client.as_deref()).await?;
@@ -111,6 +111,7 @@ impl Translation {
         }
         let id = backend.fresh_id();
         let token = (asks || frame.progress_token().is_some()).then_some(id);
+        results::suit(frame.method(), &mut params, opened.revision);
         let request = Frame::request_of(&Id::Number(id), frame.method(), &results::params(params, token));
         let as_task = tasks::is_needed(&backend, &opened, &request, self.settings.patience).await;
         let (tx, answers) = mpsc::channel(CALL_CAPACITY);

@@ -21,6 +21,9 @@ use crate::{
 /// Members of a request's `_meta` that only a modern server reads.
 const MODERN_META: [&str; 4] = [meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO, meta::LOG_LEVEL];
 
+/// The method whose params grew.
+const COMPLETE: &str = "completion/complete";
+
 /// Members of a request's params that only a modern server reads, and `task`, which the modern era has not: a legacy
 /// server would answer with a task, for which the caller has no method.
 const MODERN_PARAMS: [&str; 3] = ["inputResponses", "requestState", "task"];
@@ -46,6 +49,14 @@ pub fn params(mut params: Object<'_>, token: Option<i64>) -> Object<'_> {
         }
     }
     params
+}
+
+/// Takes out what a server of this revision cannot know and may stumble over: it came with 2025-06-18 (Completion). What
+/// the revisions added elsewhere stands where unknown members are allowed.
+pub fn suit(name: &str, params: &mut Object<'_>, revision: Revision) {
+    if name == COMPLETE && revision < Revision::V2025_06_18 {
+        params.remove("context");
+    }
 }
 
 /// Whether a result of this method says how long it may be kept (2026-07-28, Caching).

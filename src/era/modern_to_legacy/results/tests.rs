@@ -45,6 +45,23 @@ fn params_lose_what_only_a_modern_server_reads() {
 }
 
 #[test]
+fn the_context_of_a_completion_goes_only_to_revisions_that_have_it() {
+    let text = r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":""},"context":{"arguments":{"b":"c"}},"x":1}"#;
+    let without = r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{"name":"a","value":""},"x":1}"#;
+    for (name, revision, legacy) in [
+        ("completion/complete", "2024-11-05", without),
+        ("completion/complete", "2025-03-26", without),
+        ("completion/complete", "2025-06-18", text),
+        ("completion/complete", "2025-11-25", text),
+        ("vendor/complete", "2024-11-05", text),
+    ] {
+        let mut params = Object::parse(text).unwrap();
+        suit(name, &mut params, Revision::parse_legacy(revision).unwrap());
+        assert_eq!(params.text(), legacy, "{name} {revision}");
+    }
+}
+
+#[test]
 fn params_get_the_progress_token_of_the_bridge() {
     for (modern, legacy) in [
         ("{}", r#"{"_meta":{"progressToken":7}}"#),
