@@ -147,6 +147,11 @@ impl Reply {
         self.send(frame);
     }
 
+    /// Whether the caller has hung up.
+    pub fn is_gone(&self) -> bool {
+        self.0.stream.is_closed()
+    }
+
     /// Resolves when the caller has hung up.
     pub async fn gone(&self) {
         self.0.stream.closed().await;

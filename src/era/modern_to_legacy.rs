@@ -9,7 +9,7 @@
 //!              `request`      `call`                │         `backend`: initialize, ids, what belongs to no call
 //!                               │ asked back        └─ keyed by principal and declared capabilities
 //!                               v
-//!                             `parked`: a table entry, found again by the sealed `requestState`
+//!                             `rounds` and `parked`: a table entry, found again by the sealed `requestState`
 //! ```
 //!
 //! A legacy server asks back with requests of its own, and over a pipe nothing says which call they belong to. So a
@@ -20,10 +20,12 @@ mod asked;
 mod backend;
 mod call;
 mod front;
+mod missed;
 mod parked;
 mod pool;
 mod request;
 mod results;
+mod rounds;
 mod running;
 pub mod seal;
 mod subscriptions;
@@ -87,6 +89,9 @@ pub struct Settings {
     pub idle: Duration,
     /// How long a server may take to answer `initialize`. Servers that are fetched first take tens of seconds.
     pub patience: Duration,
+    /// How long a call may stay unanswered (`--request-timeout`), each retry counted anew. The time that a parked call waits
+    /// for its caller does not count, so the wires behind must not count it either.
+    pub request_timeout: Option<Duration>,
     /// Calls in flight, parked ones not counted; one more is refused.
     pub max_calls: usize,
     /// Parked calls of one principal; one more is refused. They hold memory, and most hold a server.
@@ -108,6 +113,7 @@ impl Default for Settings {
             max_backends: 256,
             idle: Duration::from_secs(300),
             patience: Duration::from_secs(60),
+            request_timeout: None,
             max_calls: 16 * 1024,
             max_parked: 256,
             max_parked_total: 4096,
@@ -166,9 +172,13 @@ impl Translation {
                 }
                 Kind::Notification => {
                     if let Some(id) = envelope.frame.cancelled() {
-                        // Dropped unsent where the call is over already.
-                        let call = lock(&self.calls).remove(&(envelope.from.id, id.clone()));
-                        call.map(|call| call.send(()));
+                        let key = (envelope.from.id, id.clone());
+                        let call = lock(&self.calls).remove(&key);
+                        match call {
+                            // Dropped unsent where the call is over already.
+                            Some(call) => drop(call.send(())),
+                            None => self.parked.withdraw(&key),
+                        }
                     }
                     // The modern era has no other that a legacy server could use: `initialized` and progress belong to
                     // a session.
@@ -205,8 +215,8 @@ impl Translation {
         });
     }
 
-    /// The call is over, or has its answer: its id is free.
-    fn ended(&self, key: &(CallerId, Id)) {
-        lock(&self.calls).remove(key);
+    /// The call is over, or has its answer: its id is free. False when it was cancelled before.
+    fn ended(&self, key: &(CallerId, Id)) -> bool {
+        lock(&self.calls).remove(key).is_some()
     }
 }

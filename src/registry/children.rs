@@ -424,7 +424,7 @@ impl Children {
             let children = children.clone();
             async move { children.open_pooled().await.map_err(unavailable) }.boxed()
         };
-        let mut settings = modern::translation(&self.settings, false);
+        let mut settings = modern::translation(&self.settings, &self.limits, false);
         // A quarter of the places is left to sessions, and for servers that are on their way out.
         let most = self.limits.max_sessions;
         settings.max_backends = settings.max_backends.min(most - most / 4);
@@ -439,7 +439,8 @@ impl Children {
         let full = || OpenError::Full { limit: self.limits.max_sessions };
         let place = self.sessions.clone().try_acquire_owned().map_err(|_| full())?;
         let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-        let exit = self.start().await?.run(ours, Role::Connect);
+        let rules = Rules { request_timeout: None, ..self.rules(Role::Connect) };
+        let exit = self.start().await?.run_by(ours, rules);
         self.scope.spawn(async move {
             ended(exit).await;
             drop(place);
@@ -490,8 +491,13 @@ impl Children {
 impl Started {
     /// Pumps; the handle gives its end.
     fn run(self, peer: Peer, role: Role) -> JoinHandle<Exit> {
+        let rules = self.owner.rules(role);
+        self.run_by(peer, rules)
+    }
+
+    fn run_by(self, peer: Peer, rules: Rules) -> JoinHandle<Exit> {
         let Started { child, spoke, owner } = self;
-        let exit = child.run(peer, owner.rules(role), &owner.scope);
+        let exit = child.run(peer, rules, &owner.scope);
         owner.clone().scope.spawn(watch(owner, spoke, exit))
     }
 

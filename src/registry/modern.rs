@@ -11,7 +11,7 @@ use tracing::{debug, warn};
 
 use super::{OpenError, eras::Eras};
 use crate::{
-    config::EraSettings,
+    config::{EraSettings, Limits},
     era::modern_to_legacy,
     message::{Frame, code},
     peer::{Envelope, Era, Outbox, Peer},
@@ -169,12 +169,14 @@ impl Slot {
     }
 }
 
-/// What the translation for modern callers needs. `attributed`: see [`modern_to_legacy::Settings`].
-pub fn translation(settings: &EraSettings, attributed: bool) -> modern_to_legacy::Settings {
+/// What the translation for modern callers needs. `attributed`: see [`modern_to_legacy::Settings`]. It keeps the time of
+/// calls itself: the wires behind it do not know which calls wait for their caller.
+pub fn translation(settings: &EraSettings, limits: &Limits, attributed: bool) -> modern_to_legacy::Settings {
     modern_to_legacy::Settings {
         roots: settings.roots.clone(),
         state: settings.state.clone(),
         attributed,
+        request_timeout: limits.request_timeout,
         ..modern_to_legacy::Settings::default()
     }
 }

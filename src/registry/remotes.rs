@@ -181,13 +181,14 @@ impl Remotes {
         info!("{} speaks revisions up to 2025-11-25 only; translating for modern clients", self.way().shown());
         let (spec, limits, scope, eras) =
             (self.spec.clone(), self.limits.clone(), self.scope.clone(), self.eras.clone());
+        let limits = Limits { request_timeout: None, ..limits };
         let open = move |_: Arc<Caller>| {
             let (ours, theirs) = Peer::pair(PEER_CAPACITY);
             drop(remote::open(&spec, &limits, ours, &scope));
             async move { Ok(theirs) }.boxed()
         };
         // Streamable HTTP says which call a request of the server's belongs to; the older transport does not.
-        let settings = modern::translation(&self.settings, self.takes_posts.load(Ordering::Relaxed));
+        let settings = modern::translation(&self.settings, &self.limits, self.takes_posts.load(Ordering::Relaxed));
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 }

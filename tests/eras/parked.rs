@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
+    actor::{Actor, Run},
     client::Client,
     program::{BINARY, Bridge},
     user::User,
@@ -106,4 +107,76 @@ async fn after_a_restart_with_the_same_key_file_the_bridge_says_that_the_call_is
         drop(user);
         bridge.stop().await;
     }
+}
+
+/// Has the server ask in this call, and its client hear of it; gives the params of the retry.
+async fn ask_in(run: &mut Run, user: &mut User, id: &str, mut params: Value) -> Value {
+    let elicitation = json!({"message": "?", "requestedSchema": {"type": "object", "properties": {}}});
+    run.say(json!({"jsonrpc": "2.0", "id": 7, "method": "elicitation/create", "params": elicitation})).await;
+    let answer = user.client.answer(id).await;
+    assert_eq!(answer.json["result"]["resultType"], "input_required", "{}", answer.text);
+    params["inputResponses"] = json!({"s1": {"action": "decline"}});
+    params["requestState"] = answer.json["result"]["requestState"].clone();
+    params
+}
+
+/// As a reference server does it: it asks for roots while a call runs, and reports progress of that call meanwhile.
+#[tokio::test]
+async fn progress_of_a_call_that_waits_for_its_client_is_not_lost() {
+    let mut actor = Actor::start().await;
+    let bridge = Bridge::start(&actor.command(&["serve", "--server-era", "legacy"])).await;
+    let mut user = modern(&bridge);
+    let mut params = json!({"name": "x", "_meta": {"progressToken": "first"}});
+    let id = user.send("tools/call", params.clone()).await;
+    let mut run = actor.next().await;
+    run.shake_hands().await;
+    let call = run.call().await;
+    let report = |step: usize| {
+        let params = json!({"progressToken": call["params"]["_meta"]["progressToken"], "progress": step});
+        json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+    };
+    run.say(report(1)).await;
+    params = ask_in(&mut run, &mut user, &id, params).await;
+    run.say(report(2)).await;
+    run.say(report(3)).await;
+    run.say(json!({"jsonrpc": "2.0", "id": 8, "method": "ping"})).await;
+    assert_eq!(run.hear().await["id"], 8, "all was heard that came before");
+    params["_meta"]["progressToken"] = json!("second");
+    let id = user.send("tools/call", params).await;
+    assert_eq!(run.hear().await["result"]["action"], "decline");
+    run.say(report(4)).await;
+    run.answer(&call, json!({"content": []})).await;
+    user.client.answer(&id).await;
+    for (step, token) in [(1, "first"), (2, "second"), (3, "second"), (4, "second")] {
+        let progress = user.client.message("notifications/progress").await;
+        assert_eq!(progress.json["params"], json!({"progressToken": token, "progress": step}));
+    }
+    drop((user, run));
+    bridge.stop().await;
+}
+
+/// That the limit has passed is told by another call, which meets it.
+#[tokio::test]
+async fn the_time_that_a_client_takes_to_answer_is_not_the_servers() {
+    let mut actor = Actor::start().await;
+    let flags = ["serve", "--server-era", "legacy", "--request-timeout", "3s"];
+    let bridge = Bridge::start(&actor.command(&flags)).await;
+    let mut user = modern(&bridge);
+    let params = json!({"name": "x"});
+    let id = user.send("tools/call", params.clone()).await;
+    let mut run = actor.next().await;
+    run.shake_hands().await;
+    let call = run.call().await;
+    let retry = ask_in(&mut run, &mut user, &id, params).await;
+    let late = user.send("tools/call", json!({"name": "late"})).await;
+    let mut other = actor.next().await;
+    other.shake_hands().await;
+    let text = "the server did not answer within 3 s; raise --request-timeout if the call may take longer";
+    assert_eq!(user.client.answer(&late).await.error(), (-32000, text));
+    let id = user.send("tools/call", retry).await;
+    assert_eq!(run.hear().await["result"]["action"], "decline");
+    run.answer(&call, json!({"content": []})).await;
+    assert_eq!(user.client.answer(&id).await.json["result"]["content"], json!([]));
+    drop((user, run, other));
+    bridge.stop().await;
 }

@@ -1,23 +1,23 @@
 //! One call of a modern caller, from its request to its answer.
 //!
-//! Owns what happens in between: progress under the caller's own token, log lines that it asked for, and questions of
-//! the server's, for which the call is parked until the caller comes back. Talks to one backend and one caller. It never
-//! sends a call again that the server may have seen.
+//! Owns what happens in between: progress under the caller's own token, log lines that it asked for, and its time
+//! (`--request-timeout`). Talks to one backend and one caller; what the server asks is for [`super::rounds`]. It never sends
+//! a call again that the server may have seen.
 
 use tokio::{sync::mpsc, time::Instant};
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::{
     Translation,
-    asked::{Asked, Entries, Retry},
-    backend::{CALL_CAPACITY, level_of},
+    asked::Retry,
+    backend::CALL_CAPACITY,
     front::Front,
-    parked::Kept,
+    missed::Missed,
     pool::{Key, Need, Use},
     request::{self, Refusal, Wanted},
     results::{self, Failed, asking::Need as Gate},
     running::{Gates, Heard, Running, gates, lost},
-    seal, subscriptions, tasks,
+    subscriptions, tasks,
 };
 use crate::{
     json::Object,
@@ -30,7 +30,8 @@ use crate::{
 enum Step {
     Heard(Option<Envelope>),
     Withdrawn,
-    Collected,
+    /// The window is closed in which questions are collected, or the time of the call is over.
+    Over,
 }
 
 impl Translation {
@@ -77,14 +78,15 @@ impl Translation {
     }
 
     /// A call that the server has not seen.
-    async fn call(&self, mut front: Front, wanted: Wanted, params: Object<'_>) {
-        let (frame, key) = (front.frame.clone(), self.key(&front, &wanted));
+    pub(super) async fn call(&self, mut front: Front, wanted: Wanted, params: Object<'_>) {
+        let (frame, key, deadline) = (front.frame.clone(), self.key(&front, &wanted), self.deadline());
         let sent = tokio::select! {
             sent = self.send(&frame, params, key, &wanted) => sent,
             () = front.withdrawn() => return front.cancelled(),
+            () = until(deadline) => Err(self.late()),
         };
         match sent {
-            Ok(running) => self.talk(front, wanted, running).await,
+            Ok(running) => self.talk(front, wanted, running, deadline).await,
             Err(refusal) => front.refuse(refusal),
         }
     }
@@ -131,6 +133,8 @@ impl Translation {
             gates: if asks { gates(wanted) } else { Gates::default() },
             refused: None,
             progress: f64::NEG_INFINITY,
+            level: wanted.level,
+            missed: Missed::default(),
             answer: None,
         };
         if as_task {
@@ -141,15 +145,26 @@ impl Translation {
         Ok(running)
     }
 
-    /// Listens to the server until the call is answered, parked or withdrawn.
-    async fn talk(&self, mut front: Front, wanted: Wanted, mut running: Running) {
+    /// When the time of a request is over that comes now. A parked call is answered, and has no such time: its user may
+    /// think for as long as the call is kept.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.settings.request_timeout.and_then(|limit| Instant::now().checked_add(limit))
+    }
+
+    fn late(&self) -> Refusal {
+        Refusal::new(code::LIMIT, text::late(self.settings.request_timeout.unwrap_or_default()))
+    }
+
+    /// Listens to the server until the call is answered, parked, withdrawn or late.
+    pub(super) async fn talk(&self, mut front: Front, wanted: Wanted, mut running: Running, deadline: Option<Instant>) {
         let mut window = None;
         loop {
             let step = tokio::select! {
                 biased;
                 heard = running.answers.recv() => Step::Heard(heard),
                 () = front.withdrawn() => Step::Withdrawn,
-                () = until(window) => Step::Collected,
+                // Once it has asked, the server is not late: what it waits for is its client.
+                () = until(window.or(deadline)) => Step::Over,
             };
             let heard = match step {
                 Step::Heard(Some(envelope)) => running.hear(envelope),
@@ -158,14 +173,15 @@ impl Translation {
                     running.withdraw("the client cancelled it");
                     return front.cancelled();
                 }
-                Step::Collected => return self.park(front, running).await,
+                Step::Over if window.is_some() => return self.park(front, running).await,
+                Step::Over => {
+                    running.withdraw("timeout");
+                    return front.refuse(self.late());
+                }
             };
             let update = match heard {
                 Heard::Answer(answer) => return self.finish(front, &wanted, running, answer).await,
-                Heard::Progress(frame) => front.frame.token_text().map(|token| frame.with(None, Some(token))),
-                Heard::Log(frame) => {
-                    Some(frame).filter(|frame| wanted.level.is_some_and(|min| level_of(frame) >= Some(min)))
-                }
+                Heard::Update(update) => running.shown(&front.frame, update),
                 Heard::Nothing => None,
             };
             if let Some(update) = update
@@ -201,7 +217,7 @@ impl Translation {
     }
 
     /// Passes the server's answer on.
-    async fn finish(&self, front: Front, wanted: &Wanted, mut running: Running, answer: Frame) {
+    pub(super) async fn finish(&self, front: Front, wanted: &Wanted, mut running: Running, answer: Frame) {
         // The server is free before its caller can ask for the next call.
         running.settle();
         let body = answer.body().unwrap_or("null");
@@ -238,85 +254,6 @@ impl Translation {
             }
         }
     }
-
-    /// Answers with what the server asked, and parks the call.
-    async fn park(&self, front: Front, mut running: Running) {
-        // A thousand of them may wait.
-        running.asked.shrink_to_fit();
-        let entries: Vec<_> = running.asked.iter().map(Asked::entry).collect();
-        let (server, round) = (running.opened.server.clone(), running.round);
-        let request = seal::request(front.frame.method(), front.frame.body());
-        match self.parked.park(&front.caller, request, Kept::Call(Box::new(running)), round).await {
-            Ok(state) => front.answer(&input_required(&entries, &state, server.as_deref())),
-            Err((refusal, kept)) => {
-                if let Kept::Call(running) = kept {
-                    running.withdraw("it cannot be parked");
-                }
-                front.refuse(refusal);
-            }
-        }
-    }
-
-    /// Answers with the URLs that have to be opened before the call is sent again.
-    async fn park_again(&self, front: Front, entries: Entries, round: u32, server: Option<&str>) {
-        let request = seal::request(front.frame.method(), front.frame.body());
-        match self.parked.park(&front.caller, request, Kept::Again(entries.clone()), round).await {
-            Ok(state) => front.answer(&input_required(&entries, &state, server)),
-            Err((refusal, _)) => front.refuse(refusal),
-        }
-    }
-
-    /// A caller comes back.
-    async fn resume(&self, front: Front, wanted: Wanted, params: Object<'_>, retry: Retry<'_>) {
-        let request = seal::request(front.frame.method(), front.frame.body());
-        let found = match self.parked.take(&front.caller, request, &retry.state) {
-            Ok(found) => found,
-            Err(refusal) => return front.refuse(refusal),
-        };
-        let mut running = match found.kept {
-            Kept::Call(running) => *running,
-            Kept::Again(entries) => return self.again(front, wanted, params, retry, entries, found.round).await,
-        };
-        running.round = found.round;
-        if let Some(answer) = running.answer.clone() {
-            return self.finish(front, &wanted, running, answer).await;
-        }
-        running.gates = gates(&wanted);
-        running.backend.logs(running.id, wanted.level.is_some());
-        running.respond(&retry);
-        if running.asked.is_empty() {
-            self.talk(front, wanted, running).await;
-        } else {
-            debug!(missing = running.asked.len(), "a retry does not answer all that was asked");
-            self.park(front, running).await;
-        }
-    }
-
-    /// A caller comes back after it was to open URLs.
-    async fn again(
-        &self,
-        front: Front,
-        wanted: Wanted,
-        params: Object<'_>,
-        retry: Retry<'_>,
-        mut entries: Entries,
-        round: u32,
-    ) {
-        let action = |key: &str| {
-            let response = Object::parse(retry.responses.get(key)?)?;
-            Some(response.get("action") == Some("\"accept\""))
-        };
-        if entries.iter().any(|(key, _)| action(key) == Some(false)) {
-            let text = "the server needs a URL to be opened before it serves this, and that was declined";
-            return front.refuse(Refusal::new(code::INTERNAL, text));
-        }
-        entries.retain(|(key, _)| action(key).is_none());
-        if entries.is_empty() {
-            self.call(front, wanted, params).await;
-        } else {
-            self.park_again(front, entries, round, None).await;
-        }
-    }
 }
 
 /// Whether a server says that it does not speak the revision of its session: another one may stand there now.
@@ -324,14 +261,10 @@ fn asking_anew(answer: &Frame) -> bool {
     ErrorHead::code_of(answer) == Some(code::UNSUPPORTED_VERSION)
 }
 
-/// Until the window closes; for ever while there is none.
-async fn until(window: Option<Instant>) {
-    match window {
+/// Until then; for ever where there is no end.
+async fn until(end: Option<Instant>) {
+    match end {
         Some(end) => tokio::time::sleep_until(end).await,
         None => std::future::pending().await,
     }
-}
-
-fn input_required(entries: &Entries, state: &str, server: Option<&str>) -> String {
-    results::input_required(entries.iter().map(|(key, request)| (&**key, &**request)), state, server)
 }

@@ -47,6 +47,11 @@ impl Front {
         self.reply.gone().await;
     }
 
+    /// What tells it apart from all other calls in flight.
+    pub(super) fn key(&self) -> &(CallerId, Id) {
+        &self.key
+    }
+
     /// The id of the request as its caller wrote it.
     pub(super) fn id_text(&self) -> &str {
         self.reply.id_text()
@@ -76,6 +81,18 @@ impl Front {
     pub(super) fn answer_object(self, result: &Object<'_>) {
         let frame = Frame::result_of(self.reply.id_text(), result);
         self.send(frame);
+    }
+
+    /// Answers with a question, unless the caller has taken its request back or hung up. False then: nobody will answer it.
+    pub(super) fn ask(self, question: &str) -> bool {
+        // Whoever finds the call in the table takes it out: a cancellation comes before this, or after it.
+        let wanted = self.translation.ended(&self.key) && !self.reply.is_gone();
+        if wanted {
+            self.reply.answer(Frame::result("0", question));
+        } else {
+            self.reply.fail(code::CANCELLED, text::CANCELLED, None);
+        }
+        wanted
     }
 
     /// Answers with a server's error, as JSON text.

@@ -27,8 +27,8 @@ use super::{
     seal::{self, Claims, Digest, NoRandomness, Sealer},
 };
 use crate::{
-    message::code,
-    peer::{Caller, Principal},
+    message::{Id, code},
+    peer::{Caller, CallerId, Principal},
     scope::Scope,
 };
 
@@ -88,6 +88,8 @@ struct Entry {
     round: u32,
     due: Instant,
     principal: Option<Principal>,
+    /// The request that was answered with the question.
+    request: (CallerId, Id),
     kept: Held,
 }
 
@@ -175,9 +177,11 @@ impl Parked {
         Ok(())
     }
 
-    /// Parks what is kept until its caller comes back; gives the handle. `before` is how often it was parked.
+    /// Parks what is kept until its caller comes back; gives the handle. `key` names the request that is answered with it,
+    /// `before` is how often it was parked.
     pub(super) async fn park(
         &self,
+        key: &(CallerId, Id),
         caller: &Caller,
         request: Digest,
         kept: Kept,
@@ -205,7 +209,7 @@ impl Parked {
             let principal = caller.principal.clone();
             *table.counts.entry(principal.clone()).or_default() += 1;
             table.due.insert((due, name.id));
-            table.entries.insert(name.id, Entry { round: name.round, due, principal, kept });
+            table.entries.insert(name.id, Entry { round: name.round, due, principal, request: key.clone(), kept });
         }
         if let Some(slot) = fresh {
             // Fails only when the task has ended, and then so has everything else.
@@ -275,6 +279,21 @@ impl Parked {
         Ok(Found { kept, round: entry.round })
     }
 
+    /// Lets a call go whose caller took back the request that was answered with the question. It has not got the answer
+    /// (2026-07-28, Cancellation: over HTTP a response that is closed early), or wants nothing of it.
+    pub(super) fn withdraw(&self, request: &(CallerId, Id)) {
+        let entry = {
+            let mut table = lock(&self.table);
+            // Not many, and seldom: an index would have to be kept for each call.
+            let id = table.entries.iter().find(|(_, entry)| entry.request == *request).map(|(id, _)| *id);
+            id.and_then(|id| table.remove(id))
+        };
+        if let Some(entry) = entry {
+            debug!("the client of a call that waited for it has left");
+            entry.call().into_iter().for_each(|call| call.withdraw("the client cancelled it"));
+        }
+    }
+
     /// The time of day, as far as the clock of tasks has gone on.
     fn seconds(&self, at: Instant) -> u64 {
         let (day, start) = self.started;
@@ -337,10 +356,13 @@ impl Table {
 
 impl Entry {
     fn end(self, why: &str) {
-        if let Held::Call(slot) = self.kept
-            && let Some(call) = slot.take()
-        {
-            call.expire(why);
+        self.call().into_iter().for_each(|call| call.expire(why));
+    }
+
+    fn call(self) -> Option<Box<Running>> {
+        match self.kept {
+            Held::Call(slot) => slot.take(),
+            Held::Again(_) => None,
         }
     }
 }

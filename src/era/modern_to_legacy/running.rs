@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use super::{
     asked::{Asked, MAX_ASKED, Retry},
-    backend::{Backend, progress_of},
+    backend::{Backend, level_of, progress_of},
+    missed::Missed,
     pool::Use,
     request::Wanted,
     results::{
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     message::{Frame, Id, Kind, code},
     peer::{Envelope, Reply},
-    protocol::method,
+    protocol::{Level, method},
 };
 
 /// What a caller can be asked. A parked call keeps no more of what its caller declared.
@@ -53,6 +54,10 @@ pub(super) struct Running {
     pub(super) refused: Option<Gate>,
     /// How far it has come, by its own account.
     pub(super) progress: f64,
+    /// The least severe log line that its caller wants.
+    pub(super) level: Option<Level>,
+    /// What was said about it while it was parked.
+    pub(super) missed: Missed,
     /// The answer, where it came while the call was parked.
     pub(super) answer: Option<Frame>,
 }
@@ -67,8 +72,8 @@ impl Drop for Running {
 /// What an envelope means for its call.
 pub(super) enum Heard {
     Answer(Frame),
-    Progress(Frame),
-    Log(Frame),
+    /// Progress or a log line, for the stream of its call.
+    Update(Frame),
     Nothing,
 }
 
@@ -110,10 +115,14 @@ impl Running {
                     && progress > self.progress
                 {
                     self.progress = progress;
-                    return Heard::Progress(frame);
+                    return Heard::Update(frame);
                 }
             }
-            (_, method::MESSAGE, None) => return Heard::Log(frame),
+            (_, method::MESSAGE, None) => {
+                if self.level.is_some_and(|least| level_of(&frame) >= Some(least)) {
+                    return Heard::Update(frame);
+                }
+            }
             (_, method::CANCELLED, None) => {
                 let id = frame.cancelled();
                 self.asked.retain(|asked| Id::parse(asked.id_text()).as_ref() != id);
@@ -151,8 +160,11 @@ impl Running {
             let answer = match ready!(self.answers.poll_recv(cx)) {
                 Some(envelope) => match self.hear(envelope) {
                     Heard::Answer(frame) => frame,
-                    // There is no stream that they could go on.
-                    Heard::Progress(_) | Heard::Log(_) | Heard::Nothing => continue,
+                    Heard::Update(frame) => {
+                        self.missed.keep(&frame);
+                        continue;
+                    }
+                    Heard::Nothing => continue,
                 },
                 None => lost(),
             };
@@ -168,6 +180,16 @@ impl Running {
         self.backend.ran(self.id);
         self.asked.drain(..).for_each(Asked::moot);
         self.using = None;
+    }
+
+    /// What goes ahead of the answer to this request of its caller's, as that is to see it: under its own token. Progress
+    /// that it did not ask for does not go.
+    pub(super) fn shown(&self, request: &Frame, update: Frame) -> Option<Frame> {
+        match update.method() {
+            method::PROGRESS => request.token_text().map(|token| update.with(None, Some(token))),
+            // The caller may want less of the log than it did when this was said.
+            _ => Some(update).filter(|update| self.level.is_some_and(|least| level_of(update) >= Some(least))),
+        }
     }
 
     /// Gives the server what the caller said. What is missing stays open.

@@ -5,6 +5,7 @@ mod calls;
 mod pool;
 mod retries;
 mod tasks;
+mod waiting;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -8,7 +8,7 @@ use crate::era::modern_to_legacy::seal::Sealer;
 const UNKNOWN: &str = "requestState is not one that this bridge gave to this caller for a call; start over without it";
 
 /// A call that was asked back, and its handle.
-async fn parked(bridge: &mut Bridge, client: &mut Client) -> (Server, Asked, Answers, String) {
+pub(super) async fn parked(bridge: &mut Bridge, client: &mut Client) -> (Server, Asked, Answers, String) {
     let mut answers = client.call().await;
     let mut server = bridge.server().await;
     let asked = server.request().await;
