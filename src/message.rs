@@ -15,14 +15,18 @@ use std::{
     sync::{Arc, LazyLock, OnceLock},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use bytestring::ByteString;
 use memchr::memmem::Finder;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 pub use self::outline::Outline;
 
-use crate::protocol::{meta, method};
+use crate::{
+    json::Object,
+    protocol::{meta, method},
+};
 
 /// Deepest nesting that is forwarded. Many JSON readers recurse; a deeper message is an attack on them.
 pub const MAX_DEPTH: usize = 128;
@@ -149,7 +153,8 @@ impl fmt::Debug for Hold {
 
 #[derive(Debug, Clone)]
 struct Head {
-    raw: Bytes,
+    /// Known to be UTF-8, so that no look at a part of it checks that part again.
+    text: ByteString,
     hold: Option<Hold>,
     kind: Kind,
     method: Box<str>,
@@ -260,12 +265,11 @@ struct Meta<'a> {
 impl Frame {
     /// Reads one message. The bytes are kept as they are, but for white space around them.
     pub fn parse(raw: Bytes) -> Result<Frame, FrameError> {
-        let raw = trimmed(raw);
-        let text = checked_text(&raw)?;
-        match raw.first() {
-            Some(b'{') => Frame::read(raw.clone(), text),
+        let text = checked_text(trimmed(raw))?;
+        match text.as_bytes().first() {
+            Some(b'{') => Frame::read(text),
             Some(b'[') => Err(FrameError::Batch),
-            _ => Err(not_an_object(text)),
+            _ => Err(not_an_object(&text)),
         }
     }
 
@@ -275,17 +279,17 @@ impl Frame {
         if raw.first() != Some(&b'[') {
             return Frame::parse(raw).map(|frame| vec![frame]);
         }
-        let text = checked_text(&raw)?;
+        let text = checked_text(raw)?;
         let items: Vec<&RawValue> =
-            serde_json::from_str(text).map_err(|error| FrameError::NotJson(error.to_string()))?;
+            serde_json::from_str(&text).map_err(|error| FrameError::NotJson(error.to_string()))?;
         if items.is_empty() {
             return Err(FrameError::NotRpc("the batch is empty".into()));
         }
-        items.into_iter().map(|item| Frame::parse(raw.slice_ref(item.get().as_bytes()))).collect()
+        items.into_iter().map(|item| Frame::parse(text.slice_ref(item.get()).into_bytes())).collect()
     }
 
-    fn read(raw: Bytes, text: &str) -> Result<Frame, FrameError> {
-        let wire: Wire = serde_json::from_str(text).map_err(|error| match error.classify() {
+    fn read(text: ByteString) -> Result<Frame, FrameError> {
+        let wire: Wire = serde_json::from_str(&text).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => FrameError::NotRpc(error.to_string()),
             _ => FrameError::NotJson(error.to_string()),
         })?;
@@ -311,17 +315,17 @@ impl Frame {
             }
         };
         let method = wire.method.unwrap_or_default();
-        let mark = body.and_then(|body| find_mark(text, &kind, &method, body.get()));
+        let mark = body.and_then(|body| find_mark(&text, &kind, &method, body.get()));
         let head = Head {
-            id_at: wire.id.map_or(0..0, |id| position(text, id.get())),
-            body_at: body.map_or(0..0, |body| position(text, body.get())),
+            id_at: wire.id.map_or(0..0, |id| position(&text, id.get())),
+            body_at: body.map_or(0..0, |body| position(&text, body.get())),
             is_error: wire.error.is_some(),
             kind,
             method,
             mark,
             own_meta: OwnMeta::new(),
-            raw,
             hold: None,
+            text,
         };
         Ok(Frame { head: Arc::new(head) })
     }
@@ -336,17 +340,18 @@ impl Frame {
 
     /// The bytes to send: what came, or a copy with rewritten ids.
     pub fn bytes(&self) -> &Bytes {
-        &self.head.raw
+        self.head.text.as_bytes()
     }
 
     /// The bytes on one line. JSON has raw line ends only between tokens, where a space means the same.
-    pub fn line(&self) -> Bytes {
-        if memchr::memchr2(b'\n', b'\r', &self.head.raw).is_none() {
-            return self.head.raw.clone();
+    pub fn line(&self) -> Cow<'_, [u8]> {
+        let bytes = self.bytes();
+        if memchr::memchr2(b'\n', b'\r', bytes).is_none() {
+            return Cow::Borrowed(bytes);
         }
-        let mut line = BytesMut::from(&self.head.raw[..]);
+        let mut line = bytes.to_vec();
         line.iter_mut().filter(|byte| matches!(byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-        line.freeze()
+        line.into()
     }
 
     /// What kind of message this is.
@@ -370,6 +375,11 @@ impl Frame {
     /// JSON text of `params`, `result` or `error`; `None` when absent.
     pub fn body(&self) -> Option<&str> {
         Some(self.slice(&self.head.body_at)).filter(|text| !text.is_empty())
+    }
+
+    /// The body's members; `None` when it is absent, no object, or has a key twice.
+    pub fn object(&self) -> Option<Object<'_>> {
+        Object::of_checked(self.body()?)
     }
 
     /// Values in the body: what `find` finds the first time. Always the same four, so `find` has to be always the same, too.
@@ -428,41 +438,47 @@ impl Frame {
     pub fn with(&self, id: Option<&str>, mark: Option<&str>) -> Frame {
         let id = id.filter(|id| !self.head.id_at.is_empty() && self.id_text() != *id);
         let mark = mark.zip(self.head.mark.as_ref()).filter(|(new, mark)| self.slice(&mark.at) != *new);
-        let mut edits: Vec<(Range<usize>, &str)> = Vec::with_capacity(2);
-        edits.extend(id.map(|id| (self.head.id_at.clone(), id)));
-        edits.extend(mark.map(|(new, mark)| (mark.at.clone(), new)));
-        if edits.is_empty() {
+        if id.is_none() && mark.is_none() {
             return self.clone();
         }
-        edits.sort_by_key(|(at, _)| at.start);
-        let mut raw = BytesMut::with_capacity(self.head.raw.len() + 48);
+        // Of two, one may be nothing in the place of nothing.
+        let mut edits = [
+            id.map_or((0..0, ""), |id| (self.head.id_at.clone(), id)),
+            mark.map_or((0..0, ""), |(new, mark)| (mark.at.clone(), new)),
+        ];
+        edits.sort_unstable_by_key(|(at, _)| at.start);
+        // Exactly: bytes with room behind them take memory for their count at once, else only when they are shared.
+        let (gone, come) = edits.iter().fold((0, 0), |(gone, come), (at, new)| (gone + at.len(), come + new.len()));
+        let mut text = String::with_capacity(self.head.text.len() - gone + come);
         let mut done = 0;
         for (at, new) in &edits {
-            raw.extend_from_slice(self.head.raw.get(done..at.start).unwrap_or_default());
-            raw.extend_from_slice(new.as_bytes());
+            text.extend([self.slice(&(done..at.start)), new]);
             done = at.end;
         }
-        raw.extend_from_slice(self.head.raw.get(done..).unwrap_or_default());
+        text.push_str(self.slice(&(done..self.head.text.len())));
 
         let moved = |at: &Range<usize>| moved(at, &edits);
-        let mut head = Head::clone(&self.head);
-        head.id_at = moved(&self.head.id_at);
-        head.body_at = moved(&self.head.body_at);
-        if let Some(id) = id {
-            match &mut head.kind {
-                Kind::Request(old) => *old = Id::parse(id).unwrap_or_else(|| old.clone()),
-                Kind::Response(old) => *old = Id::parse(id),
-                Kind::Notification => {}
-            }
-        }
-        if let (Some(new), Some(old)) = (&mut head.mark, &self.head.mark) {
-            new.at = moved(&old.at);
-            if let Some(id) = mark.and_then(|(text, _)| Id::parse(text)) {
-                new.id = id;
-            }
-        }
-        head.raw = raw.freeze();
-        head.own_meta = OwnMeta::new();
+        let kind = match (&self.head.kind, id) {
+            (Kind::Request(old), Some(id)) => Kind::Request(Id::parse(id).unwrap_or_else(|| old.clone())),
+            (Kind::Response(_), Some(id)) => Kind::Response(Id::parse(id)),
+            (kind, _) => kind.clone(),
+        };
+        let new_mark = self.head.mark.as_ref().map(|old| Mark {
+            what: old.what,
+            id: mark.and_then(|(text, _)| Id::parse(text)).unwrap_or_else(|| old.id.clone()),
+            at: moved(&old.at),
+        });
+        let head = Head {
+            hold: self.head.hold.clone(),
+            kind,
+            method: self.head.method.clone(),
+            id_at: moved(&self.head.id_at),
+            body_at: moved(&self.head.body_at),
+            is_error: self.head.is_error,
+            mark: new_mark,
+            own_meta: OwnMeta::new(),
+            text: text.into(),
+        };
         Frame { head: Arc::new(head) }
     }
 
@@ -471,8 +487,8 @@ impl Frame {
     }
 
     fn slice(&self, at: &Range<usize>) -> &str {
-        // The bytes were checked to be UTF-8 when the frame was read, and the range comes from that text.
-        self.head.raw.get(at.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        // The range comes from that text.
+        self.head.text.get(at.clone()).unwrap_or_default()
     }
 }
 
@@ -491,9 +507,9 @@ fn trimmed(raw: Bytes) -> Bytes {
     raw.slice_ref(raw.trim_ascii())
 }
 
-fn checked_text(raw: &[u8]) -> Result<&str, FrameError> {
-    let text = std::str::from_utf8(raw).map_err(|error| FrameError::NotUtf8(error.valid_up_to()))?;
-    if too_deep(raw) { Err(FrameError::TooDeep) } else { Ok(text) }
+fn checked_text(raw: Bytes) -> Result<ByteString, FrameError> {
+    let text = ByteString::try_from(raw).map_err(|error| FrameError::NotUtf8(error.valid_up_to()))?;
+    if too_deep(text.as_bytes()) { Err(FrameError::TooDeep) } else { Ok(text) }
 }
 
 fn not_an_object(text: &str) -> FrameError {
@@ -541,8 +557,10 @@ fn find_mark(text: &str, kind: &Kind, method: &str, body: &str) -> Option<Mark> 
 
 /// Whether arrays and objects are nested deeper than [`MAX_DEPTH`]. Strings are skipped as a whole.
 fn too_deep(json: &[u8]) -> bool {
-    // Each level takes an opening and, in valid JSON, a closing byte.
-    if json.len() < 2 * MAX_DEPTH {
+    // Each level takes an opening byte. To count them, those in strings included, takes a hundredth of what it takes to
+    // tell strings apart; most messages have few.
+    let openings = |part: &[u8]| usize::from(part.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>());
+    if json.chunks(MAX_DEPTH).map(openings).sum::<usize>() <= MAX_DEPTH {
         return false;
     }
     let mut depth = 0_usize;

@@ -94,7 +94,7 @@ impl Frame {
         let mark = text.get(body_at.clone()).and_then(|body| find_mark(&text, &kind, method, body));
         let is_error = body.is_some_and(|(key, _)| key == "error");
         let head = Head {
-            raw: text.into(),
+            text: text.into(),
             hold: None,
             kind,
             method: method.into(),

@@ -123,7 +123,7 @@ fn built_frames_read_like_parsed_ones() {
 #[test]
 fn pretty_printed_bodies_become_one_line() {
     let f = frame("{\r\n \"jsonrpc\": \"2.0\",\n \"method\": \"a\"\n}\n");
-    assert_eq!(f.line(), r#"{   "jsonrpc": "2.0",  "method": "a" }"#);
+    assert_eq!(*f.line(), *r#"{   "jsonrpc": "2.0",  "method": "a" }"#.as_bytes());
 }
 
 #[test]

@@ -62,7 +62,7 @@ impl Client {
     /// The params of a request of its own, as a modern server wants them: the client's own metadata stays.
     pub fn params<'a>(&self, request: &'a Frame, level: Option<Level>) -> Result<Object<'a>, &'static str> {
         let mut params = match request.body() {
-            Some(body) => Object::parse(body).ok_or("the params are no object, or have a key twice")?,
+            Some(_) => request.object().ok_or("the params are no object, or have a key twice")?,
             None => Object::new(),
         };
         if may_ask_back(request.method()) {

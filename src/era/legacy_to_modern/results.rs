@@ -51,7 +51,7 @@ pub(super) fn read(method: &str, revision: Revision, answer: &Frame, id: &str) -
     if answer.is_error() {
         return error(answer);
     }
-    let Some(mut result) = answer.body().and_then(Object::parse) else {
+    let Some(mut result) = answer.object() else {
         return Answer::Unusable(format!("the server answered {method} with what is no object"));
     };
     let kind = result.remove("resultType");

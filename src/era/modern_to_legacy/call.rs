@@ -39,7 +39,7 @@ impl Translation {
     pub(super) async fn serve(&self, front: Front) {
         let frame = front.frame.clone();
         // Read once: a message may have megabytes.
-        let params = frame.body().and_then(Object::parse);
+        let params = frame.object();
         let wanted = match request::admit(frame.method(), params.as_ref(), &self.known) {
             Ok(wanted) => wanted,
             Err(refusal) => return front.refuse(refusal),

@@ -72,12 +72,12 @@ fn is_cacheable(name: &str) -> bool {
     )
 }
 
-/// The result of a legacy server as a modern caller is to see it. `server` is the server's `serverInfo`. `None` when it
+/// The result of a legacy server, the body of its answer, as a modern caller is to see it. `server` is the server's `serverInfo`. `None` when it
 /// is no object, which no caller can read.
 ///
 /// Nothing may be kept: a legacy server says neither for how long nor for whom.
 pub fn result<'a>(name: &str, result: &'a str, server: Option<&str>) -> Option<Object<'a>> {
-    let mut object = Object::parse(result)?;
+    let mut object = Object::of_checked(result)?;
     if name == method::TOOLS_LIST {
         tools::clean(&mut object);
     }
