@@ -6,7 +6,8 @@
 mod shapes;
 
 pub use self::shapes::{
-    ErrorHead, RequestMeta, cancellation, discover, era_of, meta_beside, subscription_ended, supported_versions,
+    ErrorHead, RequestMeta, cancellation, discover, era_of, meta_beside, params_of, subscription_ended,
+    supported_versions,
 };
 
 /// The newest legacy revision: what the bridge offers when it initializes a server itself.

@@ -27,11 +27,15 @@ impl<'a> RequestMeta<'a> {
     /// Reads a request or notification; `None` when it carries nothing that belongs to the modern era alone. What was
     /// found is remembered in the frame.
     pub fn of(frame: &'a Frame) -> Option<RequestMeta<'a>> {
+        RequestMeta::found(frame, RequestMeta::in_params)
+    }
+
+    fn found(frame: &'a Frame, find: impl FnOnce(&'a str) -> Option<RequestMeta<'a>>) -> Option<RequestMeta<'a>> {
         if matches!(frame.kind(), Kind::Response(_)) {
             return None;
         }
         let found = frame.own_meta(|params| {
-            let RequestMeta { version, capabilities, client, level } = RequestMeta::in_params(params)?;
+            let RequestMeta { version, capabilities, client, level } = find(params)?;
             Some([version, capabilities, client, level])
         });
         found.map(|[version, capabilities, client, level]| RequestMeta { version, capabilities, client, level })
@@ -58,6 +62,14 @@ impl<'a> RequestMeta<'a> {
         let any = found.version.or(found.capabilities).or(found.client).or(found.level);
         any.map(|_| found)
     }
+}
+
+/// The params of a request, for a reader that needs more of them than the metadata, which is remembered in the frame from
+/// this one pass. `None` when there are none that can be read.
+pub fn params_of(request: &Frame) -> Option<Object<'_>> {
+    let params = request.object()?;
+    RequestMeta::found(request, |_| RequestMeta::in_object(&params));
+    Some(params)
 }
 
 /// The bridge's own question: what are you?

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Frame as BodyFrame, SizeHint};
 
 use crate::{
@@ -24,7 +24,7 @@ mod read;
 mod room;
 
 pub use events::{Chunks, EventStream, Events, KeepAlive, Next, OWN_CHUNK};
-pub use read::read_body;
+pub use read::{read_beside, read_body};
 pub use room::{take_room, take_room_for};
 
 /// An answer.
@@ -93,8 +93,14 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response {
 
 /// One message.
 pub fn json(status: StatusCode, frame: &Frame) -> Response {
+    json_in(HeaderMap::new(), status, frame)
+}
+
+/// The same, with headers in a map that is there already.
+pub fn json_in(headers: HeaderMap, status: StatusCode, frame: &Frame) -> Response {
     let mut response = Response::new(Body::Whole(frame.bytes().clone()));
     *response.status_mut() = status;
+    *response.headers_mut() = headers;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

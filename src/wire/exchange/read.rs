@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header, request};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -24,9 +24,24 @@ const FIRST_ROOM: usize = 256 * 1024;
 const LINGER: (usize, Duration) = (8, Duration::from_millis(500));
 
 /// Reads the whole body. One that came in one piece is not copied.
-pub async fn read_body(request: Request<Incoming>, limits: &Limits) -> Result<Bytes, Refusal> {
+pub fn read_body(
+    request: Request<Incoming>,
+    limits: &Limits,
+) -> impl Future<Output = Result<Bytes, Refusal>> + Send + use<'_> {
     let asks_first = request.headers().contains_key(header::EXPECT);
-    let mut body = request.into_body();
+    read(asks_first, request.into_body(), limits)
+}
+
+/// The same for a reader that needs the head after the body.
+pub fn read_beside<'a>(
+    head: &request::Parts,
+    body: Incoming,
+    limits: &'a Limits,
+) -> impl Future<Output = Result<Bytes, Refusal>> + Send + use<'a> {
+    read(head.headers.contains_key(header::EXPECT), body, limits)
+}
+
+async fn read(asks_first: bool, mut body: Incoming, limits: &Limits) -> Result<Bytes, Refusal> {
     let stated = body.size_hint().exact();
     if stated.is_some_and(|stated| stated > limits.max_message as u64) {
         // A client that asked first has not sent anything yet, and is told before it does.

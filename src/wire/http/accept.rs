@@ -80,7 +80,7 @@ impl Accept {
         let said = Said::by(request.headers());
         let modern = said.is_modern();
         let answer = match *request.method() {
-            Method::POST if modern => Box::pin(self.post_modern(request, principal)).await,
+            Method::POST if modern => Box::pin(self.post_modern(request, said, principal)).await,
             Method::GET | Method::DELETE if modern => Err(only_post()),
             // Boxed, as is what opens a session below: each connection has room for the largest of these, and most only
             // ever call.

@@ -145,10 +145,16 @@ fn subject_field(name: &str) -> Option<(&'static str, bool)> {
 
 /// What a request is about: what its `Mcp-Name` says. `None` where the method has no such field or the body lacks it.
 pub fn subject(frame: &Frame) -> Result<Option<Cow<'_, str>>, Unreadable> {
-    let Some((field, _)) = subject_field(frame.method()) else { return Ok(None) };
-    let Some(body) = frame.body() else { return Ok(None) };
-    let params = Object::parse(body).ok_or(Unreadable::Object("params"))?;
-    let Some(value) = json::member(&params, field) else { return Ok(None) };
+    match (subject_field(frame.method()), frame.body()) {
+        (Some((field, _)), Some(_)) => subject_in(field, frame.object().as_ref()),
+        _ => Ok(None),
+    }
+}
+
+/// The same of params that were read already; `None` when they could not be.
+fn subject_in<'a>(field: &'static str, params: Option<&Object<'a>>) -> Result<Option<Cow<'a, str>>, Unreadable> {
+    let params = params.ok_or(Unreadable::Object("params"))?;
+    let Some(value) = json::member(params, field) else { return Ok(None) };
     json::string(value).map(Some).ok_or(Unreadable::NotText(field))
 }
 
@@ -175,8 +181,13 @@ fn plain(text: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(text).ok().filter(|_| fits)
 }
 
-/// Checks version, method and subject of a request that came.
-pub fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Wrong> {
+/// Checks version, method and subject of a request that came. `params` are its own as they were read, `None` when they
+/// could not be. Gives the subject.
+pub fn check<'a>(
+    headers: &HeaderMap,
+    frame: &'a Frame,
+    params: Option<&Object<'a>>,
+) -> Result<Option<Cow<'a, str>>, Wrong> {
     let version = RequestMeta::of(frame).and_then(|meta| meta.version).and_then(json::string);
     let said = the(headers, &PROTOCOL_VERSION)?.ok_or(Wrong::Missing(Title(PROTOCOL_VERSION)))?;
     // A body without a version is another fault, which has an answer of its own.
@@ -187,13 +198,19 @@ pub fn check(headers: &HeaderMap, frame: &Frame) -> Result<(), Wrong> {
     if said.as_bytes() != frame.method().as_bytes() {
         return Err(Wrong::Mismatch(Title(METHOD)));
     }
-    let Some((_, required)) = subject_field(frame.method()) else { return Ok(()) };
-    match (the(headers, &NAME)?, subject(frame)?) {
-        (None, Some(_)) if required => Err(Wrong::Missing(Title(NAME))),
-        (None, _) => Ok(()),
-        (Some(said), subject) => {
+    let Some((field, required)) = subject_field(frame.method()) else { return Ok(None) };
+    let said = the(headers, &NAME)?;
+    let subject = if frame.body().is_some() { subject_in(field, params)? } else { None };
+    match said {
+        None if required && subject.is_some() => Err(Wrong::Missing(Title(NAME))),
+        None => Ok(subject),
+        Some(said) => {
             let said = decode(said).ok_or(Wrong::Malformed(Title(NAME)))?;
-            if subject.is_some_and(|subject| subject == said) { Ok(()) } else { Err(Wrong::Mismatch(Title(NAME))) }
+            if subject.as_ref().is_some_and(|subject| *subject == said) {
+                Ok(subject)
+            } else {
+                Err(Wrong::Mismatch(Title(NAME)))
+            }
         }
     }
 }

@@ -9,14 +9,14 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use super::{Accept, Request, bad};
+use super::{Accept, Request, bad, tools::Checked};
 use crate::{
     config::Sharing,
     message::{Frame, Kind, code},
     peer::Principal,
-    protocol::method,
+    protocol::{method, params_of},
     wire::{
-        exchange::{self, Chunks, EventStream, Refusal, Response, read_body, take_room_for},
+        exchange::{self, Chunks, EventStream, Refusal, Response, read_beside, take_room_for},
         http::{
             mirror,
             rules::{self, Fault, Said},
@@ -36,14 +36,15 @@ impl Accept {
     pub(super) async fn post_modern(
         &self,
         request: Request,
+        said: Said,
         principal: Option<Principal>,
     ) -> Result<Response, Refusal> {
         rules::check_accept_post(request.headers())?;
         rules::check_content(request.headers())?;
         // Before the body is read: what is being read takes memory, too.
         let place = self.exchanges.place()?;
-        let headers = request.headers().clone();
-        let raw = read_body(request, &self.limits).await?;
+        let (head, body) = request.into_parts();
+        let raw = read_beside(&head, body, &self.limits).await?;
         let room = take_room_for(&self.room, raw.len(), &self.limits).await?;
         let frame = Frame::parse(raw)?.holding(room);
         match frame.kind() {
@@ -53,9 +54,14 @@ impl Accept {
             Kind::Request(_) if rules::opens_session(&frame) => return self.open_legacy(frame, principal).await,
             Kind::Request(_) => {}
         }
-        if let Err(fault) = self.check_modern(&headers, &frame, principal.as_ref()).await {
+        if let Err(fault) = self.check_modern(&said, &head.headers, &frame, principal.as_ref()).await {
             return Ok(answered(&fault.answer(&frame)));
         }
+        drop(said);
+        // The answer gets the map of the head: hyper reads the next head into the map of this answer, and would have to
+        // make it larger each time.
+        let mut spare = head.headers;
+        spare.clear();
         let learning = (frame.method() == method::TOOLS_LIST).then(|| self.tools.learning(&frame, principal.as_ref()));
         let exchange = Exchange::open(&self.registry, &self.scope, frame, principal, Some(place)).await;
         let mut exchange = exchange.map_err(|(error, id)| Refusal::from(error).id(&id))?;
@@ -67,7 +73,9 @@ impl Accept {
             () = self.exchanges.over.cancelled() => Some(exchange.cut_off()),
         };
         match first {
-            Some(answer) if exchange.is_over() => return Ok(answered(&answer)),
+            Some(answer) if exchange.is_over() => {
+                return Ok(exchange::json_in(spare, rules::status_of(&answer), &answer));
+            }
             Some(first) => chunks.message(None, first.bytes()),
             None => {}
         }
@@ -84,21 +92,28 @@ impl Accept {
 
     async fn check_modern(
         &self,
+        said: &Said,
         headers: &HeaderMap,
         frame: &Frame,
         principal: Option<&Principal>,
     ) -> Result<(), Fault> {
-        rules::check_meta(&Said::by(headers), frame)?;
-        mirror::check(headers, frame)?;
-        match frame.method() {
+        let params = params_of(frame);
+        rules::check_meta(said, frame)?;
+        let subject = mirror::check(headers, frame, params.as_ref())?;
+        drop(params);
+        match (frame.method(), subject) {
             // It would make a server that speaks both eras take its legacy face, for all who share it.
-            method::INITIALIZE => {
+            (method::INITIALIZE, _) => {
                 let text = "revision 2026-07-28 has no initialize; send the request itself";
                 Err(Fault::new(code::METHOD_NOT_FOUND, text))
             }
-            method::TOOLS_CALL => {
-                Box::pin(self.tools.check(&self.registry, &self.scope, headers, frame, principal)).await
-            }
+            // A call without a name is the server's to refuse.
+            (method::TOOLS_CALL, Some(name)) => match self.tools.check(&name, headers, frame, principal) {
+                Checked::Sure(verdict) => verdict,
+                Checked::Unsure(book) => {
+                    Box::pin(book.check_anew(&self.registry, &self.scope, &name, headers, frame, principal)).await
+                }
+            },
             _ => Ok(()),
         }
     }

@@ -23,10 +23,7 @@ use crate::{
     protocol::{meta_beside, method},
     registry::Registry,
     scope::Scope,
-    wire::http::{
-        mirror::{self, Tools},
-        rules::Fault,
-    },
+    wire::http::{mirror::Tools, rules::Fault},
 };
 
 /// Books at once. Principals come from the configuration or from an authorization server; when there are more, all is
@@ -55,9 +52,18 @@ pub struct Books {
     books: Mutex<HashMap<Option<Principal>, Arc<Book>>>,
 }
 
+/// What a book says about a call.
+#[derive(Debug)]
+pub enum Checked {
+    /// This, and that is all there is to know.
+    Sure(Result<(), Fault>),
+    /// The list has to be asked for first: see [`Book::check_anew`].
+    Unsure(Arc<Book>),
+}
+
 /// What one principal's lists say.
 #[derive(Debug, Default)]
-struct Book {
+pub struct Book {
     pages: Mutex<Pages>,
     /// Held while the list is asked for: whoever comes second waits for the one answer.
     asking: tokio::sync::Mutex<()>,
@@ -74,30 +80,21 @@ struct Pages {
 }
 
 impl Books {
-    /// Checks the headers of a `tools/call` that repeat arguments.
-    pub async fn check(
-        &self,
-        registry: &Registry,
-        scope: &Scope,
-        headers: &HeaderMap,
-        call: &Frame,
-        principal: Option<&Principal>,
-    ) -> Result<(), Fault> {
-        // A call without a name is the server's to refuse.
-        let Ok(Some(name)) = mirror::subject(call) else { return Ok(()) };
+    /// Checks the headers of a call of the tool `name` that repeat arguments.
+    pub fn check(&self, name: &str, headers: &HeaderMap, call: &Frame, principal: Option<&Principal>) -> Checked {
         let book = self.book(principal);
-        let verdict = book.check(&name, headers, call);
         let now = Instant::now();
-        let is_unsure = book.is_stale(now)
+        let (annotations, is_stale, may_ask) = {
+            let pages = book.lock();
+            (pages.tools.get(name).cloned(), pages.is_stale(now), pages.may_ask(now))
+        };
+        let verdict = annotations.map(|annotations| annotations.check(headers, call).map_err(Fault::from));
+        let is_unsure = is_stale
             || match &verdict {
                 Some(verdict) => verdict.is_err(),
                 None => headers.keys().any(|header| header.as_str().starts_with(PARAM)),
             };
-        if !is_unsure || !book.may_ask(now) {
-            return verdict.unwrap_or(Ok(()));
-        }
-        book.ask(registry, scope, call, principal).await;
-        book.check(&name, headers, call).unwrap_or(Ok(()))
+        if is_unsure && may_ask { Checked::Unsure(book) } else { Checked::Sure(verdict.unwrap_or(Ok(()))) }
     }
 
     /// Who reads the answer to a `tools/list` that passes.
@@ -118,24 +115,26 @@ impl Books {
 }
 
 impl Book {
-    /// What the book says about a call; `None` when it does not know the tool.
-    fn check(&self, name: &str, headers: &HeaderMap, call: &Frame) -> Option<Result<(), Fault>> {
-        let annotations = self.lock().tools.get(name).cloned()?;
-        Some(annotations.check(headers, call).map_err(Fault::from))
-    }
-
-    fn is_stale(&self, now: Instant) -> bool {
-        self.lock().listed.is_none_or(|listed| now.saturating_duration_since(listed) > GOOD)
-    }
-
-    fn may_ask(&self, now: Instant) -> bool {
-        self.lock().asked.is_none_or(|asked| now.saturating_duration_since(asked) > AGAIN)
+    /// Checks a call once more, after the server was asked for its tools.
+    pub async fn check_anew(
+        &self,
+        registry: &Registry,
+        scope: &Scope,
+        name: &str,
+        headers: &HeaderMap,
+        call: &Frame,
+        principal: Option<&Principal>,
+    ) -> Result<(), Fault> {
+        self.ask(registry, scope, call, principal).await;
+        let annotations = self.lock().tools.get(name).cloned();
+        // A tool that it does not know has nothing to check.
+        annotations.map_or(Ok(()), |annotations| annotations.check(headers, call).map_err(Fault::from))
     }
 
     /// Asks the server for its tools, as the client of this call would.
     async fn ask(&self, registry: &Registry, scope: &Scope, call: &Frame, principal: Option<&Principal>) {
         let _turn = self.asking.lock().await;
-        if !self.may_ask(Instant::now()) {
+        if !self.lock().may_ask(Instant::now()) {
             return;
         }
         let listed = timeout(PATIENCE, list(registry, scope, call, principal)).await.ok().flatten();
@@ -158,6 +157,14 @@ impl Book {
 }
 
 impl Pages {
+    fn is_stale(&self, now: Instant) -> bool {
+        self.listed.is_none_or(|listed| now.saturating_duration_since(listed) > GOOD)
+    }
+
+    fn may_ask(&self, now: Instant) -> bool {
+        self.asked.is_none_or(|asked| now.saturating_duration_since(asked) > AGAIN)
+    }
+
     fn clear(&mut self) {
         self.tools.clear();
         self.weight = 0;

@@ -51,7 +51,7 @@ pub struct Exchange {
     /// What ends it early. Of `subscriptions/listen` the bridge's shutdown; see [`Exchange::until`] for the others.
     ending: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     listens: bool,
-    id: Box<str>,
+    id: Arc<str>,
 }
 
 impl Exchange {
@@ -62,9 +62,9 @@ impl Exchange {
         frame: Frame,
         principal: Option<Principal>,
         place: Option<OwnedSemaphorePermit>,
-    ) -> Result<Exchange, (OpenError, Box<str>)> {
+    ) -> Result<Exchange, (OpenError, Arc<str>)> {
         let caller = Caller::modern(principal);
-        let id: Box<str> = frame.id_text().into();
+        let id: Arc<str> = frame.id_text().into();
         let (tx, lone) = Lone::new(1, NOBODY_ANSWERS);
         let server = match registry.outbox(&caller).await {
             Ok(server) => server,
@@ -175,7 +175,7 @@ impl fmt::Debug for Exchange {
 #[derive(Debug)]
 struct Withdrawal {
     way: Option<Way>,
-    id: Box<str>,
+    id: Arc<str>,
 }
 
 /// The way to the server. Kept for as long as the exchange lasts: what closes it ends the exchange.
