@@ -26,14 +26,20 @@ end
 
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -s V -l version -d 'Print version'
-complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "serve" -d 'Serve a command or a URL over HTTP+SSE and Streamable HTTP at once'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "serve" -d 'Serve a command or a URL over HTTP+SSE, Streamable HTTP and WebSocket at once'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "connect" -d 'Be a stdio server in front of a URL, whatever transport it speaks, or of a command'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "stdio-to-sse" -d 'Serve a stdio server over HTTP+SSE'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "stdio-to-http" -d 'Serve a stdio server over Streamable HTTP'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "stdio-to-ws" -d 'Serve a stdio server over WebSocket'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "sse-to-stdio" -d 'Be a stdio server that reaches a remote one over HTTP+SSE'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "sse-to-http" -d 'Serve a remote HTTP+SSE server over Streamable HTTP'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "sse-to-ws" -d 'Serve a remote HTTP+SSE server over WebSocket'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "http-to-stdio" -d 'Be a stdio server that reaches a remote one over Streamable HTTP'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "http-to-sse" -d 'Serve a remote Streamable HTTP server over HTTP+SSE'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "http-to-ws" -d 'Serve a remote Streamable HTTP server over WebSocket'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-stdio" -d 'Be a stdio server that reaches a remote one over WebSocket'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-sse" -d 'Serve a remote WebSocket server over HTTP+SSE'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-http" -d 'Serve a remote WebSocket server over Streamable HTTP'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "demo-server" -d 'Be a small stdio server, to try the bridge and clients with'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "man" -d 'Print a man page, or write all of them to a directory'
@@ -57,12 +63,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-ho
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l sse-path -d 'Path of the HTTP+SSE event stream' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l message-path -d 'Path that HTTP+SSE clients POST messages to' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l mcp-path -d 'Path of Streamable HTTP' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l ws-path -d 'Path of WebSocket' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s o -l output -d 'Serve over these wires only, separated by commas (default: all)' -r -f -a "sse\t''
-http\t''"
+http\t''
+ws\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
 modern\t''"
@@ -131,7 +139,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l a
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l sse-path -d 'Path of the HTTP+SSE event stream' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l message-path -d 'Path that HTTP+SSE clients POST messages to' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
@@ -173,7 +181,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l mcp-path -d 'Path of Streamable HTTP' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
@@ -199,6 +207,47 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l shell -d 'Run this line by the shell instead of a command after -- (default: no shell)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l env -d 'Set a variable for the server, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l env-file -d 'Set the variables of this file, NAME=VALUE a line, before those of --env (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l pass-env -d 'Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l cwd -d 'Start the server in this directory (default: where the bridge was started)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l ws-path -d 'Path of WebSocket' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l log-level -d 'Least level of log lines on stderr' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l log-format -d 'Form of log lines' -r -f -a "text\t''
+json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l demo -d 'Run the built-in demo server instead of a command after -- (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l exit-with-stdin -d 'End when stdin closes (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
@@ -235,7 +284,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l al
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l mcp-path -d 'Path of Streamable HTTP' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
@@ -260,6 +309,45 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l st
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l retries -d 'Number of further attempts after a connection fails' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l ws-path -d 'Path of WebSocket' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l log-level -d 'Least level of log lines on stderr' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l log-format -d 'Form of log lines' -r -f -a "text\t''
+json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l exit-with-stdin -d 'End when stdin closes (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
@@ -296,7 +384,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l al
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l sse-path -d 'Path of the HTTP+SSE event stream' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l message-path -d 'Path that HTTP+SSE clients POST messages to' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
@@ -322,6 +410,146 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l st
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l retries -d 'Number of further attempts after a connection fails' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l ws-path -d 'Path of WebSocket' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l log-level -d 'Least level of log lines on stderr' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l log-format -d 'Form of log lines' -r -f -a "text\t''
+json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l exit-with-stdin -d 'End when stdin closes (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l log-level -d 'Least level of log lines on stderr' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
+json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l retries -d 'Number of further attempts after a connection fails' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l sse-path -d 'Path of the HTTP+SSE event stream' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l message-path -d 'Path that HTTP+SSE clients POST messages to' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l log-level -d 'Least level of log lines on stderr' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l log-format -d 'Form of log lines' -r -f -a "text\t''
+json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l exit-with-stdin -d 'End when stdin closes (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l retries -d 'Number of further attempts after a connection fails' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l mcp-path -d 'Path of Streamable HTTP' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
+legacy\t''
+modern\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l log-level -d 'Least level of log lines on stderr' -r -f -a "error\t''
+warn\t''
+info\t''
+debug\t''
+trace\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l log-format -d 'Form of log lines' -r -f -a "text\t''
+json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l exit-with-stdin -d 'End when stdin closes (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -l era -d 'Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both' -r -f -a "legacy\t''
 modern\t''
 both\t''"

@@ -17,13 +17,13 @@ use crate::{
     scope::Scope,
     wire::{
         child::{self, SpawnError, guard::Guard},
+        face,
         remote::ConnectError,
         stdio,
     },
 };
 
 mod announce;
-mod face;
 
 /// After everything else has ended: for children that were killed to be reaped and the last log lines.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -128,7 +128,7 @@ async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
     // Not stopped by the first signal: calls in flight need it.
     let way = ground.way.clone();
     let registry = Registry::of(server, &limits, &Ground { scope: way.clone(), ..ground.clone() });
-    let back = way.spawn(face::serve(far, registry.clone()));
+    let back = way.spawn(face::serve(far, None, registry.clone()));
     let rules = Rules {
         name: "stdio".into(),
         speaker: Caller::legacy(None),

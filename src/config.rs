@@ -187,7 +187,7 @@ impl Default for StopLadder {
 /// How to reach a remote server.
 #[derive(Debug, Clone)]
 pub struct RemoteSpec {
-    /// `http` or `https`, without a fragment and without credentials.
+    /// `http` or `https`, for WebSocket `ws` or `wss`; without a fragment and without credentials.
     pub url: Url,
     /// Which transport the server speaks, or `Auto` to find out.
     pub transport: RemoteTransport,
@@ -208,6 +208,8 @@ pub enum RemoteTransport {
     Http,
     /// HTTP+SSE of 2024-11-05 only.
     Sse,
+    /// WebSocket: the URL says so.
+    Ws,
 }
 
 /// Attempts at one connection: `delay`, doubled each time, with jitter, capped at 30 s.
@@ -248,7 +250,7 @@ pub struct NetworkSpec {
     pub health_path: String,
     /// Who may call.
     pub door: Door,
-    /// Interval of keep-alives on event streams; zero turns them off. Default 15 s.
+    /// Interval of keep-alives on event streams, and of pings on WebSocket connections; zero turns them off. Default 15 s.
     pub keepalive: Duration,
     /// Send `event: ping` instead of a comment.
     pub keepalive_event: bool,

@@ -1,5 +1,6 @@
 //! `mcp-bridge` carries the Model Context Protocol between transports, from a stdio or a remote server to clients on stdio,
-//! SSE or Streamable HTTP, and between eras: clients of the stateless revision to servers that have sessions, and back.
+//! SSE, Streamable HTTP or WebSocket, and between eras: clients of the stateless revision to servers that have sessions,
+//! and back.
 //!
 //! # The picture
 //!
@@ -8,9 +9,10 @@
 //!  ┌──────┐   ┌───────────────┐  Peer::pair  ┌──────────────────┐   ┌───────────────────┐
 //!  │      │──>│ wire (accept) │─ Envelope ──>│ wire (connect)   │──>│                   │
 //!  │      │   │  stdio        │              │  child           │   │ a process, a URL  │
-//!  │      │   │  legacy SSE   │<─ unsolicited│  Streamable HTTP │   │                   │
-//!  │      │<──│  Streamable   │              │  legacy SSE      │<──│                   │
-//!  └──────┘   │  HTTP         │<═ Reply ═════│                  │   └───────────────────┘
+//!  │      │   │  legacy SSE   │<─ unsolicited│  legacy SSE      │   │                   │
+//!  │      │<──│  WebSocket    │              │  WebSocket       │<──│                   │
+//!  └──────┘   │  Streamable   │<═ Reply ═════│  Streamable HTTP │   └───────────────────┘
+//!             │  HTTP         │              │                  │
 //!             └───────────────┘ straight home└──────────────────┘
 //!                     │  which server?   ┌──────────┐   ^
 //!                     └─────────────────>│ registry │───┘  own, shared, stateless, pooled
@@ -24,9 +26,9 @@
 //! home; nothing in between looks it up. A transport is no trait: it is a function that starts tasks and works one end
 //! of a [`peer::Peer::pair`]. Two wires on the two ends of a pair are a bridge.
 //!
-//! *Pipes* (stdio, a child, legacy SSE) are one ordered stream each way, and answers are found by id: all of them run
-//! through one two-way [`pump`], which keeps one correlation table, [`pending`]. *Exchanges* (Streamable HTTP) are one
-//! POST with its own response stream: the receiving end of the reply's channel is the response body, and no table is
+//! *Pipes* (stdio, a child, legacy SSE, WebSocket) are one ordered stream each way, and answers are found by id: all of
+//! them run through one two-way [`pump`], which keeps one correlation table, [`pending`]. *Exchanges* (Streamable HTTP) are
+//! one POST with its own response stream: the receiving end of the reply's channel is the response body, and no table is
 //! needed.
 //!
 //! # Two eras

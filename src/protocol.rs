@@ -6,7 +6,7 @@
 mod shapes;
 
 pub use self::shapes::{
-    ErrorHead, RequestMeta, cancellation, discover, era_of, meta_beside, params_of, subscription_ended,
+    ErrorHead, RequestMeta, cancellation, discover, era_of, is_modern, meta_beside, params_of, subscription_ended,
     supported_versions,
 };
 

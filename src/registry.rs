@@ -16,7 +16,10 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 
 use self::{children::Children, readiness::Readiness, remotes::Remotes, shared::Hub};
 use crate::{
@@ -189,28 +192,52 @@ impl Registry {
     /// outside of any call, and ends when the server is gone. Dropping the peer (and every [`crate::peer::Reply`])
     /// ends the session.
     pub async fn open(&self, caller: &Arc<Caller>) -> Result<Peer, OpenError> {
+        if let (Sharing::Own, Server::Scripted(server)) = (self.sharing, &self.server) {
+            let _place = self.place()?;
+            return Ok(server(caller));
+        }
+        let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+        drop(self.attach(caller, ours).await?);
+        Ok(theirs)
+    }
+
+    /// Works the server's end of a session. Where the server is the session's own, the handle gives what came of it.
+    pub async fn attach(
+        &self,
+        caller: &Arc<Caller>,
+        peer: Peer,
+    ) -> Result<JoinHandle<Result<(), ConnectError>>, OpenError> {
+        let place = self.place()?;
+        match (self.sharing, &self.server) {
+            (Sharing::Own, Server::Scripted(_)) => return Err(OpenError::Draining),
+            (Sharing::Own, Server::Child(children)) => {
+                let session = children.session(peer, Role::Connect, Some(place)).await?;
+                return Ok(self.scope.spawn(async move {
+                    drop(session.await);
+                    Ok(())
+                }));
+            }
+            (Sharing::Own, Server::Remote(remotes)) => {
+                let session = remotes.session(peer);
+                return Ok(self.scope.spawn(async move {
+                    let end = session.await; // Logged and told by the wire; noted by `remotes`.
+                    drop(place);
+                    end.unwrap_or(Ok(()))
+                }));
+            }
+            (_, Server::Child(children)) if children.is_modern_only() => children.shared_session(peer, place).await?,
+            _ => self.with_hub(|hub| hub.join(caller.clone(), peer, place)).await?,
+        }
+        Ok(self.scope.spawn(async { Ok(()) }))
+    }
+
+    /// A place for a session.
+    fn place(&self) -> Result<OwnedSemaphorePermit, OpenError> {
         if self.scope.is_stopped() {
             return Err(OpenError::Draining);
         }
         let full = || OpenError::Full { limit: self.limits.max_sessions };
-        let place = self.sessions.clone().try_acquire_owned().map_err(|_| full())?;
-        let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-        match (self.sharing, &self.server) {
-            (Sharing::Own, Server::Scripted(server)) => return Ok(server(caller)),
-            (Sharing::Own, Server::Child(children)) => {
-                drop(children.session(ours, Role::Connect, Some(place)).await?);
-            }
-            (Sharing::Own, Server::Remote(remotes)) => {
-                let session = remotes.session(ours);
-                self.scope.spawn(async move {
-                    drop(session.await); // Logged and told by the wire; noted by `remotes`.
-                    drop(place);
-                });
-            }
-            (_, Server::Child(children)) if children.is_modern_only() => children.shared_session(ours, place).await?,
-            _ => self.with_hub(|hub| hub.join(caller.clone(), ours, place)).await?,
-        }
-        Ok(theirs)
+        self.sessions.clone().try_acquire_owned().map_err(|_| full())
     }
 
     /// The way in for an exchange that stands alone: a modern one, or with `--stateless` a legacy one, whose server the
@@ -224,21 +251,6 @@ impl Registry {
             (Era::Modern, Server::Child(children)) => children.outbox().await,
             (Era::Modern, Server::Remote(remotes)) => remotes.outbox().await,
             (Era::Legacy, _) => self.with_hub(Hub::outbox).await,
-        }
-    }
-
-    /// Works the server's end of the one session of a client on a pipe. The handle gives what came of the server.
-    pub async fn attach(&self, peer: Peer) -> Result<JoinHandle<Result<(), ConnectError>>, OpenError> {
-        match &self.server {
-            Server::Remote(remotes) => Ok(remotes.session(peer)),
-            Server::Child(children) => {
-                let session = children.session(peer, Role::Connect, None).await?;
-                Ok(self.scope.spawn(async move {
-                    drop(session.await);
-                    Ok(())
-                }))
-            }
-            Server::Scripted(_) => Err(OpenError::Draining),
         }
     }
 

@@ -8,12 +8,14 @@ use crate::config::RemoteTransport;
 pub mod child;
 pub mod event_stream;
 pub mod exchange;
+pub mod face;
 pub mod handshake;
 pub mod http;
 pub mod idle;
 pub mod legacy_sse;
 pub mod remote;
 pub mod stdio;
+pub mod ws;
 
 /// A way for messages to come in or go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +26,8 @@ pub enum Wire {
     Sse,
     /// Streamable HTTP.
     Http,
+    /// WebSocket.
+    Ws,
 }
 
 /// One wire, as commands, flags, routes and announcements know it.
@@ -88,6 +92,15 @@ pub const WIRES: &[Listed] = &[
         paths: &[ServedAt { flag: "mcp-path", help: "Path of Streamable HTTP", usual: "/mcp" }],
         needs_session: false,
     },
+    Listed {
+        wire: Wire::Ws,
+        word: "ws",
+        title: "WebSocket",
+        schemes: &["ws", "wss"],
+        reaches: Some(RemoteTransport::Ws),
+        paths: &[ServedAt { flag: "ws-path", help: "Path of WebSocket", usual: "/ws" }],
+        needs_session: true,
+    },
 ];
 
 /// HTTP in the clear, under TLS, and over a Unix socket.
@@ -130,6 +143,7 @@ mod tests {
     fn a_scheme_names_a_transport_or_several() {
         assert_eq!(transport_of("https"), Some(RemoteTransport::Auto));
         assert_eq!(transport_of("unix"), Some(RemoteTransport::Auto));
+        assert_eq!(transport_of("wss"), Some(RemoteTransport::Ws));
         assert_eq!(transport_of("ftp"), None);
         assert!(WIRES.iter().all(|listed| listed.wire.listed().word == listed.word));
     }

@@ -38,15 +38,21 @@ fn failure(output: &Output) -> (String, i32) {
     (line.to_string(), output.status.code().unwrap())
 }
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 17] = [
     "serve",
     "connect",
     "stdio-to-sse",
     "stdio-to-http",
+    "stdio-to-ws",
     "sse-to-stdio",
     "sse-to-http",
+    "sse-to-ws",
     "http-to-stdio",
     "http-to-sse",
+    "http-to-ws",
+    "ws-to-stdio",
+    "ws-to-sse",
+    "ws-to-http",
     "demo-server",
     "completions",
     "man",
@@ -118,7 +124,10 @@ fn every_usage_error_is_one_line_with_a_next_step_and_exit_code_64() {
         &["connect", "./server.py"],
         &["connect", "host.example/mcp"],
         &["connect", "localhost:8000/mcp"],
-        &["connect", "ws://host/mcp"],
+        &["connect", "ftp://host/mcp"],
+        &["ws-to-stdio", "https://host/mcp"],
+        &["http-to-stdio", "wss://host/ws"],
+        &["stdio-to-ws", "--stateless", "--", "x"],
         &["connect", "https://user:password@host/mcp"],
         &["connect", "https://host/mcp#part"],
         &["connect", "https://ho st/mcp"],
@@ -257,8 +266,8 @@ fn the_start_tells_where_to_connect_and_what_to_paste() {
     let text = said(&[], &["--log-level", "error", "--demo"]);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("mcp-bridge: demo-server listening on http://127.0.0.1:"), "{text}");
-    assert_eq!(lines.len(), 5, "{text}");
-    let entry = serde_json::from_str::<serde_json::Value>(&lines[4][lines[4].find('{').unwrap()..]).unwrap();
+    assert_eq!(lines.len(), 6, "{text}");
+    let entry = serde_json::from_str::<serde_json::Value>(&lines[5][lines[5].find('{').unwrap()..]).unwrap();
     let command = entry["mcpServers"]["demo-server"]["command"].as_str().unwrap();
     assert!(Path::new(command).is_absolute(), "{text}");
 }

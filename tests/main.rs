@@ -15,6 +15,7 @@
 //! | `rmcp` | the Rust SDK as client and as server |
 //! | `sources` | servers at URLs behind a bridge that listens: credentials, readiness, Unix sockets |
 //! | `stateless_shared` | who gets which server, and the limits on sessions |
+//! | `ws` | WebSocket with the real binary, in both roles |
 //! | `support` | the harness: the binary as a process, clients of every wire, servers that the test scripts |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -44,3 +45,5 @@ mod sources;
 mod stateless_shared;
 #[cfg(target_os = "linux")]
 mod support;
+#[cfg(target_os = "linux")]
+mod ws;

@@ -34,6 +34,7 @@ fn door(wire: Wire) -> (Door, &'static [Era]) {
         Wire::Http => (Door::Http, &[Era::Legacy, Era::Modern]),
         // It ended with the legacy era.
         Wire::Sse => (Door::Sse, &[Era::Legacy]),
+        Wire::Ws => (Door::Ws, &[Era::Legacy, Era::Modern]),
     }
 }
 

@@ -10,3 +10,4 @@ mod resume;
 mod sessions;
 mod stateless;
 mod support;
+mod ws;

@@ -39,6 +39,7 @@ pub(super) fn announce(address: SocketAddr, network: &NetworkSpec, servers: &[Se
         listening = said.listening,
         http = url(Wire::Http),
         sse = url(Wire::Sse),
+        ws = url(Wire::Ws),
         "{name} listening on {}", said.listening
     );
     info!(target: observe::ENTRIES, "{}", said.entries(servers, &command()));
@@ -103,9 +104,12 @@ impl Announcement {
         if let Some(best) = self.urls.iter().find(|url| url.wire == Wire::Http).or(self.urls.first()) {
             let all: Vec<_> = servers.iter().map(|(name, root)| (key(name), best.at(name, *root))).collect();
             let word = best.wire.listed().word;
-            let remote = all.iter().map(|(key, url)| (key.as_str(), self.remote(word, url))).collect();
+            let remote: BTreeMap<_, _> = all.iter().map(|(key, url)| (key.as_str(), self.remote(word, url))).collect();
             let stdio = all.iter().map(|(key, url)| (key.as_str(), self.stdio(command, url))).collect();
-            lines.push(format!("  client entry     {}", pasted(remote)));
+            // No client reads an entry for WebSocket.
+            if best.wire != Wire::Ws {
+                lines.push(format!("  client entry     {}", pasted(remote)));
+            }
             lines.push(format!("  stdio clients    {}", pasted(stdio)));
         }
         lines.join("\n")
@@ -255,6 +259,20 @@ mod tests {
         );
         let text = entries("127.0.0.1:8000", &network(false, true), "time", "mcp-bridge");
         assert!(!text.contains("/mcp") && text.contains(r#""type":"sse","url":"http://127.0.0.1:8000/sse""#), "{text}");
+    }
+
+    #[test]
+    fn websocket_is_announced_with_its_own_scheme() {
+        let spec = NetworkSpec { outputs: vec![Output::usual(Wire::Ws)], ..network(false, false) };
+        let text = entries("127.0.0.1:8000", &spec, "time", "mcp-bridge");
+        assert_eq!(
+            text,
+            "  WebSocket        ws://127.0.0.1:8000/ws\n  stdio clients    {\"mcpServers\":{\"time\":{\"command\":\"mcp-bridge\",\
+             \"args\":[\"connect\",\"ws://127.0.0.1:8000/ws\"]}}}"
+        );
+        let base_url = Some(Url::parse("https://mcp.example.com/x").unwrap());
+        let said = Announcement::new("0.0.0.0:80".parse().unwrap(), &NetworkSpec { base_url, ..spec });
+        assert_eq!(said.urls[0].at("", true), "wss://mcp.example.com/x/ws");
     }
 
     #[test]

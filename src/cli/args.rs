@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{demo, observe};
 
-/// Carries the Model Context Protocol between stdio, HTTP+SSE and Streamable HTTP
+/// Carries the Model Context Protocol between stdio, HTTP+SSE, Streamable HTTP and WebSocket
 #[derive(Debug, Parser)]
 #[command(
     name = "mcp-bridge",
@@ -168,7 +168,7 @@ pub(super) struct SessionArgs {
     /// Number of sessions at once; one more gets 503
     #[arg(long, value_name = "NUMBER", default_value = "1024", value_parser = values::sessions)]
     pub(super) max_sessions: usize,
-    /// Time between keep-alives on an event stream, 0 for none; seconds, or 500ms, 5m, 1h
+    /// Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h
     #[arg(long, value_name = "DURATION", default_value = "15s", value_parser = values::duration)]
     pub(super) keepalive: Duration,
     /// Send keep-alives as `event: ping` instead of comments (default: off)

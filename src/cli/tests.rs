@@ -131,7 +131,7 @@ fn defaults_are_those_of_the_configuration() {
     );
     let front = network(&["serve", "--", "npx"]);
     assert_eq!((front.host.to_string().as_str(), front.port), ("127.0.0.1", 8000));
-    assert_eq!(front.outputs, [Wire::Sse, Wire::Http].map(Output::usual));
+    assert_eq!(front.outputs, [Wire::Sse, Wire::Http, Wire::Ws].map(Output::usual));
     assert_eq!((front.keepalive, front.keepalive_event), (Duration::from_secs(15), false));
     assert_eq!((front.cors, front.health_path.as_str()), (Cors::Off, "/healthz"));
     let spec = child(&["serve", "--", "npx", "-y", "x"]);
@@ -147,7 +147,9 @@ fn each_command_has_its_routes_and_transport() {
     for source in WIRES {
         for output in WIRES.iter().filter(|output| output.wire != source.wire) {
             let command = format!("{}-to-{}", source.word, output.word);
-            let server: &[&str] = if source.reaches.is_some() { &["https://host/x"] } else { &["--", "x"] };
+            let url =
+                format!("{}://host/x", source.schemes.last().filter(|scheme| **scheme == "wss").unwrap_or(&"https"));
+            let server: &[&str] = if source.reaches.is_some() { &[&url] } else { &["--", "x"] };
             let words = [&[command.as_str()], server].concat();
             match output.wire {
                 Wire::Stdio => assert!(matches!(bridge(&words).0.front, Front::Stdio), "{command}"),
@@ -166,6 +168,11 @@ fn each_command_has_its_routes_and_transport() {
     ] {
         assert_eq!(remote(&[command, "https://host/mcp"]).transport, transport);
     }
+    for command in ["connect", "serve", "ws-to-stdio"] {
+        assert_eq!(remote(&[command, "wss://host/ws"]).transport, RemoteTransport::Ws);
+    }
+    assert!(refusal(&["ws-to-stdio", "https://host/mcp"]).contains("write ws:// or wss://"));
+    assert!(refusal(&["http-to-stdio", "wss://host/ws"]).contains("write http:// or https://"));
 }
 
 #[test]

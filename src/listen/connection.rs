@@ -12,6 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::header;
 use http_body::{Frame, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::{
@@ -29,7 +30,11 @@ use super::{
     load::{Busy, Load, Watched},
     route::Routes,
 };
-use crate::{config::Limits, scope::Scope, wire::exchange::Body};
+use crate::{
+    config::Limits,
+    scope::Scope,
+    wire::{exchange::Body, ws::accept::Slot},
+};
 
 /// Most bytes that one connection buffers of what it reads; also the most that a request's head may have. A megabyte
 /// body goes through in a few reads, and thousands of idle connections cost little.
@@ -119,14 +124,15 @@ impl Connections {
     }
 
     /// Serves one connection. Ends when it closes, when it has been idle for too long, or when the bridge ends.
-    /// `_slot` is given back then.
+    /// `slot` is given back then, or when what the connection was upgraded to ends.
     pub async fn serve(
         self: Arc<Self>,
         stream: TcpStream,
         mut phase: watch::Receiver<Phase>,
         came: Came,
-        _slot: OwnedSemaphorePermit,
+        slot: OwnedSemaphorePermit,
     ) {
+        let slot = Slot::new(slot);
         // hyper closes a connection that is told to shut down before its first request, so late ones are not told.
         let leaves_at = if came == Came::InTime { Phase::Draining } else { Phase::Over };
         let load = Load::new();
@@ -143,7 +149,10 @@ impl Connections {
             _ = phase.wait_for(|phase| *phase >= leaves_at) => return,
         };
         let stream = TokioIo::new(Watched::new(stream, load.clone()));
-        let service = service_fn(|request: http::Request<_>| {
+        let service = service_fn(|mut request: http::Request<_>| {
+            if request.headers().contains_key(header::UPGRADE) {
+                request.extensions_mut().insert(slot.clone());
+            }
             let busy = Busy::new(&load, request.version());
             let routes = self.routes.clone();
             async move {
@@ -151,7 +160,7 @@ impl Connections {
                 Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy }))
             }
         });
-        let mut connection = std::pin::pin!(builder.serve_connection(stream, service));
+        let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
         while *phase.borrow_and_update() != Phase::Over {
             if *phase.borrow() >= leaves_at {
                 connection.as_mut().graceful_shutdown();

@@ -10,7 +10,10 @@ use crate::{
     config::{Limits, NetworkSpec, ServerName},
     registry::Registry,
     scope::Scope,
-    wire::{Wire, exchange::KeepAlive, http::accept::Accept as Http, legacy_sse::accept::Accept as Sse},
+    wire::{
+        Wire, exchange::KeepAlive, http::accept::Accept as Http, legacy_sse::accept::Accept as Sse,
+        ws::accept::Accept as Ws,
+    },
 };
 
 /// A server that is to be offered.
@@ -47,6 +50,8 @@ pub enum Endpoint {
     SseStream(Arc<Sse>),
     /// Where its clients POST.
     SseMessages(Arc<Sse>),
+    /// WebSocket.
+    Ws(Ws),
 }
 
 impl Mount {
@@ -104,6 +109,7 @@ impl Mount {
                 Endpoint::Http(http) => http.end(),
                 Endpoint::SseStream(sse) => sse.end(),
                 Endpoint::SseMessages(_) => {}
+                Endpoint::Ws(ws) => ws.end(),
             }
         }
     }
@@ -117,6 +123,7 @@ impl Offered {
         match wire {
             Wire::Stdio => Vec::new(),
             Wire::Http => vec![Endpoint::Http(Http::new(registry, limits, keep_alive, scope))],
+            Wire::Ws => vec![Endpoint::Ws(Ws::new(registry, limits, network.keepalive, scope))],
             Wire::Sse => {
                 let messages = format!("{below}{}", paths.get(1).map_or("", String::as_str));
                 let sse = Arc::new(Sse::new(registry, limits, keep_alive, messages, scope));

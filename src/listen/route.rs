@@ -109,6 +109,7 @@ impl Routes {
                 Some(Endpoint::Http(http)) => http.handle(request, principal).await,
                 Some(Endpoint::SseStream(sse)) => Box::pin(sse.handle_stream(&request, principal)).await,
                 Some(Endpoint::SseMessages(sse)) => Box::pin(sse.handle_message(request, principal)).await,
+                Some(Endpoint::Ws(ws)) => ws.handle(request, principal),
                 None => self.not_found().into_response(),
             },
             Err(refusal) => refusal.into_response(),
@@ -166,7 +167,7 @@ impl Routes {
         let mut paths: Vec<String> = table.root().into_iter().flat_map(|root| root.offers("")).collect();
         let named = table.mounts().find(|mount| !mount.is_root());
         paths.extend(named.into_iter().flat_map(|named| named.offers("/servers/<name>")));
-        let paths = paths.join(" and ");
+        let paths = paths.join(", ");
         Refusal::new(StatusCode::NOT_FOUND, format!("there is nothing at this path; the bridge serves {paths}"))
     }
 

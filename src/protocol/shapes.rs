@@ -154,9 +154,16 @@ pub fn supported_versions(answer: &Frame) -> Option<Vec<String>> {
     Some(named.into_iter().filter_map(json::string).map(Cow::into_owned).collect())
 }
 
+/// Whether this answer to [`discover`] comes from a server that speaks the modern revision (2026-07-28, Versioning).
+pub fn is_modern(answer: &Frame) -> bool {
+    let named = supported_versions(answer).unwrap_or_default();
+    !answer.is_error() && named.iter().any(|version| version == MODERN)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::code;
 
     fn frame(text: &str) -> Frame {
         Frame::parse(bytes::Bytes::copy_from_slice(text.as_bytes())).unwrap()
@@ -231,5 +238,19 @@ mod tests {
         );
         assert_eq!(meta_beside(&call), r#"{"a":1.0}"#);
         assert_eq!(meta_beside(&Frame::notification("x", None)), "{}");
+    }
+
+    #[test]
+    fn only_a_result_that_names_the_revision_is_modern() {
+        let id = "\"mcp-bridge/discover\"";
+        for (answer, modern) in [
+            (Frame::result(id, r#"{"resultType":"complete","supportedVersions":["2026-07-28"]}"#), true),
+            (Frame::result(id, r#"{"supportedVersions":["2025-11-25"]}"#), false),
+            (Frame::result(id, "{}"), false),
+            (Frame::error(id, code::METHOD_NOT_FOUND, "no", None), false),
+            (Frame::error(id, code::INVALID_PARAMS, "Invalid request parameters", None), false),
+        ] {
+            assert_eq!(is_modern(&answer), modern, "{answer:?}");
+        }
     }
 }

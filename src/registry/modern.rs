@@ -15,7 +15,6 @@ use crate::{
     era::modern_to_legacy,
     message::{Frame, code},
     peer::{Envelope, Era, Outbox, Peer},
-    protocol::{MODERN, supported_versions},
     scope::Scope,
 };
 
@@ -178,30 +177,5 @@ pub fn translation(settings: &EraSettings, limits: &Limits, attributed: bool) ->
         attributed,
         request_timeout: limits.request_timeout,
         ..modern_to_legacy::Settings::default()
-    }
-}
-
-/// Whether this answer to [`crate::protocol::discover`] comes from a server that speaks the modern revision (2026-07-28, Versioning).
-pub fn is_modern(answer: &Frame) -> bool {
-    let named = supported_versions(answer).unwrap_or_default();
-    !answer.is_error() && named.iter().any(|version| version == MODERN)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_a_result_that_names_the_revision_is_modern() {
-        let id = "\"mcp-bridge/discover\"";
-        for (answer, modern) in [
-            (Frame::result(id, r#"{"resultType":"complete","supportedVersions":["2026-07-28"]}"#), true),
-            (Frame::result(id, r#"{"supportedVersions":["2025-11-25"]}"#), false),
-            (Frame::result(id, "{}"), false),
-            (Frame::error(id, code::METHOD_NOT_FOUND, "no", None), false),
-            (Frame::error(id, code::INVALID_PARAMS, "Invalid request parameters", None), false),
-        ] {
-            assert_eq!(is_modern(&answer), modern, "{answer:?}");
-        }
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     wire::{
         http::connect::modern::{self as exchanges, Contact},
         remote::{self, ConnectError, Way},
+        ws::connect as ws,
     },
 };
 
@@ -140,6 +141,10 @@ impl Remotes {
         }
         let way = Way::new(&self.spec, &self.limits, &self.scope);
         *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way.clone();
+        if self.spec.transport == RemoteTransport::Ws {
+            let found = ws::modern(&way, !self.eras.is_pinned()).await?;
+            return Ok(found.map(|peer| Direct::behind(peer, None, &self.scope)));
+        }
         if !self.eras.is_pinned() {
             match exchanges::discover(&way).await {
                 Contact::Modern => self.readiness.set(None),

@@ -1,7 +1,8 @@
-//! A remote server as a wire: which transport it speaks, and what both transports share.
+//! A remote server as a wire: which transport it speaks, and what the transports share.
 //!
 //! Owns the choice between Streamable HTTP and legacy SSE ([`open`]), the retries of a connection, and the words for what
-//! goes wrong. Talks to the two wires below ([`crate::wire::http::connect`], [`crate::wire::legacy_sse::connect`]). It
+//! goes wrong. Talks to the wires below (`connect` of [`crate::wire::http`], [`crate::wire::legacy_sse`] and
+//! [`crate::wire::ws`]). It
 //! never reads a message beyond its head, and never repeats one that may have arrived.
 
 use std::{
@@ -33,13 +34,14 @@ use crate::{
     message::{Frame, code, text},
     peer::{Caller, Envelope, Gone, Inbox, Peer, Reply},
     scope::Scope,
-    wire::{http, legacy_sse},
+    wire::{http, legacy_sse, ws},
 };
 
 pub(crate) mod events;
 pub(crate) mod fault;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub(crate) mod session;
 #[cfg(test)]
 mod tests;
 pub(crate) mod web;
@@ -77,13 +79,17 @@ pub fn open(spec: &RemoteSpec, limits: &Limits, peer: Peer, scope: &Scope) -> Jo
 /// `modern_allowed` was said. Whoever asked finds out then, with [`http::connect::modern::discover`].
 pub(crate) async fn legacy(way: Arc<Way>, peer: Peer, modern_allowed: bool) -> Result<Option<NotLegacy>, ConnectError> {
     let mut desk = Desk::new(peer);
-    let end = match way.asked.only {
-        Some(RemoteTransport::Sse) => legacy_sse::connect::run(&way, &mut desk, None).await.map(|()| None),
-        _ => over_http(&way, &mut desk, modern_allowed).await,
-    };
-    match end? {
+    match over(&way, &mut desk, modern_allowed).await? {
         Some(refusal) => Ok(Some(NotLegacy { way, desk, refusal })),
         None => way.verdict(Ok(())).map(|()| None),
+    }
+}
+
+async fn over(way: &Arc<Way>, desk: &mut Desk, modern_allowed: bool) -> Result<Option<Refusal>, ConnectError> {
+    match way.asked.only {
+        Some(RemoteTransport::Sse) => legacy_sse::connect::run(way, desk, None).await.map(|()| None),
+        Some(RemoteTransport::Ws) => session::run::<ws::connect::Line>(way, desk, None, modern_allowed).await,
+        _ => over_http(way, desk, modern_allowed).await,
     }
 }
 
@@ -150,7 +156,7 @@ impl NotLegacy {
     pub(crate) async fn go_on(self) -> Result<(), ConnectError> {
         let NotLegacy { way, mut desk, refusal } = self;
         if settle(&way, &mut desk, refusal).await? == Settled::Told {
-            over_http(&way, &mut desk, false).await?;
+            over(&way, &mut desk, false).await?;
         }
         way.verdict(Ok(()))
     }
@@ -339,7 +345,8 @@ impl Way {
     pub(crate) fn unreachable(&self, fault: &Fault) -> ConnectError {
         let mut text = format!("cannot reach {}: {}", self.shown(), fault.why);
         if fault.kind == FaultKind::Broken && self.asked.plain && !matches!(*self.life(), Life::Worked) {
-            text.push_str("; if that port speaks TLS, try https://");
+            let scheme = if self.asked.only == Some(RemoteTransport::Ws) { "wss" } else { "https" };
+            text.push_str(&format!("; if that port speaks TLS, try {scheme}://"));
         }
         match fault.kind {
             FaultKind::Redirect => ConnectError::Protocol(text),

@@ -84,7 +84,10 @@ async fn a_wrong_path() {
     for method in ["GET", "POST", "DELETE"] {
         let (status, code, id, text) = bridge.ask(method, "/wrong", &POST, "").await.refusal();
         assert_eq!((status, code, id), (404, -32600, Value::Null));
-        assert_eq!(text, "there is nothing at this path; the bridge serves /sse (HTTP+SSE) and /mcp (Streamable HTTP)");
+        assert_eq!(
+            text,
+            "there is nothing at this path; the bridge serves /sse (HTTP+SSE), /mcp (Streamable HTTP), /ws (WebSocket)"
+        );
     }
     let url = bridge.url("/wrong");
     // The server's own error is the answer; it is what says where to go.
@@ -92,7 +95,7 @@ async fn a_wrong_path() {
         let mut client = Client::stdio(&[command, &url]);
         client.send(&initialize("0", V)).await;
         let text = client.answer("0").await.text;
-        assert!(text.contains("the bridge serves /sse (HTTP+SSE) and /mcp (Streamable HTTP)"), "{text}");
+        assert!(text.contains("the bridge serves /sse (HTTP+SSE), /mcp (Streamable HTTP), /ws (WebSocket)"), "{text}");
     }
     let (message, exit) = unreachable(&["sse-to-stdio", &url]).await;
     assert_eq!(exit, 69);

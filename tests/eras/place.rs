@@ -57,6 +57,7 @@ impl Offer {
 pub enum Door {
     Http,
     Sse,
+    Ws,
     /// The user starts `connect`.
     Connect,
 }
@@ -166,6 +167,7 @@ impl Place {
                 _ => Client::stdio(&[&["connect"], flags, &[&self.url()]].concat()),
             },
             (Door::Sse, _) => Client::sse(bridge(), "/sse").await,
+            (Door::Ws, _) => Client::ws(bridge(), "/ws").await,
             (Door::Http, Era::Legacy) => Client::http(bridge(), "/mcp"),
             (Door::Http, Era::Modern) => Client::modern(bridge(), "/mcp"),
         };

@@ -101,7 +101,7 @@ async fn each_server_is_at_its_own_paths_and_names_are_never_decoded() {
         assert_eq!(status != 404, there, "{path}: {status} {text}");
     }
     let (_, text) = socket.get("/nothing").await;
-    assert!(text.contains("/mcp (Streamable HTTP) and /servers/<name>/sse (HTTP+SSE)"), "{text}");
+    assert!(text.contains("/mcp (Streamable HTTP), /ws (WebSocket), /servers/<name>/sse (HTTP+SSE)"), "{text}");
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ pub fn spec() -> NetworkSpec {
     NetworkSpec {
         host: [127, 0, 0, 1].into(),
         port: 0,
-        outputs: [Wire::Sse, Wire::Http].map(Output::usual).into(),
+        outputs: [Wire::Sse, Wire::Http, Wire::Ws].map(Output::usual).into(),
         base_url: None,
         cors: Cors::Off,
         allow_origin: Vec::new(),

@@ -8,12 +8,15 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use futures::{SinkExt as _, StreamExt as _, stream::SplitSink};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
     sync::mpsc,
     task::{AbortHandle, JoinSet},
 };
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite};
 
 use super::{
     http::{Conn, Events, Head, POST, Response, STREAM, ask, request},
@@ -70,6 +73,7 @@ enum Wire {
         modern: bool,
     },
     Stdio(Box<Program>),
+    Ws(Box<SplitSink<WebSocketStream<TcpStream>, tungstenite::Message>>),
 }
 
 /// One client.
@@ -172,6 +176,26 @@ impl Client {
         client
     }
 
+    /// Opens a WebSocket connection.
+    pub async fn ws(addr: SocketAddr, path: &str) -> Client {
+        let stream = TcpStream::connect(addr).await.unwrap();
+        let (socket, _) = soon("the upgrade", client_async(format!("ws://{addr}{path}"), stream)).await.unwrap();
+        let (sink, mut messages) = socket.split();
+        let mut client = Client::new(Wire::Ws(Box::new(sink)));
+        client.open += 1;
+        let tx = client.tx.clone();
+        client.tasks.spawn(async move {
+            while let Some(Ok(message)) = messages.next().await {
+                let tungstenite::Message::Text(text) = message else { continue };
+                if tx.send(Item::Message(Message::new(On::Pipe, 200, text.as_str().into()))).await.is_err() {
+                    return;
+                }
+            }
+            drop(tx.send(Item::End(On::Pipe)).await);
+        });
+        client
+    }
+
     /// A client of Streamable HTTP that has said nothing yet.
     pub fn http(addr: SocketAddr, path: &str) -> Client {
         Client::new(Wire::Http { addr, path: path.into(), session: Arc::default(), headers: Vec::new(), modern: false })
@@ -241,7 +265,7 @@ impl Client {
         match &self.wire {
             Wire::Sse { post, .. } => post.split_once('=').unwrap().1,
             Wire::Http { session, .. } => session.get().unwrap(),
-            Wire::Stdio(_) => panic!("no session"),
+            Wire::Stdio(_) | Wire::Ws(_) => panic!("no session"),
         }
     }
 
@@ -262,7 +286,7 @@ impl Client {
         match &self.wire {
             Wire::Sse { addr, post } => (*addr, post.clone()),
             Wire::Http { addr, path, .. } => (*addr, path.clone()),
-            Wire::Stdio(_) => panic!("nothing is POSTed on stdio"),
+            Wire::Stdio(_) | Wire::Ws(_) => panic!("nothing is POSTed on a pipe"),
         }
     }
 
@@ -292,6 +316,10 @@ impl Client {
                 let response = self.post(text).await;
                 assert_eq!(response.status(), 202, "{}", response.body);
                 return;
+            }
+            Wire::Ws(sink) => {
+                let message = tungstenite::Message::text(text);
+                return soon("room on the connection", sink.send(message)).await.unwrap();
             }
             Wire::Http { .. } => {}
         }
@@ -486,6 +514,15 @@ impl Client {
             // What comes before an answer on a pipe was said before it.
             Wire::Sse { .. } if self.open > 0 => drop(self.request("ping", json!({})).await),
             Wire::Sse { .. } => {}
+            // The same; a server of the modern era answers with an error.
+            Wire::Ws(_) => {
+                let id = self.fresh_id();
+                self.send(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#)).await;
+                self.answer(&id).await;
+                if let Wire::Ws(sink) = &mut self.wire {
+                    sink.close().await.unwrap();
+                }
+            }
             Wire::Http { .. } => {
                 while self.open > usize::from(self.listening) {
                     self.pull().await;

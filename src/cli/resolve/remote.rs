@@ -70,7 +70,10 @@ impl Typed<'_> {
         let Ok(parsed) = HeaderName::from_bytes(name.as_bytes()) else {
             return usage(format!("-H {name:?} is not a header's name; use letters, digits and '-', as in X-Api-Key"));
         };
-        if OWN_HEADERS.contains(&parsed.as_str()) || parsed.as_str().starts_with(PARAM) {
+        if OWN_HEADERS.contains(&parsed.as_str())
+            || parsed.as_str().starts_with(PARAM)
+            || parsed.as_str().starts_with("sec-websocket-")
+        {
             return usage(format!("-H {name} is a header that the bridge sets itself; leave it out"));
         }
         let flag = format!("-H {name}");

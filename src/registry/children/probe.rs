@@ -9,10 +9,9 @@ use std::{future::pending, pin::pin, time::Duration};
 use futures::future::BoxFuture;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::super::modern::is_modern;
 use crate::{
     message::{Frame, Id},
-    protocol::{NEWEST_LEGACY, method},
+    protocol::{NEWEST_LEGACY, is_modern, method},
     wire::child::Asked,
 };
 

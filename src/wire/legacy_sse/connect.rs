@@ -1,37 +1,28 @@
 //! HTTP with SSE as a client (2024-11-05, Transports, HTTP with SSE).
 //!
-//! Owns the connection: the event stream, the `endpoint` that it names, and coming back when it breaks. Talks to the server
-//! through [`crate::wire::remote`], and to the partner through [`pump`], which correlates. The stream is the session: when
-//! it breaks, the calls in flight are answered, their fate being unknown, and a new session is opened with the handshake of
-//! the old one. It never sends a call again.
+//! Owns the connection: the event stream, and the `endpoint` that it names. Talks to the server through
+//! [`crate::wire::remote`], and to the partner through [`session`], which comes back when the stream breaks: the stream is
+//! the session. It never sends a call again.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::VecDeque, future::ready, sync::Arc, time::Duration};
 
+use futures::FutureExt as _;
 use http::{HeaderMap, Method, StatusCode, header};
-use tokio::{
-    sync::mpsc::{self, error::SendError},
-    time::timeout,
-};
-use tracing::{debug, info, warn};
+use tokio::time::timeout;
+use tracing::debug;
 use url::Url;
 
 use self::pipe::{EventSource, PostSink};
 use crate::{
-    message::{Frame, Kind, code},
-    peer::{Envelope, Peer},
-    pump::{Role, Rules, pump},
+    message::{Frame, Id, Kind},
     scope::Scope,
     wire::{
         event_stream::EventName,
-        handshake::{Handshake, Opened},
         remote::{
             ConnectError, Desk, Way,
             events::{Events, StreamFault},
             fault::{Fault, FaultKind, one_line, shown, unasked_encoding},
+            session::{self, Calls, Halves},
             web::{EVENT_STREAM, Incoming, Outgoing, encoding, media_type},
         },
     },
@@ -43,9 +34,6 @@ mod tests;
 
 /// From the connection to the `endpoint` event. Servers send it at once; those that start on demand take a while.
 const ENDPOINT_PATIENCE: Duration = Duration::from_secs(10);
-
-/// For each answer of the handshake that opens a session again.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest endpoint, in bytes. Servers take request heads of 8 KiB: every POST to a longer one would be refused.
 const MAX_ENDPOINT: usize = 8 * 1024;
@@ -172,142 +160,41 @@ fn endpoint(stream: &Url, data: &[u8]) -> Result<Url, String> {
     Ok(url)
 }
 
-/// Works the desk until the partner leaves, or until the first connection fails.
-pub(crate) async fn run(way: &Arc<Way>, desk: &mut Desk, line: Option<Line>) -> Result<(), ConnectError> {
-    tokio::select! {
-        end = serve(way, desk, line) => end,
-        () = way.scope.stopped() => Ok(()),
-    }
-}
+impl session::Line for Line {
+    type Source = EventSource;
+    type Sink = PostSink;
 
-async fn serve(way: &Arc<Way>, desk: &mut Desk, mut line: Option<Line>) -> Result<(), ConnectError> {
-    let memory = Arc::new(Mutex::new(Handshake::default()));
-    let mut was_open = false;
-    let mut wait_for_work = line.is_none();
-    // Ends when the partner leaves, or with the first connection.
-    loop {
-        if wait_for_work {
-            let Some(first) = desk.next().await else { return Ok(()) };
-            desk.put_back(first);
-        }
-        let connected = match line.take() {
-            Some(line) => Ok(line),
-            None => connect(way, desk, &memory).await,
-        };
-        match connected {
-            Ok(line) => {
-                if !std::mem::replace(&mut was_open, true) {
-                    info!("connected to {} over SSE", way.shown());
-                }
-                wait_for_work = false;
-                if carry(way, desk, line, &memory).await == Over::PartnerLeft {
-                    return Ok(());
-                }
-                info!("the event stream from {} ended; opening a new session", way.shown());
-            }
-            Err(failed) => {
-                desk.refuse_waiting(&failed);
-                if !was_open {
-                    return Err(failed);
-                }
-                warn!("no new session: {failed}; the next message makes another attempt");
-                wait_for_work = true;
-            }
-        }
-    }
-}
+    const OVER: &'static str = "SSE";
 
-/// Dials as patiently as configured, and brings a new session to where the old one was.
-async fn connect(way: &Arc<Way>, desk: &mut Desk, memory: &Arc<Mutex<Handshake>>) -> Result<Line, ConnectError> {
-    let tx = desk.tx.clone();
-    let dialing = way.patiently(async || {
-        let mut line = match dial(way).await {
-            Ok(line) => line,
+    async fn dial(way: &Way) -> Result<Result<Line, ConnectError>, Fault> {
+        Ok(Err(match dial(way).await {
+            Ok(line) => return Ok(Ok(line)),
             Err(DialError::Fault(fault)) => return Err(fault),
             Err(DialError::Status(status)) if matches!(status.as_u16(), 502..=504) => {
                 return Err(Fault::new(FaultKind::Gateway, false, format!("it answered {}", way.in_words(status))));
             }
-            Err(other) => return Ok(Err(other)),
-        };
-        let changes = restore(way, &mut line, memory).await?;
-        for change in changes {
-            let _ = tx.send(Envelope::one_way(way.server.clone(), change)).await;
-        }
-        Ok(Ok(line))
-    });
-    let dialed = way.while_wanted(desk, dialing).await;
-    match dialed {
-        Ok(Ok(line)) => Ok(line),
-        Ok(Err(DialError::Status(status))) => Err(way.refused(status, None)),
-        Ok(Err(other)) => {
-            let hint = match &other {
-                DialError::NotEndpoint(_) => way.asked.other_transport().map(|hint| format!("; {hint}")),
-                _ => None,
-            };
-            let text = format!("{} does not speak MCP over SSE: {other}{}", way.shown(), hint.unwrap_or_default());
-            Err(ConnectError::Protocol(text))
-        }
-        Err(fault) => Err(way.unreachable(&fault)),
-    }
-}
-
-/// The handshake of the old session in the new one. Gives the list changes to tell the client. Nothing to do the first
-/// time: then the client's own handshake is on its way.
-async fn restore(way: &Arc<Way>, line: &mut Line, memory: &Mutex<Handshake>) -> Result<Vec<Frame>, Fault> {
-    let (replay, known) = {
-        let memory = lock(memory);
-        (memory.replay(), memory.known().cloned())
-    };
-    let Some(replay) = replay else { return Ok(Vec::new()) };
-    let answer = ask(way, line, &replay.initialize).await?;
-    let Some(now) = Opened::read(&answer) else {
-        return Err(Fault::new(
-            FaultKind::Silent,
-            false,
-            "it does not open the session again; look into the server's log",
-        ));
-    };
-    if let Some(initialized) = &replay.initialized {
-        tell(way, line, initialized).await?;
-        for request in &replay.state {
-            match ask(way, line, request).await {
-                Ok(answer) if answer.is_error() => warn!("the new session refuses {}", request.method()),
-                Ok(_) => {}
-                Err(fault) => warn!("the new session did not take {}: {fault}", request.method()),
+            Err(DialError::Status(status)) => way.refused(status, None),
+            Err(other) => {
+                let hint = match &other {
+                    DialError::NotEndpoint(_) => way.asked.other_transport().map(|hint| format!("; {hint}")),
+                    _ => None,
+                };
+                let text = format!("{} does not speak MCP over SSE: {other}{}", way.shown(), hint.unwrap_or_default());
+                ConnectError::Protocol(text)
             }
+        }))
+    }
+
+    async fn tell(&mut self, way: &Way, frame: &Frame) -> Result<(), Fault> {
+        let incoming = post(way, &self.post, frame).await?;
+        let status = incoming.response.status();
+        if status.is_success() {
+            return Ok(());
         }
+        Err(Fault::new(FaultKind::Silent, false, format!("it answered {}", way.in_words(status))))
     }
-    let changes = known.as_ref().map(|known| known.changes(&now)).unwrap_or_default();
-    if known.is_some_and(|known| known != now) {
-        warn!("{} came back as another server or with other capabilities", way.shown());
-    }
-    lock(memory).reopened(now);
-    Ok(changes)
-}
 
-async fn tell(way: &Way, line: &Line, frame: &Frame) -> Result<(), Fault> {
-    let incoming = post(way, &line.post, frame).await?;
-    let status = incoming.response.status();
-    if status.is_success() {
-        return Ok(());
-    }
-    Err(Fault::new(FaultKind::Silent, false, format!("it answered {}", way.in_words(status))))
-}
-
-async fn ask(way: &Way, line: &mut Line, frame: &Frame) -> Result<Frame, Fault> {
-    tell(way, line, frame).await?;
-    let Kind::Request(id) = frame.kind() else { return Err(Fault::new(FaultKind::Silent, false, "not a request")) };
-    match timeout(HANDSHAKE_TIMEOUT, line.answer_to(id)).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let why = format!("it did not answer {} within {} s", frame.method(), HANDSHAKE_TIMEOUT.as_secs());
-            Err(Fault::new(FaultKind::Silent, false, why))
-        }
-    }
-}
-
-impl Line {
-    async fn answer_to(&mut self, id: &crate::message::Id) -> Result<Frame, Fault> {
+    async fn answer_to(&mut self, id: &Id) -> Result<Frame, Fault> {
         // Ends with the answer or with the stream.
         loop {
             let event = match self.events.next().await {
@@ -329,53 +216,16 @@ impl Line {
             }
         }
     }
-}
 
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Over {
-    PartnerLeft,
-    StreamEnded,
-}
-
-/// Pumps one connection until it ends. What the server sends goes straight to the partner. What the partner sends is handed
-/// on one by one, so that what was not sent when the connection ends is kept for the next.
-async fn carry(way: &Arc<Way>, desk: &mut Desk, line: Line, memory: &Arc<Mutex<Handshake>>) -> Over {
-    let scope = way.scope.child();
-    let (inner, rx) = mpsc::channel(1);
-    // The way home for the client's answers is the desk: they must not overtake what the client said before them.
-    let peer = Peer { tx: desk.tx.clone(), rx: rx.into(), home: desk.home.clone() };
-    let rules = Rules {
-        name: way.name(),
-        speaker: way.server.clone(),
-        role: Role::Connect,
-        max_in_flight: way.limits.max_in_flight,
-        max_waiting: way.limits.max_waiting(),
-        request_timeout: way.limits.request_timeout,
-        linger: way.limits.grace,
-    };
-    let (source, sink) = pipe::open(way, line, memory, &scope);
-    let pumping = async {
-        pump::<EventSource, PostSink>(source, sink, peer, rules).await;
-        scope.stop();
-    };
-    let ((), over) = tokio::join!(pumping, relay(desk, inner, &scope));
-    over
-}
-
-async fn relay(desk: &mut Desk, inner: mpsc::Sender<Envelope>, connection: &Scope) -> Over {
-    // Ends when the partner leaves or the connection ends. Then the pump is told so by the end of `inner`.
-    loop {
-        let next = tokio::select! {
-            next = desk.next() => next,
-            () = connection.stopped() => return Over::StreamEnded,
-        };
-        let Some(envelope) = next else { return Over::PartnerLeft };
-        if let Err(SendError(unsent)) = inner.send(envelope).await {
-            desk.put_back(unsent);
-            return Over::StreamEnded;
-        }
+    fn open(self, way: &Arc<Way>, calls: &Arc<Calls>, scope: &Scope) -> Halves<Line> {
+        let (source, sink) = pipe::open(way, self, calls, scope);
+        Halves { source, sink, goodbye: ready(()).boxed() }
     }
+}
+
+/// Works the desk until the partner leaves, or until the first connection fails.
+pub(crate) async fn run(way: &Arc<Way>, desk: &mut Desk, line: Option<Line>) -> Result<(), ConnectError> {
+    session::run(way, desk, line, false).await.map(drop)
 }
 
 /// POSTs a message. Repeats it only while no connection comes about.
@@ -389,14 +239,4 @@ async fn post(way: &Way, url: &Url, frame: &Frame) -> Result<Incoming, Fault> {
         way.web.send(Outgoing { method: Method::POST, url, headers, body, started: Arc::default() })
     })
     .await
-}
-
-/// The answer of the bridge's own to a request that the server did not take.
-fn refused(frame: &Frame, message: &str, data: Option<serde_json::Value>) -> Frame {
-    Frame::error(frame.id_text(), code::INTERNAL, message, data)
-}
-
-/// The poison of a lock means that a task panicked elsewhere; the memory stays usable.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -197,7 +197,7 @@ impl Asked {
         Asked {
             token: spec.headers.contains_key(http::header::AUTHORIZATION),
             bare: matches!(spec.url.path(), "" | "/"),
-            plain: spec.url.scheme() == "http",
+            plain: matches!(spec.url.scheme(), "http" | "ws"),
             only: Some(spec.transport).filter(|transport| *transport != RemoteTransport::Auto),
         }
     }
@@ -212,6 +212,9 @@ impl Asked {
         match self.only? {
             RemoteTransport::Http => Some("it may be an SSE server: use connect or sse-to-stdio"),
             RemoteTransport::Sse => Some("it may speak Streamable HTTP: use connect or http-to-stdio"),
+            RemoteTransport::Ws => {
+                Some("it may speak Streamable HTTP or SSE: use connect with an http:// or https:// URL")
+            }
             RemoteTransport::Auto => None,
         }
     }
@@ -220,6 +223,10 @@ impl Asked {
 /// The same as [`status_in_words`] for the first messages, where the URL or the command may be the mistake.
 pub(crate) fn opening_status(status: StatusCode, asked: Asked) -> String {
     let next = match (status.as_u16(), asked.only) {
+        (100..=399 | 400 | 404 | 405 | 406 | 426, Some(RemoteTransport::Ws)) => {
+            let hint = asked.other_transport().unwrap_or_default();
+            format!("it does not speak WebSocket there: check the path of the URL, or {hint}")
+        }
         (404, _) if asked.bare => format!("nothing is there: {}", asked.nothing_there()),
         (404, Some(RemoteTransport::Http)) | (400 | 405 | 406, Some(RemoteTransport::Sse)) | (405, _) => {
             let what = match status.as_u16() {

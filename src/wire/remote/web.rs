@@ -39,12 +39,15 @@ pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 /// One remote server, as HTTP sees it.
 #[derive(Debug)]
 pub(crate) struct Web {
+    /// As configured.
+    address: Url,
+    /// The same for HTTP.
     url: Url,
     socket: Option<PathBuf>,
     headers: HeaderMap,
     connect_timeout: Duration,
     /// Indexed by [`Web::client`].
-    clients: [OnceLock<Client>; 4],
+    clients: [OnceLock<Client>; 8],
 }
 
 /// One request.
@@ -69,7 +72,8 @@ pub(crate) struct Incoming {
 impl Web {
     pub(crate) fn new(spec: &RemoteSpec) -> Web {
         Web {
-            url: spec.url.clone(),
+            address: spec.url.clone(),
+            url: http_form(&spec.url),
             socket: spec.socket.clone(),
             headers: spec.headers.clone(),
             connect_timeout: spec.retry.connect_timeout,
@@ -77,7 +81,7 @@ impl Web {
         }
     }
 
-    /// As configured.
+    /// Where requests go.
     pub(crate) fn url(&self) -> &Url {
         &self.url
     }
@@ -86,7 +90,7 @@ impl Web {
     pub(crate) fn shown(&self) -> String {
         match &self.socket {
             Some(socket) => format!("unix:{}:{}", socket.display(), self.url.path()),
-            None => shown(&self.url),
+            None => shown(&self.address),
         }
     }
 
@@ -96,7 +100,8 @@ impl Web {
         let mut url = start.clone();
         for _ in 0..=MAX_REDIRECTS {
             let headers = self.headers_for(&url, &start.origin(), &headers);
-            let mut request = self.client(&url)?.request(method.clone(), url.clone()).headers(headers);
+            let upgrades = headers.contains_key(header::UPGRADE);
+            let mut request = self.client(&url, upgrades)?.request(method.clone(), url.clone()).headers(headers);
             if let Some(data) = &body {
                 request =
                     request.body(reqwest::Body::wrap(Noticed { data: Some(data.clone()), started: started.clone() }));
@@ -171,9 +176,9 @@ impl Web {
 
     /// The client for a URL. Certificates are loaded only where TLS is in play, and no proxy stands between this machine
     /// and itself.
-    fn client(&self, url: &Url) -> Result<&Client, Fault> {
+    fn client(&self, url: &Url, upgrades: bool) -> Result<&Client, Fault> {
         let (tls, local) = (url.scheme() == "https", is_loopback(url));
-        let Some(slot) = self.clients.get(usize::from(tls) + 2 * usize::from(local)) else {
+        let Some(slot) = self.clients.get(usize::from(tls) + 2 * usize::from(local) + 4 * usize::from(upgrades)) else {
             return Err(Fault::new(FaultKind::Setup, false, "no HTTP client for it"));
         };
         if let Some(client) = slot.get() {
@@ -188,6 +193,10 @@ impl Web {
             .http2_keep_alive_while_idle(true)
             .http2_adaptive_window(true)
             .user_agent(concat!("mcp-bridge/", env!("CARGO_PKG_VERSION")));
+        if upgrades {
+            // HTTP/2 has no upgrade.
+            builder = builder.http1_only();
+        }
         if local {
             builder = builder.no_proxy();
             if !tls {
@@ -201,6 +210,13 @@ impl Web {
         let client = builder.build().map_err(|error| Fault::read(&error, false))?;
         Ok(slot.get_or_init(|| client))
     }
+}
+
+/// A WebSocket URL as the one that its handshake is sent to (RFC 6455, 4.1).
+fn http_form(url: &Url) -> Url {
+    let text = url.as_str();
+    let rest = text.strip_prefix("ws").filter(|_| matches!(url.scheme(), "ws" | "wss"));
+    rest.and_then(|rest| format!("http{rest}").parse().ok()).unwrap_or_else(|| url.clone())
 }
 
 /// Whether a URL names this machine.

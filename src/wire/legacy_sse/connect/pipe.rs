@@ -1,37 +1,31 @@
 //! One connection as a pipe: frames from the event stream, frames to the endpoint.
 //!
-//! Owns the two halves that [`crate::pump`] works, and what they must know of each other: the calls that wait for an answer
-//! on this connection, and the refusals of POSTs, which come out of the source as answers.
+//! Owns the two halves that [`crate::pump`] works, and the refusals of POSTs, which come out of the source as answers.
 
-use std::{
-    collections::{HashSet, VecDeque},
-    io,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
 use futures::future::join_all;
 use serde_json::json;
 use tokio::{
-    sync::{Semaphore, SetOnce, mpsc},
+    sync::{Semaphore, mpsc},
     task::JoinHandle,
-    time::{Instant, sleep_until, timeout},
+    time::timeout,
 };
 use tracing::warn;
 use url::Url;
 
-use super::{Line, endpoint, lock, post, refused};
+use super::{Line, endpoint, post};
 use crate::{
-    message::{Frame, FrameError, Id, Kind},
+    message::{Frame, FrameError, Kind},
     pipe::{Ended, FrameSink, FrameSource},
     scope::Scope,
     wire::{
         event_stream::{Event, EventName},
-        handshake::Handshake,
         remote::{
             ConnectError, Trouble, Way,
             events::{Events, StreamFault},
             fault::shown,
+            session::{Calls, refused},
         },
     },
 };
@@ -49,33 +43,17 @@ const SPARE_POSTS: usize = 64;
 /// Refusals that wait to be read by the source.
 const REFUSALS: usize = 64;
 
-/// What both halves know.
-#[derive(Debug)]
-struct Shared {
-    memory: Arc<Mutex<Handshake>>,
-    /// Calls that the server has not answered.
-    open: Mutex<HashSet<Id>>,
-    /// Since when nothing more will be sent.
-    closed: SetOnce<Instant>,
-}
-
-pub(super) fn open(
-    way: &Arc<Way>,
-    line: Line,
-    memory: &Arc<Mutex<Handshake>>,
-    scope: &Scope,
-) -> (EventSource, PostSink) {
-    let shared = Arc::new(Shared { memory: memory.clone(), open: Mutex::default(), closed: SetOnce::new() });
+pub(super) fn open(way: &Arc<Way>, line: Line, calls: &Arc<Calls>, scope: &Scope) -> (EventSource, PostSink) {
     let (refusals, refused) = mpsc::channel(REFUSALS);
     let posts = Arc::new(Semaphore::new(way.limits.max_in_flight.saturating_add(SPARE_POSTS)));
     let sink = PostSink {
         way: way.clone(),
         url: line.post.clone(),
-        shared: shared.clone(),
+        calls: calls.clone(),
         refusals,
         posts,
         scope: scope.clone(),
-        calls: Vec::new(),
+        under_way: Vec::new(),
     };
     let ready = line.early.into_iter().map(Ok).collect();
     let source = EventSource {
@@ -85,7 +63,7 @@ pub(super) fn open(
         post: line.post,
         ready,
         refused,
-        shared,
+        calls: calls.clone(),
         scope: scope.clone(),
         why: "it closed the stream".into(),
     };
@@ -94,14 +72,14 @@ pub(super) fn open(
 
 /// The event stream.
 #[derive(Debug)]
-pub(super) struct EventSource {
+pub(crate) struct EventSource {
     way: Arc<Way>,
     events: Events,
     stream: Url,
     post: Url,
     ready: VecDeque<Result<Frame, FrameError>>,
     refused: mpsc::Receiver<Frame>,
-    shared: Arc<Shared>,
+    calls: Arc<Calls>,
     scope: Scope,
     why: String,
 }
@@ -111,18 +89,18 @@ impl FrameSource for EventSource {
         // Ends with a message or with the stream.
         loop {
             if let Some(next) = self.ready.pop_front() {
-                return Some(next.inspect(|frame| self.note(frame)));
+                return Some(next.inspect(|frame| self.calls.came(frame)));
             }
-            if self.shared.closed.initialized() && lock(&self.shared.open).is_empty() {
+            if self.calls.are_done() {
                 return None;
             }
             let event = tokio::select! {
                 event = self.events.next() => event,
                 Some(refused) = self.refused.recv() => {
-                    self.note(&refused);
+                    self.calls.came(&refused);
                     return Some(Ok(refused));
                 }
-                () = self.shared.given_up(self.way.limits.grace) => return None,
+                () = self.calls.given_up(self.way.limits.grace) => return None,
             };
             match event {
                 Ok(Some(event)) => self.take(&event),
@@ -143,7 +121,7 @@ impl FrameSource for EventSource {
     async fn end(&mut self) -> Ended {
         self.scope.stop();
         let what = format!("the event stream from {} ended ({})", self.way.shown(), self.why);
-        if !lock(&self.shared.open).is_empty() {
+        if self.calls.is_any_open() {
             self.way.failed(ConnectError::Unreachable(format!("{what}; look into the server's log")));
         }
         let Trouble { message, data, .. } = Trouble::fate_unknown(&what);
@@ -171,26 +149,6 @@ impl EventSource {
             Err(error) => self.ready.push_back(Err(error)),
         }
     }
-
-    fn note(&self, frame: &Frame) {
-        if let Kind::Response(Some(id)) = frame.kind() {
-            lock(&self.shared.open).remove(id);
-            let mut memory = lock(&self.shared.memory);
-            if memory.awaits(frame) {
-                memory.opened(frame);
-            }
-        }
-    }
-}
-
-impl Shared {
-    /// Resolves when no answer needs to be awaited any more, after the sink was closed.
-    async fn given_up(&self, grace: Duration) {
-        let since = *self.closed.wait().await;
-        if !lock(&self.open).is_empty() {
-            sleep_until(since + grace).await;
-        }
-    }
 }
 
 /// The messages of one event; none in those of another name.
@@ -203,27 +161,27 @@ pub(super) fn frames_of(event: &Event) -> Result<Vec<Frame>, FrameError> {
 
 /// The endpoint.
 #[derive(Debug)]
-pub(super) struct PostSink {
+pub(crate) struct PostSink {
     way: Arc<Way>,
     url: Url,
-    shared: Arc<Shared>,
+    calls: Arc<Calls>,
     refusals: mpsc::Sender<Frame>,
     posts: Arc<Semaphore>,
     scope: Scope,
     /// POSTs of calls that the server may not have taken yet.
-    calls: Vec<JoinHandle<()>>,
+    under_way: Vec<JoinHandle<()>>,
 }
 
 impl FrameSink for PostSink {
     /// Calls are POSTed side by side. What has no answer is sent in order: after the calls before it, before what follows.
     async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
         for frame in frames {
-            self.note(frame);
+            self.calls.sent(frame);
             if matches!(frame.kind(), Kind::Request(_)) {
-                self.calls.retain(|call| !call.is_finished());
-                self.calls.extend(self.post(frame).await);
+                self.under_way.retain(|call| !call.is_finished());
+                self.under_way.extend(self.post(frame).await);
             } else {
-                let _ = timeout(REQUEST_PATIENCE, join_all(self.calls.drain(..))).await;
+                let _ = timeout(REQUEST_PATIENCE, join_all(self.under_way.drain(..))).await;
                 if let Some(posted) = self.post(frame).await {
                     let _ = timeout(ORDER_PATIENCE, posted).await;
                 }
@@ -234,16 +192,6 @@ impl FrameSink for PostSink {
 }
 
 impl PostSink {
-    fn note(&self, frame: &Frame) {
-        if let Kind::Request(id) = frame.kind() {
-            lock(&self.shared.open).insert(id.clone());
-        }
-        if let Some(id) = frame.cancelled() {
-            lock(&self.shared.open).remove(id);
-        }
-        lock(&self.shared.memory).sent(frame);
-    }
-
     async fn post(&self, frame: &Frame) -> Option<JoinHandle<()>> {
         let place = self.posts.clone().acquire_owned().await.ok()?;
         let deliver = deliver(self.way.clone(), self.url.clone(), frame.clone(), self.refusals.clone());
@@ -260,7 +208,7 @@ impl PostSink {
 
 impl Drop for PostSink {
     fn drop(&mut self) {
-        let _ = self.shared.closed.set(Instant::now());
+        self.calls.close();
     }
 }
 

@@ -9,22 +9,23 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::{
-    message::{Kind, code},
-    peer::{Caller, Envelope, Era, Peer},
-    protocol::era_of,
+    message::{Frame, Kind, code},
+    peer::{Caller, Envelope, Era, Peer, Principal},
+    protocol::{era_of, method},
     registry::{OpenError, Registry},
     wire::remote::ConnectError,
 };
 
-/// Serves the server's end of a client's pipe until the client is gone.
-pub async fn serve(mut peer: Peer, registry: Arc<Registry>) -> Result<(), ConnectError> {
-    let caller = Caller::modern(None);
+/// Serves the server's end of a client's pipe until the client is gone. `principal`: whom the client was authenticated as.
+pub async fn serve(mut peer: Peer, principal: Option<Principal>, registry: Arc<Registry>) -> Result<(), ConnectError> {
+    let caller = Caller::modern(principal.clone());
     let mut modern = false;
     // Ends with the client, or with the first message of a legacy session.
     while let Some(envelope) = peer.rx.recv().await {
-        if era_of(&envelope.frame) == Era::Legacy && is_legacy_session(&envelope, modern) {
+        if opens_session(&envelope.frame, modern) {
+            let caller = Caller { principal, ..(*envelope.from).clone() };
             peer.rx.put_back(envelope);
-            return match registry.attach(peer).await {
+            return match registry.attach(&Arc::new(caller), peer).await {
                 Ok(session) => session.await.unwrap_or(Ok(())),
                 Err(OpenError::Connect(error)) => Err(error),
                 Err(error) => Err(ConnectError::Unreachable(error.to_string())),
@@ -36,10 +37,10 @@ pub async fn serve(mut peer: Peer, registry: Arc<Registry>) -> Result<(), Connec
     registry.verdict()
 }
 
-/// Whether a message that bears no modern metadata belongs to the legacy era: `initialize` always does, anything else
-/// only from a client that has not spoken the modern era.
-fn is_legacy_session(envelope: &Envelope, modern: bool) -> bool {
-    envelope.frame.method() == crate::protocol::method::INITIALIZE || !modern
+/// Whether a message begins a legacy session: `initialize` does, and anything else without modern metadata from a client
+/// that has not spoken the modern era.
+pub fn opens_session(frame: &Frame, modern: bool) -> bool {
+    era_of(frame) == Era::Legacy && (frame.method() == method::INITIALIZE || !modern)
 }
 
 /// Passes on one message of a modern client. Says whether there is a server.

@@ -1,0 +1,311 @@
+//! WebSocket as a server.
+//!
+//! Owns the sessions: one connection is one client of either era, from its upgrade to its close frame. Talks to the registry
+//! for a server and to the pump, to which a connection is a pipe. It never correlates.
+
+use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::StatusCode;
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    sync::{OwnedSemaphorePermit, SetOnce},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, debug, debug_span};
+
+use super::{
+    codec::{Side, close},
+    handshake,
+    socket::{Over, Socket, Stream, Watch, answer_to, frames_of, write},
+};
+use crate::{
+    config::{Limits, Sharing},
+    message::{Frame, FrameError, Kind, code},
+    peer::{Caller, PEER_CAPACITY, Peer, Principal},
+    pipe::{Ended, FrameSink, FrameSource},
+    pump::{Role, Rules, pump},
+    registry::{OpenError, Registry},
+    scope::Scope,
+    wire::{
+        exchange::{Refusal, Response},
+        face,
+    },
+};
+
+const SHUTTING_DOWN: &str = "the bridge is shutting down";
+
+/// The place of a connection among those that are served at once. It goes with the connection when that is upgraded, so
+/// that it counts, and is waited for, to its end.
+#[derive(Debug, Clone)]
+pub struct Slot(#[allow(dead_code)] Arc<OwnedSemaphorePermit>);
+
+impl Slot {
+    /// Held until the last clone is dropped.
+    pub fn new(place: OwnedSemaphorePermit) -> Slot {
+        Slot(Arc::new(place))
+    }
+}
+
+/// The route.
+#[derive(Debug)]
+pub struct Accept {
+    registry: Arc<Registry>,
+    limits: Arc<Limits>,
+    /// Between pings; zero turns them off.
+    ping_every: Duration,
+    scope: Scope,
+    /// Ends every session.
+    over: CancellationToken,
+}
+
+impl Accept {
+    /// A route without sessions yet. Tasks run in `scope`; when that stops, nothing more is taken from clients, and each
+    /// connection is closed when what is in flight on it is answered.
+    pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, ping_every: Duration, scope: Scope) -> Accept {
+        Accept { registry, limits, ping_every, scope, over: CancellationToken::new() }
+    }
+
+    /// Answers a request for a connection.
+    pub fn handle(&self, request: http::Request<Incoming>, principal: Option<Principal>) -> Response {
+        self.upgrade(request, principal).unwrap_or_else(Refusal::into_response)
+    }
+
+    /// Ends every session.
+    pub fn end(&self) {
+        self.over.cancel();
+    }
+
+    fn upgrade(&self, mut request: http::Request<Incoming>, principal: Option<Principal>) -> Result<Response, Refusal> {
+        if self.registry.sharing() == Sharing::Stateless {
+            let text =
+                "a WebSocket connection is a session, and the bridge runs without (--stateless); use Streamable HTTP";
+            return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
+        }
+        let response = handshake::answer(&request)?;
+        if self.scope.is_stopped() {
+            return Err(OpenError::Draining.into());
+        }
+        let slot = request.extensions_mut().remove::<Slot>();
+        let session = Session {
+            caller: Caller::legacy(principal),
+            registry: self.registry.clone(),
+            limits: self.limits.clone(),
+            scope: self.scope.clone(),
+            gone: Arc::new(SetOnce::new()),
+        };
+        let (max, over) = (self.limits.max_message, self.over.clone());
+        let watch = (self.ping_every, self.limits.session_timeout);
+        let span = debug_span!("session", caller = ?session.caller.id);
+        let upgraded = hyper::upgrade::on(&mut request);
+        let serving = async move {
+            let stream = match upgraded.await {
+                Ok(stream) => TokioIo::new(stream),
+                Err(error) => return debug!("the connection ended before it was upgraded: {error}"),
+            };
+            let socket = Socket::new(stream, Side::Server, max);
+            session.serve(socket, Watch::new(watch.0, watch.1), over).await;
+            drop(slot);
+        };
+        self.scope.spawn(serving.instrument(span));
+        Ok(response)
+    }
+}
+
+/// One client on one connection.
+pub(super) struct Session {
+    pub(super) caller: Arc<Caller>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) scope: Scope,
+    /// Set by the reading half when nothing more can come.
+    pub(super) gone: Arc<SetOnce<Over>>,
+}
+
+/// What a connection is closed with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Farewell {
+    pub(super) code: u16,
+    pub(super) reason: String,
+}
+
+impl Farewell {
+    fn new(code: u16, reason: impl Into<String>) -> Farewell {
+        Farewell { code, reason: reason.into() }
+    }
+
+    fn of(over: &Over) -> Farewell {
+        let (code, reason) = answer_to(over);
+        Farewell { code, reason }
+    }
+}
+
+impl Session {
+    /// Serves the connection to its end, and closes it.
+    pub(super) async fn serve<S: Stream>(self, socket: Socket<S>, mut watch: Watch, over: CancellationToken) {
+        let watched = async {
+            // Ends when the client counts as gone.
+            loop {
+                if let Some(why) = watch.tick(&socket).await {
+                    return why;
+                }
+            }
+        };
+        // What is in flight ends with this: nobody can hear the answers without the connection.
+        let farewell = tokio::select! {
+            biased;
+            farewell = self.work(&socket) => farewell,
+            why = watched => Farewell::new(close::POLICY, why),
+            () = over.cancelled() => Farewell::new(close::GOING_AWAY, SHUTTING_DOWN),
+        };
+        debug!(code = farewell.code, "closing: {}", farewell.reason);
+        socket.finish(farewell.code, &farewell.reason).await;
+    }
+
+    async fn work<S: Stream>(&self, socket: &Socket<S>) -> Farewell {
+        let mut source = Source {
+            socket: socket.clone(),
+            ready: VecDeque::new(),
+            scope: self.scope.clone(),
+            gone: self.gone.clone(),
+        };
+        let first = match timeout(self.limits.header_timeout, self.first(&mut source)).await {
+            Ok(Some(first)) => first,
+            Ok(None) => return self.why_closed(),
+            Err(_) => {
+                return Farewell::new(close::POLICY, "no message came in time after the connection was opened");
+            }
+        };
+        let peer = match self.server_for(&first).await {
+            Ok(peer) => peer,
+            Err(error) => return self.refuse(socket, &first, &error).await,
+        };
+        source.ready.push_front(Ok(first));
+        let rules = Rules {
+            name: "ws".into(),
+            speaker: self.caller.clone(),
+            role: Role::Accept,
+            max_in_flight: self.limits.max_in_flight,
+            max_waiting: self.limits.max_waiting(),
+            request_timeout: None,
+            linger: self.limits.grace,
+        };
+        let pumping = pump(source, Sink { socket: socket.clone() }, peer, rules);
+        tokio::select! {
+            biased;
+            _ = pumping => self.why_closed(),
+            over = self.gone.wait() => Farewell::of(over),
+            over = self.hung_up(socket) => Farewell::of(&over),
+        }
+    }
+
+    /// The first message. What comes before it and is none is answered as it is later.
+    async fn first<S: Stream>(&self, source: &mut Source<S>) -> Option<Frame> {
+        // Ends with a message or with the connection.
+        loop {
+            match source.next().await? {
+                Ok(frame) => return Some(frame),
+                Err(error) => {
+                    let answer = Frame::error("null", error.code(), &error.to_string(), None);
+                    write(&source.socket, &[answer]).await.ok()?;
+                }
+            }
+        }
+    }
+
+    /// The server's end: a session of the legacy era, or whatever each message of the modern one needs.
+    async fn server_for(&self, first: &Frame) -> Result<Peer, OpenError> {
+        if face::opens_session(first, false) {
+            return self.registry.open(&self.caller).await;
+        }
+        let (near, far) = Peer::pair(PEER_CAPACITY);
+        let serving = face::serve(far, self.caller.principal.clone(), self.registry.clone());
+        self.scope.spawn(async move {
+            // The log of whoever failed says more.
+            serving.await.unwrap_or_else(|error| debug!("{error}"));
+        });
+        Ok(near)
+    }
+
+    /// Answers the first message, and says by the code whether it is worth another attempt.
+    async fn refuse<S: Stream>(&self, socket: &Socket<S>, first: &Frame, error: &OpenError) -> Farewell {
+        let (code, close) = match error {
+            OpenError::Full { .. } => (code::LIMIT, close::TRY_LATER),
+            OpenError::BackingOff { .. } => (code::INTERNAL, close::TRY_LATER),
+            OpenError::Draining => (code::INTERNAL, close::GOING_AWAY),
+            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => (code::INTERNAL, close::FAILED),
+        };
+        if matches!(first.kind(), Kind::Request(_)) {
+            let answer = Frame::error(first.id_text(), code, &error.to_string(), None);
+            let _ = socket.feed(answer.bytes()).await;
+        }
+        Farewell::new(close, error.to_string())
+    }
+
+    fn why_closed(&self) -> Farewell {
+        match self.gone.get() {
+            Some(over) => Farewell::of(over),
+            None if self.scope.is_stopped() => Farewell::new(close::GOING_AWAY, SHUTTING_DOWN),
+            None => Farewell::new(close::FAILED, "the server ended; the bridge's log says more"),
+        }
+    }
+
+    /// Resolves when the client leaves while the bridge drains, where nothing more is taken from it.
+    async fn hung_up<S: Stream>(&self, socket: &Socket<S>) -> Over {
+        self.scope.stopped().await;
+        // Ends with the connection.
+        loop {
+            if let Err(over) = socket.next().await {
+                return over;
+            }
+        }
+    }
+}
+
+/// What the client says.
+struct Source<S> {
+    socket: Socket<S>,
+    ready: VecDeque<Result<Frame, FrameError>>,
+    scope: Scope,
+    gone: Arc<SetOnce<Over>>,
+}
+
+impl<S: Stream> FrameSource for Source<S> {
+    async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
+        // Ends with a message, with the client, or with the bridge.
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                return Some(frame);
+            }
+            let next: Result<Bytes, Over> = tokio::select! {
+                next = self.socket.next() => next,
+                () = self.scope.stopped() => return None,
+            };
+            match next {
+                Ok(text) => self.ready = frames_of(text),
+                Err(over) => {
+                    let _ = self.gone.set(over);
+                    return None;
+                }
+            }
+        }
+    }
+
+    async fn end(&mut self) -> Ended {
+        let message = if self.scope.is_stopped() { SHUTTING_DOWN } else { "the client hung up" };
+        Ended { message: message.into(), data: None }
+    }
+}
+
+/// What is said to the client.
+struct Sink<S> {
+    socket: Socket<S>,
+}
+
+impl<S: Stream> FrameSink for Sink<S> {
+    async fn write(&mut self, frames: &[Frame]) -> io::Result<()> {
+        write(&self.socket, frames).await
+    }
+}
