@@ -51,11 +51,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l cwd -d '
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -103,6 +111,9 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l cwd -d
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
@@ -130,8 +141,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l e
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l pass-env -d 'Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l cwd -d 'Start the server in this directory (default: where the bridge was started)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -172,8 +188,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l pass-env -d 'Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l cwd -d 'Start the server in this directory (default: where the bridge was started)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -213,8 +234,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l en
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l pass-env -d 'Pass on only these variables and the basic ones (PATH, HOME, ...): NAME, PREFIX*, none, or all (default: all)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l cwd -d 'Start the server in this directory (default: where the bridge was started)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l stop-timeout -d 'Time to end after stdin closes, and again after SIGTERM, before SIGKILL; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -250,6 +276,9 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l qu
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
@@ -272,11 +301,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l q
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -311,11 +348,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l qu
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -350,6 +395,9 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l quie
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
@@ -372,11 +420,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -412,11 +468,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l qu
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -451,6 +515,9 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l qui
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
@@ -473,11 +540,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l qu
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
@@ -513,11 +588,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l quie
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l bearer -d 'Send this bearer token with each request, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l unix-mode -d 'Mode of the Unix socket\'s file: 600 lets this user connect, 660 also its group' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l tls-cert -d 'Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l tls-key -d 'The certificate\'s key, a PEM file (default: the file of --tls-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l tls-client-ca -d 'Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l base-url -d 'URL under which a reverse proxy offers the bridge (default: none)' -r -f
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r

@@ -58,6 +58,9 @@ pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
     let signals = signals(scope.clone());
     let work = work(config, scope.clone());
     tokio::select! {
+        // Signals are watched for before anything is begun, so that none ends the process half way.
+        biased;
+        () = signals => Err(Error::Interrupted),
         result = work => {
             scope.stop();
             if !scope.wait(LAST_WAIT).await {
@@ -65,7 +68,6 @@ pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
             }
             result
         }
-        () = signals => Err(Error::Interrupted),
     }
 }
 
@@ -157,8 +159,12 @@ async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
 async fn serve(network: &NetworkSpec, config: &Config, ground: &Ground) -> Result<(), Error> {
     raise_descriptor_limit();
     let limits = &config.limits;
-    let listening = listen::bind(network, limits).await?;
-    announce::announce(listening.local_addr(), network, &config.servers);
+    let listening = listen::bind(network)?;
+    network.tls.iter().filter_map(|tls| tls.exposed_key()).for_each(|danger| warn!("{danger}"));
+    let places = listening.places();
+    announce::announce(&places, network, &config.servers);
+    #[cfg(unix)]
+    listen::systemd::ready(&places.iter().map(|place| format!("listening on {place}")).collect::<Vec<_>>().join(", "));
     if network.exit_with_stdin {
         let scope = ground.scope.clone();
         scope.clone().spawn(async move {

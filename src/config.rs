@@ -3,12 +3,12 @@
 //! Owns the types that the rest of the crate is configured with. Talks to nobody: it is free of clap, of the
 //! environment and of I/O. It never holds a value that has not been checked, and never prints a secret.
 
-use std::{ffi::OsString, fmt, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::{era::modern_to_legacy::seal::Sealer, wire::Wire};
+use crate::{era::modern_to_legacy::seal::Sealer, tls, wire::Wire};
 
 /// One bridge: servers on one side, the faces that they are offered by on the other.
 #[derive(Debug, Clone)]
@@ -197,6 +197,8 @@ pub struct RemoteSpec {
     pub headers: HeaderMap<HeaderValue>,
     /// How often and how patiently a connection is tried.
     pub retry: RetryPolicy,
+    /// Whom to trust besides the system's authorities, and who to be. `--ca-file`, `--client-cert`.
+    pub tls: tls::client::Client,
 }
 
 /// The transport of a remote server.
@@ -232,10 +234,10 @@ impl Default for RetryPolicy {
 /// The HTTP side of the bridge.
 #[derive(Debug, Clone)]
 pub struct NetworkSpec {
-    /// Address to bind; loopback by default.
-    pub host: IpAddr,
-    /// 0 lets the system pick; the choice is printed.
-    pub port: u16,
+    /// The sockets that are listened on; at least one. Loopback TCP by default.
+    pub listen: Vec<Listen>,
+    /// TLS, on all TCP sockets. `--tls-cert`.
+    pub tls: Option<Arc<tls::server::Server>>,
     /// The wires that clients come in by. The paths are those of the server at the root; others have their own prefix.
     pub outputs: Vec<Output>,
     /// Public URL prefix when a reverse proxy adds one; goes into the `endpoint` event and the printed hints.
@@ -256,6 +258,29 @@ pub struct NetworkSpec {
     pub keepalive_event: bool,
     /// End when stdin closes.
     pub exit_with_stdin: bool,
+}
+
+/// One socket to listen on.
+#[derive(Debug, Clone)]
+pub enum Listen {
+    /// An address. Port 0 lets the system pick; the choice is printed. `--host`, `--port`.
+    Tcp(SocketAddr),
+    /// A Unix socket. `--unix`.
+    #[cfg(unix)]
+    Unix {
+        /// Its file.
+        path: PathBuf,
+        /// The file's mode: who may connect. `--unix-mode`, 0600.
+        mode: u32,
+    },
+    /// A socket that the service manager passed on, TCP or Unix.
+    #[cfg(unix)]
+    Inherited {
+        /// The socket.
+        socket: Arc<socket2::Socket>,
+        /// Whether it may be one that other machines reach: there is a door, or `--allow-unauthenticated`.
+        beyond_loopback: bool,
+    },
 }
 
 /// A wire that clients come in by, and where.

@@ -61,7 +61,8 @@
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`annotations`] | what a tool's schema says about headers |
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
-//! | [`listen`] | the listening socket, Host and Origin, the door, which server is at which path, health |
+//! | [`listen`] | the listening sockets, Host and Origin, the door, which server is at which path, health |
+//! | [`tls`] | certificates, keys and authorities, as server and as client |
 //! | [`bridge`] | start, announce, wait, drain |
 //! | [`config`], [`cli`] | checked values; what was typed |
 //! | [`demo`] | the demo server |
@@ -102,4 +103,5 @@ pub mod pump;
 pub mod registry;
 pub mod room;
 pub mod scope;
+pub mod tls;
 pub mod wire;

@@ -10,4 +10,5 @@ mod resume;
 mod sessions;
 mod stateless;
 mod support;
+mod tls;
 mod ws;

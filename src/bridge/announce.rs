@@ -15,7 +15,7 @@ use tracing::info;
 
 use crate::{
     config::{Door, NetworkSpec, Output, ServerSpec},
-    listen::home,
+    listen::{Place, home},
     observe,
     wire::Wire,
 };
@@ -23,34 +23,42 @@ use crate::{
 /// What a client calls the variable that holds the token.
 const TOKEN: &str = "${TOKEN}";
 
-/// Says where `network` offers these servers: for a person, and for scripts that asked for port 0.
-pub(super) fn announce(address: SocketAddr, network: &NetworkSpec, servers: &[ServerSpec]) {
-    let said = Announcement::new(address, network);
+/// Says where `network` offers these servers, a line for each socket: for a person, and for scripts that asked for port 0.
+pub(super) fn announce(places: &[Place], network: &NetworkSpec, servers: &[ServerSpec]) {
+    let all: Vec<_> = places.iter().map(|place| Announcement::new(place, network)).collect();
     let name = match servers {
         [only] => only.name.to_string(),
         several => format!("{} servers", several.len()),
     };
     let root = servers.iter().any(|server| server.at_root);
-    let url = |wire| said.urls.iter().find(|url| url.wire == wire && root).map(|url| url.at("", true));
-    // The text form shows the message, the JSON form the fields, too.
-    info!(
-        target: observe::LISTENING,
-        name,
-        listening = said.listening,
-        http = url(Wire::Http),
-        sse = url(Wire::Sse),
-        ws = url(Wire::Ws),
-        "{name} listening on {}", said.listening
-    );
-    info!(target: observe::ENTRIES, "{}", said.entries(servers, &command()));
+    for said in &all {
+        let url = |wire| said.urls.iter().find(|url| url.wire == wire && root).map(|url| url.at("", true));
+        // The text form shows the message, the JSON form the fields, too.
+        info!(
+            target: observe::LISTENING,
+            name,
+            listening = said.listening,
+            http = url(Wire::Http),
+            sse = url(Wire::Sse),
+            ws = url(Wire::Ws),
+            "{name} listening on {}", said.listening
+        );
+    }
+    // Entries for one of them are enough: TCP, which clients of all kinds can reach.
+    if let Some(said) = all.iter().find(|said| !said.is_unix).or(all.first()) {
+        info!(target: observe::ENTRIES, "{}", said.entries(servers, &command()));
+    }
 }
 
-/// The URLs of one bridge.
+/// The URLs of one socket.
 struct Announcement {
-    /// The address that was bound, as a URL.
+    /// What was bound, as a URL.
     listening: String,
+    /// Whether it has no other URL: `unix:` is one that only the bridge knows.
+    is_unix: bool,
     urls: Vec<Reached>,
     asks_for_token: bool,
+    asks_for_certificate: bool,
 }
 
 /// What clients of one wire are given.
@@ -67,21 +75,29 @@ impl Reached {
 }
 
 impl Announcement {
-    fn new(address: SocketAddr, network: &NetworkSpec) -> Announcement {
-        let base = match &network.base_url {
-            Some(url) => url.as_str().trim_end_matches('/').to_string(),
-            // Brackets around IPv6 come with the port.
-            None => format!("http://{}", SocketAddr::new(reachable(address.ip()), address.port())),
+    fn new(place: &Place, network: &NetworkSpec) -> Announcement {
+        let is_unix = network.base_url.is_none() && matches!(place, Place::Unix(_));
+        let base = match (&network.base_url, place) {
+            (Some(url), _) => url.as_str().trim_end_matches('/').to_string(),
+            (None, Place::Tcp { address, tls }) => {
+                let scheme = if *tls { "https" } else { "http" };
+                // Brackets around IPv6 come with the port.
+                format!("{scheme}://{}", SocketAddr::new(reachable(address.ip()), address.port()))
+            }
+            (None, Place::Unix(_)) => format!("{place}:"),
         };
         let url = |output: &Output| {
             // `https` becomes the secure one of the wire's own schemes.
             let scheme = output.wire.listed().schemes.first().copied().unwrap_or("http");
-            Reached { wire: output.wire, base: base.replacen("http", scheme, 1), path: output.path().into() }
+            let base = if is_unix { base.clone() } else { base.replacen("http", scheme, 1) };
+            Reached { wire: output.wire, base, path: output.path().into() }
         };
         Announcement {
-            listening: format!("http://{address}"),
+            listening: place.to_string(),
+            is_unix,
             urls: network.outputs.iter().map(url).collect(),
             asks_for_token: matches!(network.door, Door::Bearer(_)),
+            asks_for_certificate: network.tls.as_ref().is_some_and(|tls| tls.asks_for_certificate()),
         }
     }
 
@@ -107,7 +123,7 @@ impl Announcement {
             let remote: BTreeMap<_, _> = all.iter().map(|(key, url)| (key.as_str(), self.remote(word, url))).collect();
             let stdio = all.iter().map(|(key, url)| (key.as_str(), self.stdio(command, url))).collect();
             // No client reads an entry for WebSocket.
-            if best.wire != Wire::Ws {
+            if best.wire != Wire::Ws && !self.is_unix {
                 lines.push(format!("  client entry     {}", pasted(remote)));
             }
             lines.push(format!("  stdio clients    {}", pasted(stdio)));
@@ -126,6 +142,9 @@ impl Announcement {
         let mut args = vec!["connect", url];
         if self.asks_for_token {
             args.extend(["--bearer", TOKEN]);
+        }
+        if self.asks_for_certificate {
+            args.extend(["--client-cert", "FILE"]);
         }
         Entry::Stdio { command, args, env: self.asks_for_token.then(|| json!({"TOKEN": "..."})) }
     }
@@ -203,8 +222,8 @@ mod tests {
 
     fn network(http: bool, sse: bool) -> NetworkSpec {
         NetworkSpec {
-            host: Ipv4Addr::LOCALHOST.into(),
-            port: 0,
+            listen: Vec::new(),
+            tls: None,
             outputs: [(sse, Wire::Sse), (http, Wire::Http)]
                 .into_iter()
                 .filter(|(offered, _)| *offered)
@@ -222,8 +241,12 @@ mod tests {
         }
     }
 
+    fn tcp(address: &str) -> Place {
+        Place::Tcp { address: address.parse().unwrap(), tls: false }
+    }
+
     fn entries(address: &str, network: &NetworkSpec, name: &str, command: &str) -> String {
-        Announcement::new(address.parse().unwrap(), network).entries_of(&[(name, true)], command)
+        Announcement::new(&tcp(address), network).entries_of(&[(name, true)], command)
     }
 
     fn http(said: &Announcement) -> String {
@@ -232,7 +255,7 @@ mod tests {
 
     #[test]
     fn several_servers_have_an_entry_each() {
-        let said = Announcement::new("127.0.0.1:8000".parse().unwrap(), &network(true, false));
+        let said = Announcement::new(&tcp("127.0.0.1:8000"), &network(true, false));
         let text = said.entries_of(&[("default", true), ("my.time", false)], "mcp-bridge");
         let entries = parsed(&text);
         assert_eq!(entries[0]["mcpServers"]["default"]["url"], "http://127.0.0.1:8000/mcp");
@@ -271,7 +294,7 @@ mod tests {
              \"args\":[\"connect\",\"ws://127.0.0.1:8000/ws\"]}}}"
         );
         let base_url = Some(Url::parse("https://mcp.example.com/x").unwrap());
-        let said = Announcement::new("0.0.0.0:80".parse().unwrap(), &NetworkSpec { base_url, ..spec });
+        let said = Announcement::new(&tcp("0.0.0.0:80"), &NetworkSpec { base_url, ..spec });
         assert_eq!(said.urls[0].at("", true), "wss://mcp.example.com/x/ws");
     }
 
@@ -299,17 +322,39 @@ mod tests {
     #[test]
     fn all_addresses_are_announced_as_one_that_can_be_reached() {
         for address in ["0.0.0.0:8000", "[::]:8000"] {
-            let said = Announcement::new(address.parse().unwrap(), &network(true, false));
+            let said = Announcement::new(&tcp(address), &network(true, false));
             assert_eq!(said.listening, format!("http://{address}"));
             let url = Url::parse(&http(&said)).unwrap();
             let host = url.host_str().unwrap().trim_matches(['[', ']']).parse::<IpAddr>().unwrap();
             assert!(!host.is_unspecified(), "{url}");
             assert_eq!((url.port(), url.path()), (Some(8000), "/mcp"));
         }
-        let said = Announcement::new("[::1]:8000".parse().unwrap(), &network(true, false));
+        let said = Announcement::new(&tcp("[::1]:8000"), &network(true, false));
         assert_eq!(http(&said), "http://[::1]:8000/mcp");
         let base_url = Some(Url::parse("https://mcp.example.com/tools/").unwrap());
-        let said = Announcement::new("0.0.0.0:80".parse().unwrap(), &NetworkSpec { base_url, ..network(true, false) });
+        let said = Announcement::new(&tcp("0.0.0.0:80"), &NetworkSpec { base_url, ..network(true, false) });
         assert_eq!(http(&said), "https://mcp.example.com/tools/mcp");
+    }
+
+    #[test]
+    fn with_tls_urls_are_https_and_a_unix_socket_has_a_url_for_the_bridge_itself() {
+        let place = Place::Tcp { address: "127.0.0.1:8443".parse().unwrap(), tls: true };
+        let said = Announcement::new(&place, &network(true, true));
+        assert_eq!(
+            (said.listening.as_str(), http(&said).as_str()),
+            ("https://127.0.0.1:8443", "https://127.0.0.1:8443/mcp")
+        );
+        let place = Place::Unix("/run/http.sock".into());
+        let said = Announcement::new(&place, &network(true, false));
+        assert_eq!(said.listening, "unix:/run/http.sock");
+        assert_eq!(
+            said.entries_of(&[("x", true)], "mcp-bridge"),
+            "  Streamable HTTP  unix:/run/http.sock:/mcp\n  stdio clients    {\"mcpServers\":{\"x\":{\"command\":\
+             \"mcp-bridge\",\"args\":[\"connect\",\"unix:/run/http.sock:/mcp\"]}}}"
+        );
+        // Behind a proxy, clients use its URL.
+        let base_url = Some(Url::parse("https://mcp.example.com").unwrap());
+        let said = Announcement::new(&place, &NetworkSpec { base_url, ..network(true, false) });
+        assert!(said.entries_of(&[("x", true)], "mcp-bridge").contains(r#""url":"https://mcp.example.com/mcp""#));
     }
 }

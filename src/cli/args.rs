@@ -116,12 +116,29 @@ pub(super) struct NetworkArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Listening")]
 pub(super) struct ListenArgs {
-    /// IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file or --allow-unauthenticated
-    #[arg(long, value_name = "IP", default_value = "127.0.0.1", value_parser = values::host)]
-    pub(super) host: IpAddr,
-    /// TCP port to listen on; 0 picks a free one and prints it
-    #[arg(long, value_name = "PORT", default_value = "8000", value_parser = values::port)]
-    pub(super) port: u16,
+    /// IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)
+    #[arg(long, value_name = "IP", value_parser = values::host)]
+    pub(super) host: Option<IpAddr>,
+    /// TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)
+    #[arg(long, value_name = "PORT", value_parser = values::port)]
+    pub(super) port: Option<u16>,
+    /// Listen on a Unix socket at this path (default: none)
+    #[cfg(unix)]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(super) unix: Option<PathBuf>,
+    /// Mode of the Unix socket's file: 600 lets this user connect, 660 also its group
+    #[cfg(unix)]
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = values::mode)]
+    pub(super) unix_mode: u32,
+    /// Speak TLS on TCP with the certificate in this PEM file, then those of its authorities; read again when it changes (default: no TLS)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The certificate's key, a PEM file (default: the file of --tls-cert)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Serve over TLS only who shows a certificate that an authority in this PEM file signed (default: everyone)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) tls_client_ca: Option<PathBuf>,
     /// URL under which a reverse proxy offers the bridge (default: none)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url, value_parser = values::base_url)]
     pub(super) base_url: Option<Url>,
@@ -186,6 +203,15 @@ pub(super) struct RemoteArgs {
     /// Send this bearer token with each request, as in '${TOKEN}' (default: none)
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(super) bearer: Option<String>,
+    /// Trust the authorities in this PEM file, too (default: those of the system)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Show the certificate in this PEM file to a server that asks for one (default: none)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) client_cert: Option<PathBuf>,
+    /// The certificate's key, a PEM file (default: the file of --client-cert)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) client_key: Option<PathBuf>,
     /// Number of further attempts after a connection fails
     #[arg(long, value_name = "NUMBER", default_value = "5", value_parser = values::count)]
     pub(super) retries: u32,

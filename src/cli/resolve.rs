@@ -40,7 +40,8 @@ pub(super) struct Typed<'a> {
 const OF_COMMANDS: [&str; 8] = ["command", "shell", "demo", "env", "env_file", "pass_env", "cwd", "stop_timeout"];
 
 /// The flags that are of no use for a server that is started.
-const OF_URLS: [&str; 5] = ["header", "bearer", "retries", "retry_delay", "connect_timeout"];
+const OF_URLS: [&str; 8] =
+    ["header", "bearer", "ca_file", "client_cert", "client_key", "retries", "retry_delay", "connect_timeout"];
 
 impl Typed<'_> {
     /// A command that carries messages.
@@ -90,7 +91,7 @@ impl Typed<'_> {
                 ));
             }
         }
-        network::front(network, outputs).map(|front| Front::Network(Box::new(front)))
+        network::front(self, network, outputs).map(|front| Front::Network(Box::new(front)))
     }
 
     /// The server, and what it is called in paths.
@@ -136,6 +137,7 @@ impl Typed<'_> {
             socket: place.socket,
             transport: place.transport,
             headers: self.headers(args)?,
+            tls: remote::tls(args)?,
             retry: RetryPolicy { attempts, delay, connect_timeout },
         })
     }

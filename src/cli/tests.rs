@@ -130,7 +130,7 @@ fn defaults_are_those_of_the_configuration() {
         Logging { level: tracing::Level::INFO, quiet: false, format: Format::Text, ansi: logging.ansi }
     );
     let front = network(&["serve", "--", "npx"]);
-    assert_eq!((front.host.to_string().as_str(), front.port), ("127.0.0.1", 8000));
+    assert_eq!(format!("{:?}", front.listen), "[Tcp(127.0.0.1:8000)]");
     assert_eq!(front.outputs, [Wire::Sse, Wire::Http, Wire::Ws].map(Output::usual));
     assert_eq!((front.keepalive, front.keepalive_event), (Duration::from_secs(15), false));
     assert_eq!((front.cors, front.health_path.as_str()), (Cors::Off, "/healthz"));
@@ -440,4 +440,18 @@ fn urls_are_checked_before_anything_is_sent() {
         refusal(&["connect", url]);
     }
     assert_eq!(remote(&["connect", "HTTP://H:80/mcp?x=1"]).url.as_str(), "http://h/mcp?x=1");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_stands_in_the_place_of_tcp_unless_tcp_is_given_too() {
+    for (words, want) in [
+        (&["--unix", "/run/a"][..], "[Unix { path: \"/run/a\", mode: 384 }]"),
+        (&["--unix", "/run/a", "--unix-mode", "660"], "[Unix { path: \"/run/a\", mode: 432 }]"),
+        (&["--unix", "/run/a", "--port", "0"], "[Tcp(127.0.0.1:0), Unix { path: \"/run/a\", mode: 384 }]"),
+        (&["--unix", "/run/a", "--host", "::1"], "[Tcp([::1]:8000), Unix { path: \"/run/a\", mode: 384 }]"),
+    ] {
+        let front = network(&[&["serve", "--demo"], words].concat());
+        assert_eq!(format!("{:?}", front.listen), want);
+    }
 }

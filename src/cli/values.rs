@@ -157,6 +157,15 @@ pub(super) fn allowed_host(text: &str) -> Result<String, String> {
     if whole { Ok(text.to_ascii_lowercase()) } else { Err(advice.into()) }
 }
 
+/// The mode of a file, as chmod takes it.
+#[cfg(unix)]
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ 0..=0o777) => Ok(mode),
+        _ => Err("write three octal digits, as in 600 or 660".into()),
+    }
+}
+
 /// A TCP port.
 pub(super) fn port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "write a number from 0 to 65535".into())

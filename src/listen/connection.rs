@@ -4,7 +4,6 @@
 
 use std::{
     convert::Infallible,
-    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -20,7 +19,6 @@ use hyper_util::{
     server::conn::auto,
 };
 use tokio::{
-    net::TcpStream,
     sync::{OwnedSemaphorePermit, watch},
     time::timeout,
 };
@@ -29,6 +27,7 @@ use tracing::debug;
 use super::{
     load::{Busy, Load, Watched},
     route::Routes,
+    stream::Accepted,
 };
 use crate::{
     config::Limits,
@@ -40,9 +39,6 @@ use crate::{
 /// body goes through in a few reads, and thousands of idle connections cost little.
 const READ_BUFFER: usize = 128 * 1024;
 
-/// What an HTTP/2 client sends first (RFC 9113, HTTP/2 Connection Preface). No method of HTTP/1 begins with `PRI`.
-const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
 /// Requests at once on one HTTP/2 connection.
 const H2_STREAMS: u32 = 128;
 
@@ -51,6 +47,12 @@ const H2_HEADERS: u32 = 32 * 1024;
 
 /// Bytes that one HTTP/2 stream buffers of what it writes.
 const H2_SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that a client may reset before they are served. More close the connection: rapid reset (CVE-2023-44487).
+const H2_RESETS_PENDING: usize = 20;
+
+/// Streams that the bridge itself may reset for errors of the client. More close the connection (RUSTSEC-2024-0003).
+const H2_RESETS_OWN: usize = 1024;
 
 /// After so long without any frame an HTTP/2 peer is asked whether it lives, and how long it has to answer.
 const H2_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
@@ -118,6 +120,8 @@ impl Connections {
             .max_concurrent_streams(H2_STREAMS)
             .max_header_list_size(H2_HEADERS)
             .max_send_buf_size(H2_SEND_BUFFER)
+            .max_pending_accept_reset_streams(H2_RESETS_PENDING)
+            .max_local_error_reset_streams(H2_RESETS_OWN)
             .keep_alive_interval(H2_PING.0)
             .keep_alive_timeout(H2_PING.1);
         Connections { http1, http1_late, http2, routes, header_timeout: limits.header_timeout }
@@ -127,7 +131,7 @@ impl Connections {
     /// `slot` is given back then, or when what the connection was upgraded to ends.
     pub async fn serve(
         self: Arc<Self>,
-        stream: TcpStream,
+        accepted: Accepted,
         mut phase: watch::Receiver<Phase>,
         came: Came,
         slot: OwnedSemaphorePermit,
@@ -137,26 +141,31 @@ impl Connections {
         let leaves_at = if came == Came::InTime { Phase::Draining } else { Phase::Over };
         let load = Load::new();
         let mut idle = std::pin::pin!(load.idle(self.header_timeout));
-        let builder = tokio::select! {
+        let opened = tokio::select! {
             biased;
-            begun = begins_with_preface(&stream) => match begun {
-                Ok(true) => &self.http2,
-                Ok(false) if came == Came::Late => &self.http1_late,
-                Ok(false) => &self.http1,
-                Err(error) => return debug!("connection ended before a request: {error}"),
-            },
+            opened = accepted.open() => opened,
             () = &mut idle => return,
             _ = phase.wait_for(|phase| *phase >= leaves_at) => return,
         };
-        let stream = TokioIo::new(Watched::new(stream, load.clone()));
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => return debug!("connection ended before a request: {error}"),
+        };
+        let builder = match opened.http2 {
+            true => &self.http2,
+            false if came == Came::Late => &self.http1_late,
+            false => &self.http1,
+        };
+        let arrival = Arc::new(opened.arrival);
+        let stream = TokioIo::new(Watched::new(opened.stream, load.clone()));
         let service = service_fn(|mut request: http::Request<_>| {
             if request.headers().contains_key(header::UPGRADE) {
                 request.extensions_mut().insert(slot.clone());
             }
             let busy = Busy::new(&load, request.version());
-            let routes = self.routes.clone();
+            let (routes, arrival) = (self.routes.clone(), arrival.clone());
             async move {
-                let response = routes.handle(request).await;
+                let response = routes.handle(request, &arrival).await;
                 Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy }))
             }
         });
@@ -168,7 +177,7 @@ impl Connections {
             tokio::select! {
                 biased;
                 done = connection.as_mut() => {
-                    return done.unwrap_or_else(|error| debug!("connection ended: {error}"));
+                    return done.unwrap_or_else(|error| debug!(peer = ?arrival.peer, "connection ended: {error}"));
                 }
                 () = &mut idle => break,
                 changed = phase.changed() => if changed.is_err() { return },
@@ -178,14 +187,6 @@ impl Connections {
         connection.as_mut().graceful_shutdown();
         drop(timeout(GOODBYE, connection).await);
     }
-}
-
-/// Whether the client speaks HTTP/2. The bytes are left for hyper: where it looks for the preface itself, it reads it
-/// apart, and then keeps a buffer of twice the size for as long as the connection lives.
-async fn begins_with_preface(stream: &TcpStream) -> io::Result<bool> {
-    let mut first = [0; H2_PREFACE.len()];
-    let seen = stream.peek(&mut first).await?;
-    Ok(seen >= b"PRI".len() && first.get(..seen).is_some_and(|first| H2_PREFACE.starts_with(first)))
 }
 
 /// A body that keeps its connection busy.

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use subtle::ConstantTimeEq as _;
 
+use super::stream::{Arrival, Certificate};
 use crate::{
     config::{Cors, Door, NetworkSpec},
     peer::Principal,
@@ -41,7 +42,6 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The guard of one listening socket.
 #[derive(Debug)]
 pub struct Guard {
-    bound: IpAddr,
     /// Lower case; a name, or a name with a port.
     hosts: Vec<String>,
     /// Exact.
@@ -67,16 +67,23 @@ impl Guard {
             origins.push(base.origin().ascii_serialization());
         }
         let cors = network.cors == Cors::AllowedOrigins;
-        Guard { bound: network.host, hosts, origins, cors, door: network.door.clone() }
+        Guard { hosts, origins, cors, door: network.door.clone() }
     }
 
     /// Checks Host and Origin. Comes before everything else, on every route.
-    pub fn check<B>(&self, request: &Request<B>) -> Result<Passed, Refusal> {
-        let host = self.check_host(request.headers(), request.uri())?;
+    pub fn check<B>(&self, request: &Request<B>, arrival: &Arrival) -> Result<Passed, Refusal> {
+        let host = self.check_host(request.headers(), request.uri(), arrival)?;
         self.check_origin(request.headers(), host)
     }
 
-    fn check_host<'a>(&self, headers: &'a HeaderMap<HeaderValue>, uri: &'a Uri) -> Result<&'a str, Refusal> {
+    /// A Unix socket has no name, so there a request may do without. One that is given counts all the same: what comes from
+    /// a browser came through a proxy, and the name tells whether it was rebound.
+    fn check_host<'a>(
+        &self,
+        headers: &'a HeaderMap<HeaderValue>,
+        uri: &'a Uri,
+        arrival: &Arrival,
+    ) -> Result<&'a str, Refusal> {
         let bad = |text: &'static str| Refusal::new(StatusCode::BAD_REQUEST, text);
         let stated = match only(headers, &header::HOST) {
             Some(value) => Some(value.to_str().map_err(|_| bad("the Host header is not readable"))?),
@@ -85,9 +92,10 @@ impl Guard {
         };
         // HTTP/2 has it in the request target, and HTTP/1 may; both must be good, as some reader may take either.
         let target = uri.authority().map(http::uri::Authority::as_str);
-        let host = target.or(stated).ok_or_else(|| bad("the Host header is missing"))?;
+        let unnamed = arrival.bound.is_none().then_some("localhost");
+        let host = target.or(stated).or(unnamed).ok_or_else(|| bad("the Host header is missing"))?;
         for host in [Some(host), stated].into_iter().flatten() {
-            if !self.serves(host) {
+            if !self.serves(host, arrival.bound) {
                 let text = format!("the host {:?} is not served here; allow it with --allow-host", shown(host));
                 return Err(Refusal::new(StatusCode::FORBIDDEN, text));
             }
@@ -97,7 +105,8 @@ impl Guard {
 
     /// Whether `host`, with or without a port, may name this server. An address cannot be rebound, so beyond loopback
     /// any address is good: a port may be forwarded from one that is not ours.
-    fn serves(&self, host: &str) -> bool {
+    fn serves(&self, host: &str, bound: Option<IpAddr>) -> bool {
+        let beyond = bound.is_some_and(|bound| !bound.to_canonical().is_loopback());
         let host = host.to_ascii_lowercase();
         let Some((name, port)) = split_port(&host) else { return false };
         if port.is_some_and(|port| port.parse::<u16>().is_err()) {
@@ -108,7 +117,7 @@ impl Guard {
         }
         match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             Ok(address) if address.is_unspecified() => false,
-            Ok(address) => address.to_canonical().is_loopback() || !self.bound.to_canonical().is_loopback(),
+            Ok(address) => address.to_canonical().is_loopback() || beyond,
             Err(_) => name == "localhost",
         }
     }
@@ -164,8 +173,26 @@ impl Guard {
         }
     }
 
+    /// Who calls: by certificate, by token, or by both where both are asked for.
+    pub fn admit(&self, headers: &HeaderMap<HeaderValue>, arrival: &Arrival) -> Result<Option<Principal>, Refusal> {
+        let token = self.check_token(headers)?;
+        match (&arrival.certificate, token) {
+            (Certificate::Unasked, token) => Ok(token),
+            (Certificate::Of(certificate), None) => Ok(Some(certificate.clone())),
+            // Neither stands for the other: a session is that of this token in these hands.
+            (Certificate::Of(Principal(certificate)), Some(Principal(token))) => {
+                Ok(Some(Principal(format!("{token} {certificate}").into())))
+            }
+            (Certificate::Nameless, _) => Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "the client's certificate names nobody; have one made with a DNS name, an e-mail address or a URI in \
+                 its subjectAltName",
+            )),
+        }
+    }
+
     /// Checks the bearer token, in a time that does not tell how much of it was right.
-    pub fn admit(&self, headers: &HeaderMap<HeaderValue>) -> Result<Option<Principal>, Refusal> {
+    fn check_token(&self, headers: &HeaderMap<HeaderValue>) -> Result<Option<Principal>, Refusal> {
         let tokens = match &self.door {
             Door::Open => return Ok(None),
             Door::Bearer(tokens) => tokens,
@@ -250,14 +277,22 @@ mod tests {
     use super::*;
     use crate::config::Secret;
 
-    fn guard(bound: &str) -> Guard {
+    fn guard() -> Guard {
         Guard {
-            bound: bound.parse().unwrap(),
             hosts: vec!["bridge.example".into(), "other.example:8443".into()],
             origins: vec!["https://app.example".into()],
             cors: true,
             door: Door::Open,
         }
+    }
+
+    /// A request on a socket that is bound to this address, or on a Unix socket.
+    fn on(bound: &str) -> Arrival {
+        Arrival { bound: bound.parse().ok(), peer: None, certificate: Certificate::Unasked }
+    }
+
+    fn loopback() -> Arrival {
+        on("127.0.0.1")
     }
 
     fn head(lines: &[(&'static str, &'static str)]) -> Request<()> {
@@ -268,13 +303,12 @@ mod tests {
         request.body(()).unwrap()
     }
 
-    fn status(guard: &Guard, lines: &[(&'static str, &'static str)]) -> u16 {
-        guard.check(&head(lines)).map_or_else(|refusal| refusal.status().as_u16(), |_| 200)
+    fn status(bound: &str, lines: &[(&'static str, &'static str)]) -> u16 {
+        guard().check(&head(lines), &on(bound)).map_or_else(|refusal| refusal.status().as_u16(), |_| 200)
     }
 
     #[test]
     fn hosts_on_a_loopback_bind() {
-        let guard = guard("127.0.0.1");
         for (host, want) in [
             ("localhost", 200),
             ("LOCALHOST:8000", 200),
@@ -304,16 +338,15 @@ mod tests {
             ("user@localhost", 403),
             ("", 403),
         ] {
-            assert_eq!(status(&guard, &[("host", host)]), want, "{host}");
+            assert_eq!(status("127.0.0.1", &[("host", host)]), want, "{host}");
         }
-        assert_eq!(status(&guard, &[]), 400);
-        assert_eq!(status(&guard, &[("host", "localhost"), ("host", "localhost")]), 400);
+        assert_eq!(status("127.0.0.1", &[]), 400);
+        assert_eq!(status("127.0.0.1", &[("host", "localhost"), ("host", "localhost")]), 400);
     }
 
     #[test]
     fn any_address_is_good_beyond_loopback_and_names_are_not() {
         for bound in ["0.0.0.0", "::", "192.168.1.5"] {
-            let guard = guard(bound);
             for (host, want) in [
                 ("192.168.1.5:8000", 200),
                 ("10.0.0.7", 200),
@@ -321,14 +354,24 @@ mod tests {
                 ("0.0.0.0", 403),
                 ("evil.example", 403),
             ] {
-                assert_eq!(status(&guard, &[("host", host)]), want, "{bound} {host}");
+                assert_eq!(status(bound, &[("host", host)]), want, "{bound} {host}");
             }
         }
     }
 
     #[test]
+    fn on_a_unix_socket_a_host_may_be_left_out_and_a_rebound_name_is_still_refused() {
+        assert_eq!(status("unix", &[]), 200);
+        for (host, want) in [("localhost", 200), ("127.0.0.1", 200), ("bridge.example", 200), ("evil.example", 403)] {
+            assert_eq!(status("unix", &[("host", host)]), want, "{host}");
+        }
+        assert_eq!(status("unix", &[("host", "localhost"), ("host", "localhost")]), 400);
+        assert_eq!(status("unix", &[("origin", "https://evil.example")]), 403);
+    }
+
+    #[test]
     fn a_target_with_a_host_is_checked_as_well() {
-        let guard = guard("127.0.0.1");
+        let guard = guard();
         for (uri, host, want) in [
             ("http://localhost/mcp", Some("localhost"), true),
             ("http://localhost/mcp", None, true),
@@ -338,13 +381,12 @@ mod tests {
             let mut request = http::Request::builder().uri(uri);
             request = host.into_iter().fold(request, |request, host| request.header("host", host));
             let head = request.body(()).unwrap();
-            assert_eq!(guard.check(&head).is_ok(), want, "{uri} {host:?}");
+            assert_eq!(guard.check(&head, &loopback()).is_ok(), want, "{uri} {host:?}");
         }
     }
 
     #[test]
     fn origins_are_the_same_or_listed() {
-        let guard = guard("127.0.0.1");
         for (origin, host, want) in [
             ("http://localhost:8000", "localhost:8000", 200),
             ("http://LOCALHOST:8000", "localhost:8000", 200),
@@ -361,18 +403,18 @@ mod tests {
             ("http://", "localhost", 403),
             ("file://", "localhost", 403),
         ] {
-            assert_eq!(status(&guard, &[("host", host), ("origin", origin)]), want, "{origin} to {host}");
+            assert_eq!(status("127.0.0.1", &[("host", host), ("origin", origin)]), want, "{origin} to {host}");
         }
         let twice = [("host", "localhost"), ("origin", "http://localhost"), ("origin", "http://localhost")];
-        assert_eq!(status(&guard, &twice), 403);
+        assert_eq!(status("127.0.0.1", &twice), 403);
         for (site, want) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)] {
-            assert_eq!(status(&guard, &[("host", "localhost"), ("sec-fetch-site", site)]), want, "{site}");
+            assert_eq!(status("127.0.0.1", &[("host", "localhost"), ("sec-fetch-site", site)]), want, "{site}");
         }
     }
 
     #[test]
     fn cors_echoes_listed_origins_and_no_other() {
-        let mut guard = guard("127.0.0.1");
+        let mut guard = guard();
         let asked = [
             ("host", "localhost"),
             ("origin", "https://app.example"),
@@ -380,7 +422,7 @@ mod tests {
         ];
         let mut head = head(&asked[..]);
         *head.method_mut() = Method::OPTIONS;
-        let passed = guard.check(&head).unwrap();
+        let passed = guard.check(&head, &loopback()).unwrap();
         let mut response = guard.preflight(&passed, &head).unwrap();
         guard.finish(passed, &mut response);
         assert_eq!(response.status(), 204);
@@ -391,9 +433,9 @@ mod tests {
             format!("{ALLOWED_HEADERS}, mcp-param-region").as_str()
         );
         let same = [("host", "localhost"), ("origin", "http://localhost")];
-        assert_eq!(guard.check(&super::tests::head(&same)).unwrap().cors, None);
+        assert_eq!(guard.check(&super::tests::head(&same), &loopback()).unwrap().cors, None);
         guard.cors = false;
-        let passed = guard.check(&head).unwrap();
+        let passed = guard.check(&head, &loopback()).unwrap();
         assert!(guard.preflight(&passed, &head).is_none());
         let mut response = exchange::empty(StatusCode::OK);
         guard.finish(passed, &mut response);
@@ -402,8 +444,8 @@ mod tests {
 
     #[test]
     fn tokens_are_exact_and_the_scheme_is_not() {
-        let mut guard = guard("127.0.0.1");
-        assert_eq!(guard.admit(&HeaderMap::new()).unwrap(), None);
+        let mut guard = guard();
+        assert_eq!(guard.admit(&HeaderMap::new(), &loopback()).unwrap(), None);
         guard.door = Door::Bearer(vec![Secret::new("one"), Secret::new("two"), Secret::new("")]);
         for (lines, want) in [
             (&[("authorization", "Bearer one")][..], Some("token-1")),
@@ -417,11 +459,28 @@ mod tests {
             (&[("authorization", "Bearer one"), ("authorization", "Bearer one")], None),
             (&[], None),
         ] {
-            let admitted = guard.admit(head(lines).headers());
+            let admitted = guard.admit(head(lines).headers(), &loopback());
             match want {
                 Some(name) => assert_eq!(admitted.unwrap(), Some(Principal(name.into())), "{lines:?}"),
                 None => assert_eq!(admitted.unwrap_err().status(), 401, "{lines:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_certificate_is_its_own_principal_and_one_with_a_token_another() {
+        let mut guard = guard();
+        let admit = |guard: &Guard, certificate: Certificate, lines: &[(&'static str, &'static str)]| {
+            let arrival = Arrival { certificate, ..loopback() };
+            guard.admit(head(lines).headers(), &arrival).map_err(|refusal| refusal.status().as_u16())
+        };
+        let named = || Certificate::Of(Principal("dns:a.example".into()));
+        assert_eq!(admit(&guard, named(), &[]), Ok(Some(Principal("dns:a.example".into()))));
+        assert_eq!(admit(&guard, Certificate::Nameless, &[]), Err(403));
+        guard.door = Door::Bearer(vec![Secret::new("one")]);
+        let token = [("authorization", "Bearer one")];
+        assert_eq!(admit(&guard, named(), &token), Ok(Some(Principal("token-1 dns:a.example".into()))));
+        assert_eq!(admit(&guard, named(), &[]), Err(401));
+        assert_eq!(admit(&guard, Certificate::Nameless, &token), Err(403));
     }
 }

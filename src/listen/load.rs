@@ -18,9 +18,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, sleep_until},
 };
+
+use super::stream::Stream;
 
 /// How much longer than for a head a connection is kept open between requests. With 30 s for a head that is 90 s: proxies
 /// keep theirs for 60 s (nginx, AWS), and when ours closes first, a request of theirs may meet a closed connection.
@@ -120,13 +121,13 @@ impl Drop for Busy {
 /// A connection's bytes, which tell its load when a head begins.
 #[derive(Debug)]
 pub struct Watched {
-    stream: TcpStream,
+    stream: Stream,
     load: Arc<Load>,
 }
 
 impl Watched {
     /// Tells `load` of what comes on `stream`.
-    pub fn new(stream: TcpStream, load: Arc<Load>) -> Watched {
+    pub fn new(stream: Stream, load: Arc<Load>) -> Watched {
         Watched { stream, load }
     }
 }

@@ -18,6 +18,7 @@ use tracing::error;
 use super::{
     guard::{Guard, Passed},
     mount::{Endpoint, Mount, Table},
+    stream::Arrival,
 };
 use crate::{
     config::NetworkSpec,
@@ -83,8 +84,8 @@ impl Routes {
     }
 
     /// Answers a request. A panic on the way is a defect: it costs this request, and no other.
-    pub async fn handle(&self, request: Request) -> Response {
-        let answer = AssertUnwindSafe(self.guarded(request)).catch_unwind().await;
+    pub async fn handle(&self, request: Request, arrival: &Arrival) -> Response {
+        let answer = AssertUnwindSafe(self.guarded(request, arrival)).catch_unwind().await;
         answer.unwrap_or_else(|_| {
             error!("a request met a defect in the bridge; the lines above say where");
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the bridge met a defect; its log says more")
@@ -98,12 +99,12 @@ impl Routes {
         self.table().mounts().for_each(|mount| mount.end());
     }
 
-    async fn guarded(&self, request: Request) -> Response {
-        let passed = match self.guard.check(&request) {
+    async fn guarded(&self, request: Request, arrival: &Arrival) -> Response {
+        let passed = match self.guard.check(&request, arrival) {
             Ok(passed) => passed,
             Err(refusal) => return refusal.into_response(),
         };
-        let mut response = match self.enter(&passed, &request) {
+        let mut response = match self.enter(&passed, &request, arrival) {
             Ok(Entered::Answered(response)) => response,
             Ok(Entered::Server(mount, place, principal)) => match mount.endpoint(place) {
                 Some(Endpoint::Http(http)) => http.handle(request, principal).await,
@@ -120,7 +121,7 @@ impl Routes {
 
     /// Everything between the guard and a wire. Not async: what is not held across a wait takes no room in each
     /// connection.
-    fn enter(&self, passed: &Passed, request: &Request) -> Result<Entered, Refusal> {
+    fn enter(&self, passed: &Passed, request: &Request, arrival: &Arrival) -> Result<Entered, Refusal> {
         if let Some(response) = self.guard.preflight(passed, request) {
             return Ok(Entered::Answered(response));
         }
@@ -130,7 +131,7 @@ impl Routes {
             Some(Route::Ready) => return health(request, self.ready()).map(Entered::Answered),
             _ => {}
         }
-        let principal = self.guard.admit(request.headers())?;
+        let principal = self.guard.admit(request.headers(), arrival)?;
         match route {
             Some(Route::Server(mount, place)) => Ok(Entered::Server(mount, place, principal)),
             _ => Err(self.not_found()),

@@ -308,7 +308,8 @@ fn passes(rule: &PassEnv, name: &OsStr) -> bool {
     // Windows compares names without case, and spells the search path `Path`.
     let comparable = |name: &str| if cfg!(windows) { name.to_ascii_uppercase() } else { name.to_string() };
     match rule {
-        PassEnv::All => true,
+        // Of the service manager, and meant for the bridge: a server must not say that it is ready in its place.
+        PassEnv::All => !name.starts_with("LISTEN_") && !name.starts_with("WATCHDOG_") && name != "NOTIFY_SOCKET",
         PassEnv::Only(list) => list.iter().any(|entry| match entry.strip_suffix('*') {
             Some(prefix) => comparable(&name).starts_with(&comparable(prefix)),
             None => comparable(&name) == comparable(entry),

@@ -1,6 +1,6 @@
 //! Host, Origin, CORS, the door, wrong paths and methods, health.
 
-use mcp_bridge::config::{Cors, Door, Limits, Secret, Sharing};
+use mcp_bridge::config::{Cors, Door, Limits, Listen, NetworkSpec, Secret, Sharing};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::support::*;
@@ -271,14 +271,13 @@ async fn calls_that_outlast_the_grace_are_cut_off() {
 #[tokio::test]
 async fn a_busy_port_is_told_in_one_line() {
     let front = Front::start().await;
-    let mut spec = spec();
-    spec.port = front.address.port();
-    let error = mcp_bridge::listen::bind(&spec, &Limits::default()).await.unwrap_err().to_string();
+    let spec = NetworkSpec { listen: vec![Listen::Tcp(front.address)], ..spec() };
+    let error = mcp_bridge::listen::bind(&spec).unwrap_err().to_string();
     assert_eq!(
         error,
         format!(
             "port {} on 127.0.0.1 is in use by another program; choose another one with --port (0 picks a free one)",
-            spec.port
+            front.address.port()
         )
     );
 }

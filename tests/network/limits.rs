@@ -255,8 +255,8 @@ async fn a_defect_costs_one_request_and_tells_nothing() {
     let scope = mcp_bridge::scope::Scope::new();
     let limits = Limits::default();
     let registry = mcp_bridge::registry::Registry::scripted(|_| panic!("secret"), Sharing::Own, &limits, &scope);
-    let listening = mcp_bridge::listen::bind(&spec(), &limits).await.unwrap();
-    let address = listening.local_addr();
+    let listening = mcp_bridge::listen::bind(&spec()).unwrap();
+    let address = address(&listening);
     let routes = routes(&spec(), registry, &limits, &scope);
     scope.spawn(mcp_bridge::listen::serve(listening, routes, limits.into(), scope.clone()));
     for _ in 0..3 {

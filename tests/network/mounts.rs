@@ -40,8 +40,8 @@ impl Socket {
     async fn of(servers: &[ServerSpec], spec: NetworkSpec) -> Socket {
         let (scope, limits) = (Scope::new(), Limits::default());
         let routes = Arc::new(Routes::new(&spec, Table::default(), &scope));
-        let listening = listen::bind(&spec, &limits).await.unwrap();
-        let address = listening.local_addr();
+        let listening = listen::bind(&spec).unwrap();
+        let address = address(&listening);
         scope.spawn(listen::serve(listening, routes.clone(), Arc::new(limits), scope.clone()));
         let socket = Socket { address, routes, scope, spec };
         drop(socket.routes.swap(Table::new(servers.iter().map(|server| socket.mount(server)))));

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use mcp_bridge::{
-    config::{Cors, Door, Limits, NetworkSpec, Output, ServerName, Sharing},
+    config::{Cors, Door, Limits, Listen, NetworkSpec, Output, ServerName, Sharing},
     listen::{self, Mount, Offered, Routes, Table},
     message::{Frame, Kind},
     peer::{Envelope, Peer, Reply},
@@ -35,8 +35,8 @@ pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
 
 pub fn spec() -> NetworkSpec {
     NetworkSpec {
-        host: [127, 0, 0, 1].into(),
-        port: 0,
+        listen: vec![Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)))],
+        tls: None,
         outputs: [Wire::Sse, Wire::Http, Wire::Ws].map(Output::usual).into(),
         base_url: None,
         cors: Cors::Off,
@@ -56,6 +56,14 @@ pub fn routes(spec: &NetworkSpec, registry: Arc<Registry>, limits: &Limits, scop
     let limits = Arc::new(limits.clone());
     let offered = Offered { name, at_root: true, registry, limits, scope: scope.clone() };
     Arc::new(Routes::new(spec, Table::new([Mount::new(offered, spec)]), scope))
+}
+
+/// Where the first socket is bound.
+pub fn address(listening: &listen::Listening) -> SocketAddr {
+    match listening.places().first() {
+        Some(listen::Place::Tcp { address, .. }) => *address,
+        other => panic!("no TCP: {other:?}"),
+    }
 }
 
 pub struct Front {
@@ -79,8 +87,8 @@ impl Front {
             ours
         };
         let registry = Registry::scripted(opener, sharing, &limits, &scope);
-        let listening = listen::bind(&spec, &limits).await.unwrap();
-        let address = listening.local_addr();
+        let listening = listen::bind(&spec).unwrap();
+        let address = address(&listening);
         let routes = routes(&spec, registry, &limits, &scope);
         let serving = scope.spawn(listen::serve(listening, routes, Arc::new(limits), scope.clone()));
         Front { address, scope, servers, serving }

@@ -80,13 +80,22 @@ impl Program {
     }
 
     pub fn start_with(words: &[&str], env: &[(&str, &str)]) -> Program {
-        let mark = uuid::Uuid::new_v4().to_string();
         let mut command = Command::new(BINARY);
+        command.args(words).envs(env.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Program::of(command)
+    }
+
+    /// Runs a command that comes to be `mcp-bridge`. Its stdin and stdout are as they are said to be.
+    pub fn of(mut command: Command) -> Program {
+        let mark = uuid::Uuid::new_v4().to_string();
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MCP_BRIDGE_")) {
-            command.env_remove(name);
+            let given = command.as_std().get_envs().any(|(given, _)| given == name);
+            if !given {
+                command.env_remove(name);
+            }
         }
-        command.args(words).env("NO_COLOR", "1").env(MARK, &mark).envs(env.iter().copied());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("NO_COLOR", "1").env(MARK, &mark).stderr(Stdio::piped());
         let mut child = command.process_group(0).kill_on_drop(true).spawn().unwrap();
         let stderr = Log::follow(child.stderr.take().unwrap());
         let pid = i32::try_from(child.id().unwrap()).unwrap();

@@ -1,31 +1,39 @@
-//! The listening side: routes, doors, who may call.
+//! The listening side: sockets, routes, doors, who may call.
 //!
-//! Owns the checks of the "Listening" and "Access" flags. Talks to the file of `--bearer-token-file`. It never binds.
+//! Owns the checks of the "Listening" and "Access" flags. Talks to the files of `--bearer-token-file` and of TLS, and takes
+//! the sockets that a service manager passed on. It never binds.
 
-use std::path::Path;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
 
 use url::Url;
 
-use super::{is_token, read};
+use super::{Typed, is_token, read};
 use crate::{
     cli::{
         Error,
-        args::{AccessArgs, NetworkArgs},
+        args::{AccessArgs, ListenArgs, NetworkArgs},
         usage,
     },
-    config::{Cors, Door, NetworkSpec, Output, Secret},
+    config::{Cors, Door, Listen, NetworkSpec, Output, Secret},
+    tls::server::{Server, ServerFiles},
 };
 
-pub(super) fn front(args: NetworkArgs, outputs: Vec<Output>) -> Result<NetworkSpec, Error> {
+/// Where TCP is listened on when nothing else is said.
+const DEFAULT: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+
+pub(super) fn front(typed: &Typed, args: NetworkArgs, outputs: Vec<Output>) -> Result<NetworkSpec, Error> {
     let (listen, session) = (args.listen, args.session);
     let door = door(&args.access)?;
-    let beyond = !listen.host.to_canonical().is_loopback();
-    if beyond && matches!(door, Door::Open) && !args.access.allow_unauthenticated {
-        return usage(format!(
-            "--host {} lets other machines call the server; add --bearer-token-file FILE to ask for a token, or \
-             --allow-unauthenticated to let everyone in",
-            listen.host
-        ));
+    let tls = tls(&listen)?;
+    let asks = tls.as_ref().is_some_and(|tls| tls.asks_for_certificate());
+    let guarded = asks || matches!(door, Door::Bearer(_)) || args.access.allow_unauthenticated;
+    let sockets = sockets(typed, &listen, guarded)?;
+    if tls.is_some() && !sockets.iter().any(may_be_tcp) {
+        return usage("--tls-cert is for TCP, and --unix alone listens on none; add --port, or leave out --tls-cert");
     }
     let cors = match (args.access.cors, args.access.allow_origin.is_empty()) {
         (false, _) => Cors::Off,
@@ -34,8 +42,8 @@ pub(super) fn front(args: NetworkArgs, outputs: Vec<Output>) -> Result<NetworkSp
     };
     check_paths(&outputs, &listen.health_path)?;
     Ok(NetworkSpec {
-        host: listen.host,
-        port: listen.port,
+        listen: sockets,
+        tls,
         outputs,
         cors,
         allow_origin: args.access.allow_origin,
@@ -47,6 +55,64 @@ pub(super) fn front(args: NetworkArgs, outputs: Vec<Output>) -> Result<NetworkSp
         keepalive_event: session.keepalive_event,
         exit_with_stdin: listen.exit_with_stdin,
     })
+}
+
+/// What is given, and TCP on loopback where nothing is.
+fn sockets(typed: &Typed, listen: &ListenArgs, guarded: bool) -> Result<Vec<Listen>, Error> {
+    let mut sockets = passed_on(typed, guarded)?;
+    #[cfg(unix)]
+    sockets.extend(listen.unix.clone().map(|path| Listen::Unix { path, mode: listen.unix_mode }));
+    if sockets.is_empty() || listen.host.is_some() || listen.port.is_some() {
+        let (host, port) = (listen.host.unwrap_or(DEFAULT.0), listen.port.unwrap_or(DEFAULT.1));
+        if !host.to_canonical().is_loopback() && !guarded {
+            return usage(format!(
+                "--host {host} lets other machines call the server; add --bearer-token-file FILE to ask for a token, or \
+                 --allow-unauthenticated to let everyone in"
+            ));
+        }
+        sockets.insert(0, Listen::Tcp(SocketAddr::new(host, port)));
+    }
+    Ok(sockets)
+}
+
+/// Sockets of systemd and its like, when they are meant for this process: `LISTEN_PID` is not told to a child's child.
+#[cfg(unix)]
+fn passed_on(typed: &Typed, guarded: bool) -> Result<Vec<Listen>, Error> {
+    let number = |name: &str| (typed.env)(name).and_then(|value| value.to_str()?.parse::<u32>().ok());
+    if number("LISTEN_PID") != Some(std::process::id()) || number("LISTEN_FDS").is_none_or(|count| count == 0) {
+        return Ok(Vec::new());
+    }
+    let passed = crate::listen::systemd::inherited().map_err(|error| Error::Usage(error.to_string()))?;
+    Ok(passed.into_iter().map(|socket| Listen::Inherited { socket, beyond_loopback: guarded }).collect())
+}
+
+#[cfg(not(unix))]
+fn passed_on(_: &Typed, _: bool) -> Result<Vec<Listen>, Error> {
+    Ok(Vec::new())
+}
+
+fn may_be_tcp(listen: &Listen) -> bool {
+    match listen {
+        Listen::Tcp(_) => true,
+        #[cfg(unix)]
+        Listen::Unix { .. } => false,
+        #[cfg(unix)]
+        Listen::Inherited { .. } => true,
+    }
+}
+
+fn tls(listen: &ListenArgs) -> Result<Option<Arc<Server>>, Error> {
+    let Some(certificate) = listen.tls_cert.clone() else {
+        for (flag, given) in [("--tls-key", &listen.tls_key), ("--tls-client-ca", &listen.tls_client_ca)] {
+            if given.is_some() {
+                return usage(format!("{flag} is of no use without --tls-cert; add --tls-cert FILE"));
+            }
+        }
+        return Ok(None);
+    };
+    let (key, client_authorities) = (listen.tls_key.clone(), listen.tls_client_ca.clone());
+    let server = Server::load(ServerFiles { certificate, key, client_authorities });
+    server.map(|server| Some(Arc::new(server))).map_err(|error| Error::Usage(error.to_string()))
 }
 
 fn door(access: &AccessArgs) -> Result<Door, Error> {

@@ -1,6 +1,6 @@
 //! The server that is reached: its URL and what is sent along.
 //!
-//! Owns the checks of the URL and of the "Remote server" flags. Talks to nobody. No error of it shows a header's value,
+//! Owns the checks of the URL and of the "Remote server" flags. Talks to the files of TLS. No error of it shows a header's value,
 //! a password, or a query, which may hold a token.
 
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use crate::{
         usage,
     },
     config::{Output, RemoteSpec, RemoteTransport, ServerName},
+    tls::client::{Client, ClientFiles},
     wire::{self, WIRES, Wire},
 };
 
@@ -80,6 +81,18 @@ impl Typed<'_> {
         let value = self.expand(&flag, value)?;
         Ok((parsed, sensitive(&flag, value.trim_matches([' ', '\t']))?))
     }
+}
+
+pub(super) fn tls(args: &RemoteArgs) -> Result<Client, Error> {
+    if args.client_key.is_some() && args.client_cert.is_none() {
+        return usage("--client-key is of no use without --client-cert; add --client-cert FILE");
+    }
+    let files = ClientFiles {
+        authorities: args.ca_file.clone(),
+        certificate: args.client_cert.clone(),
+        key: args.client_key.clone(),
+    };
+    Client::read(&files).map_err(|error| Error::Usage(error.to_string()))
 }
 
 /// Where a server is, and how it is reached.

@@ -125,6 +125,11 @@ fn tls_problem(cause: &(dyn Error + 'static)) -> Option<String> {
     } else if text.starts_with("received corrupt message") {
         "it does not speak TLS on that port; try http:// instead of https://, or another port".into()
     } else if let Some(alert) = text.strip_prefix("received fatal alert: ") {
+        if ["CertificateRequired", "UnknownCA", "BadCertificate", "CertificateUnknown"].contains(&alert) {
+            return Some(format!(
+                "it wants a client certificate of an authority that it trusts ({alert}); give one with --client-cert FILE"
+            ));
+        }
         format!("it ended the TLS handshake ({}); check the host name in the URL", one_line(alert))
     } else if text.starts_with("peer is incompatible") || text.starts_with("peer misbehaved") {
         format!("the TLS handshake failed ({}); the server needs TLS 1.2 or newer", one_line(&text))
@@ -138,7 +143,7 @@ fn certificate_problem(problem: &str) -> String {
     let words = [
         (
             "UnknownIssuer",
-            "nobody that this machine trusts signed it; add its authority to the system's certificates, or name that file in SSL_CERT_FILE",
+            "nobody that this machine trusts signed it; name the file with its authority's certificate: --ca-file FILE",
         ),
         (
             "CaUsedAsEndEntity",

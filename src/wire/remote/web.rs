@@ -21,7 +21,7 @@ use tracing::warn;
 use url::{Host, Origin, Url};
 
 use super::fault::{Fault, FaultKind, shown};
-use crate::config::RemoteSpec;
+use crate::{config::RemoteSpec, tls};
 
 /// Redirects followed for one request, as browsers and the official SDKs do.
 const MAX_REDIRECTS: usize = 10;
@@ -46,8 +46,9 @@ pub(crate) struct Web {
     socket: Option<PathBuf>,
     headers: HeaderMap,
     connect_timeout: Duration,
+    tls: tls::client::Client,
     /// Indexed by [`Web::client`].
-    clients: [OnceLock<Client>; 8],
+    clients: [OnceLock<Client>; 16],
 }
 
 /// One request.
@@ -77,6 +78,7 @@ impl Web {
             socket: spec.socket.clone(),
             headers: spec.headers.clone(),
             connect_timeout: spec.retry.connect_timeout,
+            tls: spec.tls.clone(),
             clients: Default::default(),
         }
     }
@@ -106,7 +108,14 @@ impl Web {
                 request =
                     request.body(reqwest::Body::wrap(Noticed { data: Some(data.clone()), started: started.clone() }));
             }
-            let seen = |error: &reqwest::Error| Fault::read(error, body.is_none() || started.initialized());
+            let seen = |error: &reqwest::Error| {
+                let mut fault = Fault::read(error, body.is_none() || started.initialized());
+                // In TLS 1.3 the server says so after the handshake, and its words may be lost with the connection.
+                if url.scheme() == "https" && fault.kind == FaultKind::Broken && !self.tls.has_identity() {
+                    fault.why.push_str("; if it wants a client certificate, give one with --client-cert FILE");
+                }
+                fault
+            };
             let response = request.send().await.map_err(|error| seen(&error))?;
             match self.next_hop(&method, &url, &response)? {
                 Some(next) => url = next,
@@ -174,11 +183,13 @@ impl Web {
         Ok(Some(next))
     }
 
-    /// The client for a URL. Certificates are loaded only where TLS is in play, and no proxy stands between this machine
-    /// and itself.
+    /// The client for a URL. Certificates are loaded only where TLS is in play, the bridge's own is shown only to the server
+    /// that the user named, and no proxy stands between this machine and itself.
     fn client(&self, url: &Url, upgrades: bool) -> Result<&Client, Fault> {
         let (tls, local) = (url.scheme() == "https", is_loopback(url));
-        let Some(slot) = self.clients.get(usize::from(tls) + 2 * usize::from(local) + 4 * usize::from(upgrades)) else {
+        let own = self.tls.has_identity() && url.origin() == self.url.origin();
+        let kind = usize::from(tls) + 2 * usize::from(local) + 4 * usize::from(upgrades) + 8 * usize::from(own);
+        let Some(slot) = self.clients.get(kind) else {
             return Err(Fault::new(FaultKind::Setup, false, "no HTTP client for it"));
         };
         if let Some(client) = slot.get() {
@@ -199,9 +210,16 @@ impl Web {
         }
         if local {
             builder = builder.no_proxy();
-            if !tls {
-                builder = builder.tls_certs_only([]);
-            }
+        }
+        // A proxy may be reached by TLS although the server is not.
+        if tls || !local {
+            let protocols: &[&[u8]] = if upgrades { &[b"http/1.1"] } else { &[b"h2", b"http/1.1"] };
+            let config = self.tls.config(protocols, own);
+            let failed =
+                |error| Fault::new(FaultKind::Setup, false, format!("TLS cannot be set up: {error}; see --ca-file"));
+            builder = builder.tls_backend_preconfigured(config.map_err(failed)?);
+        } else {
+            builder = builder.tls_certs_only([]);
         }
         #[cfg(unix)]
         if let Some(socket) = &self.socket {
