@@ -557,7 +557,7 @@ fn find_mark(text: &str, kind: &Kind, method: &str, body: &str) -> Option<Mark> 
 
 /// Whether arrays and objects are nested deeper than [`MAX_DEPTH`]. Strings are skipped as a whole.
 fn too_deep(json: &[u8]) -> bool {
-    // Each level takes an opening byte. To count them, those in strings included, takes a hundredth of what it takes to
+    // Each level takes an opening byte. To count them, those in strings included, takes a tenth of what it takes to
     // tell strings apart; most messages have few.
     let openings = |part: &[u8]| usize::from(part.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>());
     if json.chunks(MAX_DEPTH).map(openings).sum::<usize>() <= MAX_DEPTH {
