@@ -12,10 +12,12 @@ use tokio::{
 
 use super::soon;
 
-/// Ends when either side does, after the two that copy: a process that nobody has waited for counts as left over.
+/// Ends when either side does, after those that copy: a process that nobody has waited for counts as left over. No
+/// `wait -n`: bash misses a child that ends between its look at those that have ended and its wait for the next.
 const JOIN: &str = r#"exec 3<>"/dev/tcp/127.0.0.1/$0" 4<&0
-cat <&3 & a=$!; cat <&4 >&3 & b=$!
-wait -n; kill "$a" "$b" 2>/dev/null; wait"#;
+cat <&3 & a=$!
+(trap 'kill $(jobs -p) 2>/dev/null; wait; exit' TERM; cat <&4 >&3 & wait $!; kill "$a" 2>/dev/null) & b=$!
+wait "$a"; kill "$b" 2>/dev/null; wait"#;
 
 /// The command of a server.
 pub struct Actor {
