@@ -13,7 +13,7 @@ use std::{
 use clap::{ArgMatches, FromArgMatches, parser::ValueSource};
 
 use crate::{
-    config::Config,
+    config::{Config, expand},
     demo::Eras,
     observe::{Logging, flat},
     wire::child::guard,
@@ -22,7 +22,6 @@ use crate::{
 mod args;
 mod bridges;
 mod exit;
-mod expand;
 mod generate;
 mod report;
 mod resolve;

@@ -10,6 +10,12 @@ use url::Url;
 
 use crate::{era::modern_to_legacy::seal::Sealer, tls, wire::Wire};
 
+pub(crate) mod check;
+pub mod expand;
+pub mod file;
+pub mod tools;
+pub(crate) mod values;
+
 /// One bridge: servers on one side, the faces that they are offered by on the other.
 #[derive(Debug, Clone)]
 pub struct Config {

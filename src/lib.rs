@@ -64,7 +64,7 @@
 //! | [`listen`] | the listening sockets, Host and Origin, the door, which server is at which path, health |
 //! | [`tls`] | certificates, keys and authorities, as server and as client |
 //! | [`bridge`] | start, announce, wait, drain |
-//! | [`config`], [`cli`] | checked values; what was typed |
+//! | [`config`], [`cli`] | checked values, config files; what was typed |
 //! | [`demo`] | the demo server |
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!

@@ -12,7 +12,7 @@ use super::{
     values,
 };
 use crate::{
-    config::{Output, RemoteTransport},
+    config::{Output, RemoteTransport, check},
     wire::{self, Listed, WIRES},
 };
 
@@ -208,14 +208,7 @@ impl Bridge {
 
     /// `http:// or https://`: what people write; see the notes for the rest.
     pub(super) fn beginnings(&self) -> String {
-        let schemes: Vec<_> = self
-            .schemes()
-            .into_iter()
-            .filter(|scheme| *scheme != "unix")
-            .map(|scheme| format!("{scheme}://"))
-            .collect();
-        let (last, rest) = schemes.split_last().map_or(("", &[][..]), |(last, rest)| (last.as_str(), rest));
-        if rest.is_empty() { last.into() } else { format!("{} or {last}", rest.join(", ")) }
+        check::beginnings(self.schemes())
     }
 
     /// What was typed for this command.

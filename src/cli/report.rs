@@ -12,7 +12,10 @@ use super::{
     args,
     bridges::{self, Bridge},
 };
-use crate::{observe::flat, wire};
+use crate::{
+    config::check::{looks_like_url, scheme},
+    observe::flat,
+};
 
 /// The error in one line, without the program's name.
 pub(super) fn one_line(error: &clap::Error, argv: &[OsString]) -> String {
@@ -211,18 +214,6 @@ pub(super) fn shown(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return "<URL>".into() };
     let rest = if matches!(url.path(), "" | "/") { "" } else { "/..." };
     format!("{}{rest}", url.origin().ascii_serialization())
-}
-
-/// Whether a word can only be meant as a URL that the bridge reaches.
-pub(super) fn looks_like_url(word: &str) -> bool {
-    scheme(word).is_some_and(|scheme| wire::transport_of(&scheme).is_some())
-}
-
-/// What a URL begins with, up to the colon, in lower case.
-pub(super) fn scheme(word: &str) -> Option<String> {
-    let (scheme, rest) = word.split_once(':')?;
-    let scheme = scheme.to_ascii_lowercase();
-    (rest.starts_with("//") || scheme == "unix").then_some(scheme)
 }
 
 /// `example.com/mcp`, `localhost:8000`, but not `./server`, `/usr/bin/x` or `server.py`.

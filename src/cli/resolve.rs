@@ -10,12 +10,13 @@ use super::{
     args::{LimitArgs, LogArgs, LogLevel, NetworkArgs, RemoteArgs, ServerArgs},
     bridges::{self, Bridge, id},
     expand::{Env, expand},
-    report::{looks_like_url, stray_word},
+    report::stray_word,
     usage,
 };
 use crate::{
     config::{
         Back, Config, Front, Limits, Output, Overrides, RemoteSpec, RetryPolicy, ServerName, ServerSpec, Sharing,
+        check::looks_like_url,
     },
     observe::Logging,
 };
@@ -188,9 +189,4 @@ fn limits(args: &LimitArgs) -> Limits {
 fn read(flag: &str, path: &Path) -> Result<String, Error> {
     fs::read_to_string(path)
         .map_err(|error| Error::Usage(format!("{flag} {}: {error}; name a readable text file", path.display())))
-}
-
-/// Whether a text can stand in `Authorization: Bearer`: visible ASCII (RFC 6750 has fewer; servers are less strict).
-fn is_token(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_graphic())
 }

@@ -1,21 +1,14 @@
-//! How single values are written: durations, sizes, addresses, paths, origins, hosts.
+//! How the values of flags are written: addresses, paths, origins, hosts; durations and sizes are those of `config`.
 //!
 //! Owns the parsers, pure functions that clap calls or `resolve` does. Talks to nobody. It never guesses: what can be
 //! read in two ways is refused with the spelling to use.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::uri::Authority;
 use url::Url;
 
-/// The longest duration. A clock plus more than this could overflow, which panics.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
-/// The smallest `--max-message`: an `initialize` has to fit.
-const SMALLEST_MESSAGE: u64 = 1024;
+pub(super) use crate::config::values::{duration, positive_duration, size};
 
 /// The variable of a flag that takes no value.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
@@ -24,61 +17,6 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),
         _ => Err("write true or false".into()),
     }
-}
-
-/// `500ms`, `30s`, `5m`, `1h`, `7d`, or plain seconds.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = number_and_unit(text);
-    let millis_per_unit: u64 = match unit {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err("write 500ms, 30s, 5m, 1h, 7d, or plain seconds".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "write a whole number, as in 500ms, 30s, 5m, 1h or 7d")?;
-    number
-        .checked_mul(millis_per_unit)
-        .map(Duration::from_millis)
-        .filter(|duration| *duration <= LONGEST)
-        .ok_or_else(|| "the longest is 366d".into())
-}
-
-/// A duration that must not be zero.
-pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
-    duration(text).and_then(|duration| match duration.is_zero() {
-        true => Err("it has to be more than 0".into()),
-        false => Ok(duration),
-    })
-}
-
-/// `16MiB`, `1MB`, `64KiB`, or plain bytes; upper or lower case.
-pub(super) fn size(text: &str) -> Result<usize, String> {
-    let (number, unit) = number_and_unit(text);
-    let bytes_per_unit: u64 = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "kb" => 1_000,
-        "kib" => 1 << 10,
-        "mb" => 1_000_000,
-        "mib" => 1 << 20,
-        "gb" => 1_000_000_000,
-        "gib" => 1 << 30,
-        _ => return Err("write 16MiB, 1MB, 64KiB, or plain bytes".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "write a whole number, as in 16MiB, 1MB or 64KiB")?;
-    let bytes = number.checked_mul(bytes_per_unit).ok_or("too large")?;
-    if bytes < SMALLEST_MESSAGE {
-        return Err("the smallest is 1KiB: an initialize request has to fit".into());
-    }
-    usize::try_from(bytes).map_err(|_| "too large for this machine".into())
-}
-
-fn number_and_unit(text: &str) -> (&str, &str) {
-    let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    (number, unit.trim_start())
 }
 
 /// An address to bind. A name could mean several, and not all of them loopback.

@@ -11,14 +11,14 @@ use std::{
 
 use url::Url;
 
-use super::{Typed, is_token, read};
+use super::{Typed, read};
 use crate::{
     cli::{
         Error,
         args::{AccessArgs, ListenArgs, NetworkArgs},
         usage,
     },
-    config::{Cors, Door, Listen, NetworkSpec, Output, Secret},
+    config::{Cors, Door, Listen, NetworkSpec, Output, Secret, check},
     tls::server::{Server, ServerFiles},
 };
 
@@ -132,7 +132,7 @@ fn tokens(path: &Path) -> Result<Vec<Secret>, Error> {
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        if !is_token(line) {
+        if !check::is_token(line) {
             return usage(format!("{place} line {number} is not a token; write one a line, without spaces"));
         }
         tokens.push(Secret::new(line));

@@ -11,46 +11,19 @@ use std::{
 
 use super::{Typed, name, read};
 use crate::{
-    cli::{
-        Error,
-        args::ServerArgs,
-        bridges::Bridge,
-        expand::is_name,
-        report::{looks_like_url, starts_commands},
-        usage,
+    cli::{Error, args::ServerArgs, bridges::Bridge, report::starts_commands, usage},
+    config::{
+        ChildSpec, Secret, StopLadder,
+        check::{self, looks_like_url},
+        expand::expand,
     },
-    config::{ChildSpec, PassEnv, Secret, StopLadder},
 };
-
-/// What a program needs to run at all; passed on whatever `--pass-env` says. The list of the MCP SDKs, and where
-/// temporary files, texts and time zones come from.
-#[cfg(unix)]
-const BASIC_ENV: [&str; 11] =
-    ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "LANG", "LC_*", "TMPDIR", "TZ", "XDG_*"];
-#[cfg(not(unix))]
-const BASIC_ENV: [&str; 15] = [
-    "PATH",
-    "PATHEXT",
-    "APPDATA",
-    "LOCALAPPDATA",
-    "HOMEDRIVE",
-    "HOMEPATH",
-    "PROCESSOR_ARCHITECTURE",
-    "PROGRAMFILES",
-    "SYSTEMDRIVE",
-    "SYSTEMROOT",
-    "COMSPEC",
-    "TEMP",
-    "TMP",
-    "USERNAME",
-    "USERPROFILE",
-];
 
 impl Typed<'_> {
     pub(super) fn child(&self, command: &Bridge, args: ServerArgs) -> Result<ChildSpec, Error> {
         let env = self.child_env(&args.env_file, &args.env)?;
         let cwd = args.cwd.as_deref().map(|dir| self.directory(dir)).transpose()?;
-        let pass_env = pass_env(&args.pass_env)?;
+        let pass_env = check::pass_env(&args.pass_env).map_err(|why| Error::Usage(format!("--pass-env {why}")))?;
         let stop = StopLadder { after_close: args.stop_timeout, after_term: args.stop_timeout };
         let (name, program, args) = self.argv(command, args)?;
         Ok(ChildSpec { name, program, args, env, pass_env, cwd, stop })
@@ -94,7 +67,7 @@ impl Typed<'_> {
                 return usage("--env needs NAME=VALUE; to hand a variable through, write NAME='${NAME}'");
             };
             let value = self.expand(&format!("--env {name}"), value)?;
-            env.push(variable(name, value).map_err(|why| Error::Usage(format!("--env {name}: {why}")))?);
+            env.push(check::variable(name, value).map_err(|why| Error::Usage(format!("--env {name}: {why}")))?);
         }
         Ok(env)
     }
@@ -102,24 +75,8 @@ impl Typed<'_> {
     fn env_file(&self, path: &str, env: &mut Vec<(String, Secret)>) -> Result<(), Error> {
         let path = self.expand("--env-file", path)?;
         let text = read("--env-file", Path::new(&path))?;
-        for (number, line) in (1..).zip(text.lines()) {
-            let place = format!("--env-file {path} line {number}");
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let line = line.strip_prefix("export ").unwrap_or(line);
-            let Some((name, value)) = line.split_once('=') else {
-                return usage(format!("{place} has no '='; write NAME=VALUE, or # in front of a comment"));
-            };
-            let (name, value) = (name.trim(), value.trim());
-            let value = match quoted(value, '\'') {
-                // As in a shell: single quotes keep everything.
-                Some(literal) => literal.to_string(),
-                None => self.expand(&format!("{place}: {name}"), quoted(value, '"').unwrap_or(value))?,
-            };
-            env.push(variable(name, value).map_err(|why| Error::Usage(format!("{place}: {why}")))?);
-        }
+        let read = check::env_file(&text, &|value| expand(value, self.env));
+        env.extend(read.map_err(|why| Error::Usage(format!("--env-file {path} {why}")))?);
         Ok(())
     }
 
@@ -136,20 +93,6 @@ impl Typed<'_> {
             Err(error) => usage(format!("--cwd {}: {error}; name an existing directory", dir.display())),
         }
     }
-}
-
-fn pass_env(typed: &[String]) -> Result<PassEnv, Error> {
-    let mut names: Vec<String> = BASIC_ENV.map(String::from).into();
-    for entry in typed.iter().map(|entry| entry.trim()) {
-        match entry {
-            "all" if typed.len() == 1 => return Ok(PassEnv::All),
-            "none" if typed.len() == 1 => return Ok(PassEnv::Only(names)),
-            "all" | "none" => return usage(format!("--pass-env {entry} stands alone; leave out it or the names")),
-            name if is_name(name.strip_suffix('*').unwrap_or(name)) => names.push(name.into()),
-            _ => return usage(format!("--pass-env {entry:?} is no name; write NAME, PREFIX*, none, or all")),
-        }
-    }
-    Ok(if typed.is_empty() { PassEnv::All } else { PassEnv::Only(names) })
 }
 
 fn named(bridge: &Bridge, program: OsString, args: Vec<OsString>) -> Result<(String, OsString, Vec<OsString>), Error> {
@@ -176,18 +119,4 @@ fn demo_argv() -> Result<(String, OsString, Vec<OsString>), Error> {
         Error::Failed(format!("--demo cannot find this program: {error}; write -- mcp-bridge demo-server instead"))
     })?;
     Ok(("demo-server".into(), this.into(), vec![OsStr::new("demo-server").into()]))
-}
-
-fn variable(name: &str, value: String) -> Result<(String, Secret), String> {
-    if name.is_empty() || name.contains(['\0', '=']) || name.contains(char::is_whitespace) {
-        return Err(format!("{name:?} is not a variable's name; write NAME=VALUE"));
-    }
-    match value.contains('\0') {
-        true => Err("the value holds a NUL, which no variable can; remove it".into()),
-        false => Ok((name.into(), Secret::new(value))),
-    }
-}
-
-fn quoted(text: &str, quote: char) -> Option<&str> {
-    text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote))
 }

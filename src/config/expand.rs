@@ -1,15 +1,15 @@
-//! `${VAR}` in flag values, so that no secret has to stand in argv, where `ps` shows it.
+//! `${VAR}` in flag values and config files, so that no secret has to stand in argv, where `ps` shows it, or in a file.
 //!
 //! Owns the little grammar. Talks to nobody: the environment is passed in. It never shows a value in an error.
 
 use std::ffi::OsString;
 
 /// Looks up an environment variable.
-pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// Why a value could not be expanded. Complete but for the flag, which the caller names in front.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum ExpandError {
+pub(crate) enum ExpandError {
     #[error("${{{0}}} is not set; export {0}, or write ${{{0}:-default}}")]
     Unset(String),
     #[error("${{{0}}} is not UTF-8; set {0} to text")]
@@ -18,32 +18,45 @@ pub(super) enum ExpandError {
     Unclosed,
     #[error("${{{0}}} is not a variable's name; write ${{NAME}} or ${{NAME:-default}}, or $${{ for a literal ${{")]
     BadName(String),
+    /// What a client fills in, and a bridge cannot.
+    #[error("{0}")]
+    Foreign(String),
 }
 
 /// Replaces `${NAME}` and `${NAME:-default}`; the default also stands in for an empty variable, as in a shell. `$${` is
 /// a literal `${`; any other `$` is itself.
-pub(super) fn expand(text: &str, env: Env<'_>) -> Result<String, ExpandError> {
+pub(crate) fn expand(text: &str, env: Env<'_>) -> Result<String, ExpandError> {
+    expand_by(text, "${", &|reference| value_of(reference, env))
+}
+
+/// The same grammar for what starts with `open` and ends with `}`, with another rule for what stands between.
+pub(crate) fn expand_by(
+    text: &str,
+    open: &str,
+    value_of: &dyn Fn(&str) -> Result<String, ExpandError>,
+) -> Result<String, ExpandError> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("${") {
+    while let Some(at) = rest.find(open) {
         let (before, from) = rest.split_at(at);
-        let inside = from.get(2..).unwrap_or_default();
+        let inside = from.strip_prefix(open).unwrap_or_default();
         if let Some(literal) = before.strip_suffix('$') {
             out.push_str(literal);
-            out.push_str("${");
+            out.push_str(open);
             rest = inside;
             continue;
         }
         out.push_str(before);
         let (reference, after) = inside.split_once('}').ok_or(ExpandError::Unclosed)?;
-        out.push_str(&value_of(reference, env)?);
+        out.push_str(&value_of(reference)?);
         rest = after;
     }
     out.push_str(rest);
     Ok(out)
 }
 
-fn value_of(reference: &str, env: Env<'_>) -> Result<String, ExpandError> {
+/// What `NAME` or `NAME:-default` comes to.
+pub(crate) fn value_of(reference: &str, env: Env<'_>) -> Result<String, ExpandError> {
     let (name, default) = match reference.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (reference, None),
@@ -63,7 +76,7 @@ fn value_of(reference: &str, env: Env<'_>) -> Result<String, ExpandError> {
 }
 
 /// Whether a text can be a variable's name in every shell.
-pub(super) fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     !text.starts_with(|c: char| c.is_ascii_digit())
         && !text.is_empty()
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
