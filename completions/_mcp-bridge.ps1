@@ -40,6 +40,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             [CompletionResult]::new('ws-to-sse', 'ws-to-sse', [CompletionResultType]::ParameterValue, 'Serve a remote WebSocket server over HTTP+SSE')
             [CompletionResult]::new('ws-to-http', 'ws-to-http', [CompletionResultType]::ParameterValue, 'Serve a remote WebSocket server over Streamable HTTP')
             [CompletionResult]::new('demo-server', 'demo-server', [CompletionResultType]::ParameterValue, 'Be a small stdio server, to try the bridge and clients with')
+            [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Say which servers of a running bridge can be had, and why others cannot')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print a man page, or write all of them to a directory')
             break
@@ -81,6 +82,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             [CompletionResult]::new('--ws-path', '--ws-path', [CompletionResultType]::ParameterName, 'Path of WebSocket')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Serve over these wires only, separated by commas (default: all)')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Serve over these wires only, separated by commas (default: all)')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Serve the servers of this file instead of one (default: none)')
             [CompletionResult]::new('--server-era', '--server-era', [CompletionResultType]::ParameterName, 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to')
             [CompletionResult]::new('--root', '--root', [CompletionResultType]::ParameterName, 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)')
             [CompletionResult]::new('--state-key-file', '--state-key-file', [CompletionResultType]::ParameterName, 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)')
@@ -96,6 +98,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             [CompletionResult]::new('--shared', '--shared', [CompletionResultType]::ParameterName, 'Start one server for all sessions (default: one for each session)')
             [CompletionResult]::new('--stateless', '--stateless', [CompletionResultType]::ParameterName, 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)')
             [CompletionResult]::new('--keepalive-event', '--keepalive-event', [CompletionResultType]::ParameterName, 'Send keep-alives as `event: ping` instead of comments (default: off)')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be started and reached, and end (default: off)')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
@@ -604,6 +607,13 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
         }
         'mcp-bridge;demo-server' {
             [CompletionResult]::new('--era', '--era', [CompletionResultType]::ParameterName, 'Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
+        'mcp-bridge;status' {
+            [CompletionResult]::new('--bearer', '--bearer', [CompletionResultType]::ParameterName, 'Show this bearer token to a bridge that asks for one, as in ''${TOKEN}'' (default: none)')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON (default: a table)')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break

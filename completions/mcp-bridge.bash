@@ -49,6 +49,9 @@ _mcp__bridge() {
             mcp__bridge,sse-to-ws)
                 cmd="mcp__bridge__subcmd__sse__subcmd__to__subcmd__ws"
                 ;;
+            mcp__bridge,status)
+                cmd="mcp__bridge__subcmd__status"
+                ;;
             mcp__bridge,stdio-to-http)
                 cmd="mcp__bridge__subcmd__stdio__subcmd__to__subcmd__http"
                 ;;
@@ -74,7 +77,7 @@ _mcp__bridge() {
 
     case "${cmd}" in
         mcp__bridge)
-            opts="-h -V --help --version serve connect stdio-to-sse stdio-to-http stdio-to-ws sse-to-stdio sse-to-http sse-to-ws http-to-stdio http-to-sse http-to-ws ws-to-stdio ws-to-sse ws-to-http demo-server completions man"
+            opts="-h -V --help --version serve connect stdio-to-sse stdio-to-http stdio-to-ws sse-to-stdio sse-to-http sse-to-ws http-to-stdio http-to-sse http-to-ws ws-to-stdio ws-to-sse ws-to-http demo-server status completions man"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -908,7 +911,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__serve)
-            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --config --dry-run --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1147,6 +1150,21 @@ _mcp__bridge() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "sse http ws" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --server-era)
@@ -1796,6 +1814,24 @@ _mcp__bridge() {
                     ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mcp__bridge__subcmd__status)
+            opts="-h --json --bearer --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --bearer)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -37,6 +37,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand ws-to-sse 'Serve a remote WebSocket server over HTTP+SSE'
             cand ws-to-http 'Serve a remote WebSocket server over Streamable HTTP'
             cand demo-server 'Be a small stdio server, to try the bridge and clients with'
+            cand status 'Say which servers of a running bridge can be had, and why others cannot'
             cand completions 'Print completions for a shell'
             cand man 'Print a man page, or write all of them to a directory'
         }
@@ -77,6 +78,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --ws-path 'Path of WebSocket'
             cand -o 'Serve over these wires only, separated by commas (default: all)'
             cand --output 'Serve over these wires only, separated by commas (default: all)'
+            cand --config 'Serve the servers of this file instead of one (default: none)'
             cand --server-era 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to'
             cand --root 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)'
             cand --state-key-file 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)'
@@ -92,6 +94,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --shared 'Start one server for all sessions (default: one for each session)'
             cand --stateless 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
             cand --keepalive-event 'Send keep-alives as `event: ping` instead of comments (default: off)'
+            cand --dry-run 'Print what would be started and reached, and end (default: off)'
             cand --quiet 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
             cand -h 'Print help'
             cand --help 'Print help'
@@ -586,6 +589,12 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
         }
         &'mcp-bridge;demo-server'= {
             cand --era 'Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'mcp-bridge;status'= {
+            cand --bearer 'Show this bearer token to a bridge that asks for one, as in ''${TOKEN}'' (default: none)'
+            cand --json 'Print JSON (default: a table)'
             cand -h 'Print help'
             cand --help 'Print help'
         }

@@ -41,6 +41,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-stdio" 
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-sse" -d 'Serve a remote WebSocket server over HTTP+SSE'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-http" -d 'Serve a remote WebSocket server over Streamable HTTP'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "demo-server" -d 'Be a small stdio server, to try the bridge and clients with'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "status" -d 'Say which servers of a running bridge can be had, and why others cannot'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "completions" -d 'Print completions for a shell'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "man" -d 'Print a man page, or write all of them to a directory'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l shell -d 'Run this line by the shell instead of a command after -- (default: no shell)' -r
@@ -79,6 +80,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l ws-path 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s o -l output -d 'Serve over these wires only, separated by commas (default: all)' -r -f -a "sse\t''
 http\t''
 ws\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l config -d 'Serve the servers of this file instead of one (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
 modern\t''"
@@ -101,6 +103,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-un
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l shared -d 'Start one server for all sessions (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l dry-run -d 'Print what would be started and reached, and end (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l shell -d 'Run this line by the shell instead of a command after -- (default: no shell)' -r
@@ -637,5 +640,8 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -l er
 modern\t''
 both\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -l bearer -d 'Show this bearer token to a bridge that asks for one, as in \'${TOKEN}\' (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -l json -d 'Print JSON (default: a table)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand man" -s h -l help -d 'Print help'

@@ -9,8 +9,8 @@ use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
 
 use crate::{
-    config::{Back, Config, Front, Limits, NetworkSpec, ServerSpec},
-    listen::{self, BindError, Mount, Offered, Routes, Table},
+    config::{Back, Config, Front, NetworkSpec, ServerSpec},
+    listen::{self, BindError},
     peer::{Caller, PEER_CAPACITY, Peer},
     pump::{Role, Rules},
     registry::{Ground, Registry},
@@ -24,6 +24,11 @@ use crate::{
 };
 
 mod announce;
+mod reload;
+mod servers;
+
+use reload::Reload;
+use servers::Servers;
 
 /// After everything else has ended: for children that were killed to be reaped and the last log lines.
 const LAST_WAIT: Duration = Duration::from_secs(1);
@@ -55,7 +60,8 @@ pub enum Error {
 ///
 /// `scope` is stopped when it ends. The second signal gives [`Error::Interrupted`] without waiting for anything.
 pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
-    let signals = signals(scope.clone());
+    // A file can be read again, which is what SIGHUP asks of a service.
+    let signals = signals(scope.clone(), config.file.is_none());
     let work = work(config, scope.clone());
     tokio::select! {
         // Signals are watched for before anything is begun, so that none ends the process half way.
@@ -72,21 +78,24 @@ pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
 }
 
 async fn work(config: Config, scope: Scope) -> Result<(), Error> {
-    if let [ServerSpec { back: Back::Child(spec), .. }] = &*config.servers {
-        // Told before anything listens: a bridge to nothing helps nobody. Of several servers, the others help.
+    if let ([ServerSpec { back: Back::Child(spec), .. }], None) = (&*config.servers, &config.file) {
+        // Told before anything listens: a bridge to nothing helps nobody. A file can be put right.
         child::resolve(spec)?;
     }
-    let starts = config.servers.iter().any(|server| matches!(server.back, Back::Child(_)));
+    let starts = config.file.is_some() || config.servers.iter().any(|server| matches!(server.back, Back::Child(_)));
     // Ends what is still there when the bridge is gone, and when it is dropped.
     let guard = if starts { start_guard() } else { None };
     let ground = Ground::new(guard.as_ref().map(Guard::mark), &config.limits, &scope);
-    let result = match &config.front {
-        Front::Network(network) => serve(network, &config, &ground).await,
-        Front::Stdio => be_a_command(&config, &ground).await,
+    let (result, servers_end) = match &config.front {
+        Front::Network(network) => {
+            let servers = Servers::new(&config, network, &ground);
+            (serve(network, &config, &ground, &servers).await, servers.time_to_end())
+        }
+        Front::Stdio => (be_a_command(&config, &ground).await, config.root().map(time_to_end).unwrap_or_default()),
     };
     scope.stop();
     // The calls had the grace period; the servers have their own times to end.
-    scope.wait(config.servers.iter().map(time_to_end).max().unwrap_or_default() + LAST_WAIT).await;
+    scope.wait(servers_end + LAST_WAIT).await;
     ground.way.stop();
     result
 }
@@ -156,15 +165,20 @@ async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
 }
 
 /// A service: a listening socket on one side, servers on the other.
-async fn serve(network: &NetworkSpec, config: &Config, ground: &Ground) -> Result<(), Error> {
+async fn serve(network: &NetworkSpec, config: &Config, ground: &Ground, servers: &Arc<Servers>) -> Result<(), Error> {
     raise_descriptor_limit();
     let limits = &config.limits;
     let listening = listen::bind(network)?;
     network.tls.iter().filter_map(|tls| tls.exposed_key()).for_each(|danger| warn!("{danger}"));
+    // Changes count, and SIGHUP is heeded, before anybody is told that the bridge is there.
+    let reload = config.file.as_ref().map(|file| Reload::new(file.loader.clone()));
     let places = listening.places();
     announce::announce(&places, network, &config.servers);
     #[cfg(unix)]
     listen::systemd::ready(&places.iter().map(|place| format!("listening on {place}")).collect::<Vec<_>>().join(", "));
+    if let Some(reload) = reload {
+        ground.scope.spawn(reload.follow(servers.clone(), ground.scope.clone()));
+    }
     if network.exit_with_stdin {
         let scope = ground.scope.clone();
         scope.clone().spawn(async move {
@@ -173,25 +187,10 @@ async fn serve(network: &NetworkSpec, config: &Config, ground: &Ground) -> Resul
             scope.stop();
         });
     }
-    let mounts = config.servers.iter().map(|server| Mount::new(offered(server, limits, &ground.of_one()), network));
-    let routes = Arc::new(Routes::new(network, Table::new(mounts), &ground.scope));
-    listen::serve(listening, routes.clone(), Arc::new(limits.clone()), ground.scope.clone()).await;
+    listen::serve(listening, servers.routes().clone(), Arc::new(limits.clone()), ground.scope.clone()).await;
     ground.scope.stop();
-    for mount in routes.table().mounts() {
-        mount.registry().close().await;
-    }
+    servers.close().await;
     Ok(())
-}
-
-fn offered(server: &ServerSpec, limits: &Limits, ground: &Ground) -> Offered {
-    let limits = limits.of(&server.overrides);
-    Offered {
-        name: server.name.clone(),
-        at_root: server.at_root,
-        registry: Registry::of(server, &limits, ground),
-        limits: Arc::new(limits),
-        scope: ground.scope.clone(),
-    }
 }
 
 async fn end_of_stdin() {
@@ -201,9 +200,9 @@ async fn end_of_stdin() {
     while stdin.read(&mut chunk).await.is_ok_and(|n| n > 0) {}
 }
 
-/// Stops the scope at the first signal; resolves at the second.
-async fn signals(scope: Scope) {
-    let mut signals = Signals::new();
+/// Stops the scope at the first signal; resolves at the second. `hangup`: SIGHUP is one of them.
+async fn signals(scope: Scope, hangup: bool) {
+    let mut signals = Signals::new(hangup);
     signals.next().await;
     info!("asked to end; a second signal ends at once");
     scope.stop();
@@ -215,10 +214,10 @@ struct Signals(Vec<tokio::signal::unix::Signal>);
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> Signals {
+    fn new(hangup: bool) -> Signals {
         use tokio::signal::unix::{SignalKind, signal};
         // Watching a signal undoes what nohup did.
-        let hangup = (!hangup_is_ignored()).then(SignalKind::hangup);
+        let hangup = (hangup && !hangup_is_ignored()).then(SignalKind::hangup);
         let opened = [SignalKind::terminate(), SignalKind::interrupt()]
             .into_iter()
             .chain(hangup)
@@ -249,7 +248,7 @@ struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> Signals {
+    fn new(_: bool) -> Signals {
         Signals
     }
 

@@ -16,11 +16,13 @@ use crate::{
     config::{Config, expand},
     demo::Eras,
     observe::{Logging, flat},
+    status::Question,
     wire::child::guard,
 };
 
 mod args;
 mod bridges;
+mod dry_run;
 mod exit;
 mod generate;
 mod report;
@@ -41,6 +43,8 @@ pub enum Task {
     Bridge(Box<Config>, Logging),
     /// Be the built-in stdio server.
     Demo(Eras),
+    /// Ask a running bridge about its servers.
+    Status(Box<Question>),
     /// Be the process that ends every descendant with this mark when the bridge is gone.
     Guard(String),
     /// Nothing is left to do: what was asked for is printed or written.
@@ -53,6 +57,9 @@ pub enum Error {
     /// Something was typed, or stands in a variable or file, that cannot be meant.
     #[error("{0}")]
     Usage(String),
+    /// A config file is wrong; below the line, its own line and a caret.
+    #[error("{0}")]
+    File(String, String),
     /// What was asked for is clear, but it did not work.
     #[error("{0}")]
     Failed(String),
@@ -62,8 +69,13 @@ impl Error {
     /// Says it on stderr, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         complain(&self.to_string());
+        if let Error::File(_, excerpt) = self {
+            for line in excerpt.lines() {
+                let _ = writeln!(io::stderr(), "{}", flat(line));
+            }
+        }
         match self {
-            Error::Usage(_) => Exit::Usage.into(),
+            Error::Usage(_) | Error::File(..) => Exit::Usage.into(),
             Error::Failed(_) => Exit::Failed.into(),
         }
     }
@@ -105,6 +117,7 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
     match asked {
         Asked::Bridge(command, args) => typed.bridge(&command, *args),
         Asked::Other(Command::DemoServer { era }) => Ok(Task::Demo(era.into())),
+        Asked::Other(Command::Status(args)) => typed.status(&args).map(|asked| Task::Status(Box::new(asked))),
         Asked::Other(Command::Completions { shell }) => print(&generate::completions(shell)),
         Asked::Other(Command::Man { what }) => generate::man(what.as_deref()),
         Asked::Other(Command::Generate { tree }) => generate::write_tree(&tree),

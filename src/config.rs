@@ -1,7 +1,7 @@
 //! The checked configuration: what the command line, the environment and files came to.
 //!
-//! Owns the types that the rest of the crate is configured with. Talks to nobody: it is free of clap, of the
-//! environment and of I/O. It never holds a value that has not been checked, and never prints a secret.
+//! Owns the types that the rest of the crate is configured with. Talks to nobody: it is free of clap and of the environment,
+//! and of I/O but for [`load`]. It never holds a value that has not been checked, and never prints a secret.
 
 use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,6 +13,7 @@ use crate::{era::modern_to_legacy::seal::Sealer, tls, wire::Wire};
 pub(crate) mod check;
 pub mod expand;
 pub mod file;
+pub mod load;
 pub mod tools;
 pub(crate) mod values;
 
@@ -21,6 +22,8 @@ pub(crate) mod values;
 pub struct Config {
     /// The servers' side. One that is typed on the command line is alone, and at the root.
     pub servers: Vec<ServerSpec>,
+    /// The file that the servers come from; `None` where the command line names the server.
+    pub file: Option<ConfigFile>,
     /// The clients' side.
     pub front: Front,
     /// Every limit, with its default; a server may have its own for some.
@@ -34,8 +37,19 @@ impl Config {
     }
 }
 
-/// One server: where it is offered, and everything that is its own.
+/// The file that servers come from, and what it holds besides those that can be offered.
 #[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// Reads it again.
+    pub loader: load::Loader,
+    /// Servers that cannot be offered.
+    pub bad: Vec<load::Bad>,
+    /// What else is to be said about it.
+    pub notes: Vec<String>,
+}
+
+/// One server: where it is offered, and everything that is its own. Two that are equal are served the same.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerSpec {
     /// Stands in paths (`/servers/<name>/mcp`), log lines and `/readyz`. No two servers have the same.
     pub name: ServerName,
@@ -63,6 +77,13 @@ const MAX_NAME: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} cannot be a server's name; use up to 64 letters, digits, '_', '-' and '.', and not '.' or '..' alone")]
 pub struct NameError(String);
+
+impl NameError {
+    /// The text in quotes, for lists of names.
+    pub fn shown(&self) -> String {
+        format!("{:?}", self.0)
+    }
+}
 
 impl ServerName {
     /// Checks a name that somebody chose.
@@ -114,6 +135,17 @@ pub struct EraSettings {
     pub state: Option<Arc<Sealer>>,
 }
 
+/// Keys are not compared: one is the same where it is the same one.
+impl PartialEq for EraSettings {
+    fn eq(&self, other: &EraSettings) -> bool {
+        let same_key = match (&self.state, &other.state) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        };
+        same_key && self.server == other.server && self.roots == other.roots
+    }
+}
+
 /// Which era the server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ServerEra {
@@ -127,7 +159,7 @@ pub enum ServerEra {
 }
 
 /// What the bridge reaches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Back {
     /// A stdio server that the bridge starts.
     Child(ChildSpec),
@@ -145,7 +177,7 @@ pub enum Front {
 }
 
 /// How to start a stdio server. Everything is argv: no shell is involved unless `program` is one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ChildSpec {
     /// Shown in log lines, errors and the entries for clients; from the package or script that a launcher is told to start,
     /// else from the program.
@@ -176,7 +208,7 @@ pub enum PassEnv {
 /// Times between the steps that end a child: close stdin, wait, SIGTERM, wait, SIGKILL.
 ///
 /// The order is that of the specification (2025-11-25, Lifecycle, Shutdown, stdio).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopLadder {
     /// From closing stdin to SIGTERM.
     pub after_close: Duration,
@@ -191,7 +223,7 @@ impl Default for StopLadder {
 }
 
 /// How to reach a remote server.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RemoteSpec {
     /// `http` or `https`, for WebSocket `ws` or `wss`; without a fragment and without credentials.
     pub url: Url,
@@ -221,7 +253,7 @@ pub enum RemoteTransport {
 }
 
 /// Attempts at one connection: `delay`, doubled each time, with jitter, capped at 30 s.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts after the first one fails; 0 means one attempt only. Default 5.
     pub attempts: u32,

@@ -63,8 +63,9 @@
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
 //! | [`listen`] | the listening sockets, Host and Origin, the door, which server is at which path, health |
 //! | [`tls`] | certificates, keys and authorities, as server and as client |
-//! | [`bridge`] | start, announce, wait, drain |
+//! | [`bridge`] | start, announce, reload, wait, drain |
 //! | [`config`], [`cli`] | checked values, config files; what was typed |
+//! | [`status`] | asking a running bridge about its servers |
 //! | [`demo`] | the demo server |
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
@@ -103,5 +104,6 @@ pub mod pump;
 pub mod registry;
 pub mod room;
 pub mod scope;
+pub mod status;
 pub mod tls;
 pub mod wire;

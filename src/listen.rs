@@ -43,6 +43,7 @@ mod connection;
 mod guard;
 mod load;
 mod mount;
+mod ready;
 mod route;
 mod stream;
 #[cfg(unix)]

@@ -9,18 +9,29 @@ use mcp_bridge::{
     demo,
     observe::Logging,
     scope::Scope,
+    status::{self, Question},
     wire::child::guard,
 };
 
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os().collect()) {
         Ok(Task::Bridge(config, logging)) => return carry(*config, logging).into(),
+        Ok(Task::Status(question)) => return ask(&question).into(),
         Ok(Task::Demo(eras)) => return demo::run(eras),
         Ok(Task::Guard(mark)) => guard::run(&mark),
         Ok(Task::Done) => {}
         Err(error) => return error.report(),
     }
     Exit::Ok.into()
+}
+
+fn ask(question: &Question) -> Exit {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let asked = match &runtime {
+        Ok(runtime) => runtime.block_on(status::run(question)).map_err(|error| (Exit::Unreachable, error.to_string())),
+        Err(why) => Err((Exit::Failed, format!("cannot start: {why}; raise the limit on processes"))),
+    };
+    asked.map_or_else(|(exit, why)| exit.saying(&why), Exit::from)
 }
 
 fn carry(config: Config, logging: Logging) -> Exit {

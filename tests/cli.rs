@@ -38,7 +38,7 @@ fn failure(output: &Output) -> (String, i32) {
     (line.to_string(), output.status.code().unwrap())
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "serve",
     "connect",
     "stdio-to-sse",
@@ -54,6 +54,7 @@ const COMMANDS: [&str; 17] = [
     "ws-to-sse",
     "ws-to-http",
     "demo-server",
+    "status",
     "completions",
     "man",
 ];

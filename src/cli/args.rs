@@ -33,6 +33,7 @@ Examples:
   mcp-bridge stdio-to-http -- npx -y @modelcontextprotocol/server-everything
   mcp-bridge connect https://example.com/mcp --bearer '${TOKEN}'
   mcp-bridge sse-to-http https://example.com/sse
+  mcp-bridge serve --config mcp.json
 
 Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins.
 
@@ -52,6 +53,8 @@ pub(super) enum Command {
         #[arg(long, value_name = "ERA", value_enum, default_value_t = DemoEra::Both)]
         era: DemoEra,
     },
+    /// Say which servers of a running bridge can be had, and why others cannot
+    Status(StatusArgs),
     /// Print completions for a shell
     Completions {
         /// The shell to complete in
@@ -71,6 +74,24 @@ pub(super) enum Command {
         tree: PathBuf,
     },
 }
+
+/// Which bridge is asked. None of it has a variable.
+#[derive(Debug, Args)]
+#[command(after_help = ABOUT_STATUS)]
+pub(super) struct StatusArgs {
+    /// Where the bridge is
+    #[arg(default_value = "http://127.0.0.1:8000", value_hint = ValueHint::Url)]
+    pub(super) url: String,
+    /// Print JSON (default: a table)
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Show this bearer token to a bridge that asks for one, as in '${TOKEN}' (default: none)
+    #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
+    pub(super) bearer: Option<String>,
+}
+
+const ABOUT_STATUS: &str = "\
+Exit codes: 0 all servers can be had, 1 some cannot, 69 no bridge answers there.";
 
 /// The server that is started.
 #[derive(Debug, Args)]
@@ -344,6 +365,10 @@ pub(super) fn command() -> clap::Command {
     let about = whole.get_about().cloned().unwrap_or_default();
     let whole = Command::augment_subcommands(whole).subcommand_required(true).arg_required_else_help(true).about(about);
     whole.mut_subcommands(|sub| {
+        // A token in a variable is meant for a server; here it would go to the bridge.
+        if sub.get_name() == "status" {
+            return sub;
+        }
         let bridge = bridges.iter().find(|bridge| bridge.name == sub.get_name());
         // A desktop client shows what its servers write to stderr as warnings or errors, so there good news is noise.
         let for_clients = bridge.is_some_and(|bridge| bridge.outputs.is_empty());

@@ -3,7 +3,7 @@
 //! Owns their names, their help, and which flags each one has. Talks to clap and reads the table. It never checks how
 //! flags go together; `resolve` does.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _, ValueHint, builder::PossibleValuesParser};
 
@@ -35,7 +35,7 @@ pub(super) struct Bridge {
     pub(super) source: Source,
     /// The wires that are served. None: the bridge is a stdio server itself.
     pub(super) outputs: Vec<&'static Listed>,
-    /// Whether `--output` chooses among them.
+    /// Whether `--output` chooses among them, and `--config` names the servers.
     chooses: bool,
 }
 
@@ -43,6 +43,10 @@ pub(super) struct Bridge {
 #[derive(Debug)]
 pub(super) struct Typed {
     pub(super) url: Option<String>,
+    /// A file of servers.
+    pub(super) config: Option<PathBuf>,
+    /// Whether to say only what would be done.
+    pub(super) dry_run: bool,
     /// `None` where the command starts no server.
     pub(super) server: Option<ServerArgs>,
     /// `None` where the command reaches no server.
@@ -65,6 +69,11 @@ Use it for secrets: every user of a machine can read its command lines.";
 const ABOUT_SOCKET: &str = "\
 unix:/path/to.sock reaches a server on a Unix socket, unix:/path/to.sock:/path at another path than
 the usual one.";
+
+const ABOUT_CONFIG: &str = "\
+--config reads TOML (servers.<name>) and the files of MCP clients as they are (mcpServers, servers).
+Each server is at /servers/<name>/, the one named default at the root, too; flags about servers
+count for those that do not say otherwise. A change of the file or SIGHUP reads it again.";
 
 const ABOUT_VARIABLES: &str = "\
 Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins. Of flags
@@ -175,6 +184,12 @@ impl Bridge {
             let output =
                 output.value_delimiter(',').action(ArgAction::Append).value_parser(PossibleValuesParser::new(words));
             command = command.arg(output.help("Serve over these wires only, separated by commas (default: all)"));
+            let config = Arg::new("config").long("config").value_name("FILE").value_hint(ValueHint::FilePath);
+            let config = config.value_parser(clap::value_parser!(PathBuf)).help_heading("Server");
+            command = command.arg(config.help("Serve the servers of this file instead of one (default: none)"));
+            let dry_run = Arg::new("dry_run").long("dry-run").action(ArgAction::SetTrue).help_heading("Server");
+            let dry_run = dry_run.value_parser(values::switch);
+            command = command.arg(dry_run.help("Print what would be started and reached, and end (default: off)"));
         }
         // Last: each group of flags says what it is as if it were a command.
         let command = SharedArgs::augment_args(command).about(self.about.clone());
@@ -191,6 +206,9 @@ impl Bridge {
             usage.push(format!("mcp-bridge {name} [OPTIONS] --shell <LINE>"));
             usage.push(format!("mcp-bridge {name} [OPTIONS] --demo"));
         }
+        if self.chooses {
+            usage.push(format!("mcp-bridge {name} [OPTIONS] --config <FILE>"));
+        }
         usage.join("\n       ")
     }
 
@@ -202,6 +220,9 @@ impl Bridge {
         }
         if self.schemes().contains(&"unix") {
             let _ = write!(notes, "{ABOUT_SOCKET}\n\n");
+        }
+        if self.chooses {
+            let _ = write!(notes, "{ABOUT_CONFIG}\n\n");
         }
         notes + ABOUT_VARIABLES
     }
@@ -218,7 +239,9 @@ impl Bridge {
         let remote = self.reaches().then(|| RemoteArgs::from_arg_matches(matches)).transpose()?;
         let network = (!self.outputs.is_empty()).then(|| NetworkArgs::from_arg_matches(matches)).transpose()?;
         let network = network.map(|network| (network, self.chosen(matches)));
-        Ok(Typed { url, server, remote, network, shared: SharedArgs::from_arg_matches(matches)? })
+        let config = if self.chooses { matches.get_one("config").cloned() } else { None };
+        let dry_run = self.chooses && matches.get_flag("dry_run");
+        Ok(Typed { url, config, dry_run, server, remote, network, shared: SharedArgs::from_arg_matches(matches)? })
     }
 
     /// The wires that are asked for, at their paths.

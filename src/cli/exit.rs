@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use crate::{bridge, wire::remote::ConnectError};
+use crate::{bridge, status, wire::remote::ConnectError};
 
 /// How the process ends. The numbers are those of BSD's `sysexits.h` where it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,9 +22,26 @@ pub enum Exit {
     NotAuthorised = 77,
 }
 
+impl Exit {
+    /// The same, with one line on stderr that says why.
+    pub fn saying(self, why: &str) -> Exit {
+        super::complain(why);
+        self
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
+    }
+}
+
+impl From<status::State> for Exit {
+    fn from(state: status::State) -> Exit {
+        match state {
+            status::State::Fine => Exit::Ok,
+            status::State::SomeBad => Exit::Failed,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From what was typed to the checked configuration.
 //!
 //! Owns every check that takes more than one flag, the environment, or a file. Talks to the environment through
-//! [`Typed`] and to the files that flags name. It never prints, and no error of it shows a secret.
+//! [`Typed`], to the files that flags name, and with `--dry-run` to stdout. No error of it shows a secret.
 
 use std::{fs, io::IsTerminal, path::Path};
 
@@ -9,23 +9,27 @@ use super::{
     Error, Task,
     args::{LimitArgs, LogArgs, LogLevel, NetworkArgs, RemoteArgs, ServerArgs},
     bridges::{self, Bridge, id},
+    complain, dry_run,
     expand::{Env, expand},
+    print,
     report::stray_word,
     usage,
 };
 use crate::{
     config::{
         Back, Config, Front, Limits, Output, Overrides, RemoteSpec, RetryPolicy, ServerName, ServerSpec, Sharing,
-        check::looks_like_url,
+        StopLadder, check::looks_like_url,
     },
     observe::Logging,
 };
 
 mod eras;
+mod file;
 mod name;
 mod network;
 mod remote;
 mod server;
+mod status;
 
 /// Where values come from besides the flags themselves.
 pub(super) struct Typed<'a> {
@@ -57,11 +61,27 @@ impl Typed<'_> {
                 (self.listening(command, network, outputs, sharing)?, sharing)
             }
         };
-        let (name, back) = self.back(command, args.url.as_deref(), args.server, args.remote)?;
         let eras = self.eras(&args.shared.eras)?;
-        let server = ServerSpec { name, at_root: true, back, sharing, eras, overrides: Overrides::default() };
-        let config = Config { servers: vec![server], front, limits };
-        Ok(Task::Bridge(Box::new(config), self.logging(&args.shared.log)))
+        let logging = self.logging(&args.shared.log);
+        let mut written = Vec::new();
+        let (servers, file) = match self.config_file(args.config, args.url.as_deref(), args.server.as_ref())? {
+            Some(path) => {
+                let loaded = self.load(&path, args.server, args.remote, sharing, eras)?;
+                written = loaded.written;
+                (loaded.servers, Some(loaded.file))
+            }
+            None => {
+                let (name, back) = self.back(command, args.url.as_deref(), args.server, args.remote)?;
+                let overrides = Overrides::default();
+                (vec![ServerSpec { name, at_root: true, back, sharing, eras, overrides }], None)
+            }
+        };
+        if args.dry_run {
+            let (bad, notes) = file.map(|file| (file.bad, file.notes)).unwrap_or_default();
+            notes.iter().for_each(|note| complain(note));
+            return print(dry_run::plan(&servers, &bad, &written, &front).as_bytes());
+        }
+        Ok(Task::Bridge(Box::new(Config { servers, file, front, limits }), logging))
     }
 
     /// Without sessions, only wires that have a form without them are served.
@@ -132,14 +152,13 @@ impl Typed<'_> {
 
     fn remote(&self, command: &Bridge, url: &str, args: &RemoteArgs) -> Result<RemoteSpec, Error> {
         let place = remote::place(command, url)?;
-        let (attempts, delay, connect_timeout) = (args.retries, args.retry_delay, args.connect_timeout);
         Ok(RemoteSpec {
             url: place.url,
             socket: place.socket,
             transport: place.transport,
             headers: self.headers(args)?,
             tls: remote::tls(args)?,
-            retry: RetryPolicy { attempts, delay, connect_timeout },
+            retry: retry(args),
         })
     }
 
@@ -175,6 +194,14 @@ fn sharing(shared: bool, stateless: bool) -> Result<Sharing, Error> {
         (false, true) => Ok(Sharing::Stateless),
         (true, true) => usage("both --shared and --stateless are given; leave one out"),
     }
+}
+
+fn retry(args: &RemoteArgs) -> RetryPolicy {
+    RetryPolicy { attempts: args.retries, delay: args.retry_delay, connect_timeout: args.connect_timeout }
+}
+
+fn stop(args: &ServerArgs) -> StopLadder {
+    StopLadder { after_close: args.stop_timeout, after_term: args.stop_timeout }
 }
 
 fn limits(args: &LimitArgs) -> Limits {

@@ -26,6 +26,7 @@ use tracing::debug;
 
 use super::{
     load::{Busy, Load, Watched},
+    mount::UnderWay,
     route::Routes,
     stream::Accepted,
 };
@@ -165,8 +166,9 @@ impl Connections {
             let busy = Busy::new(&load, request.version());
             let (routes, arrival) = (self.routes.clone(), arrival.clone());
             async move {
-                let response = routes.handle(request, &arrival).await;
-                Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy }))
+                let mut response = routes.handle(request, &arrival).await;
+                let under_way = response.extensions_mut().remove::<UnderWay>();
+                Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy, _under_way: under_way }))
             }
         });
         let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
@@ -194,6 +196,8 @@ impl Connections {
 struct Loaded {
     body: Body,
     _busy: Busy,
+    /// Of an event stream: its server is not let go before it has ended.
+    _under_way: Option<UnderWay>,
 }
 
 impl http_body::Body for Loaded {

@@ -5,7 +5,12 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::route::{home, prefix};
+use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
+
+use super::{
+    ready::State,
+    route::{home, prefix},
+};
 use crate::{
     config::{Limits, NetworkSpec, ServerName},
     registry::Registry,
@@ -39,7 +44,12 @@ pub struct Mount {
     places: Vec<(String, Endpoint)>,
     /// What to tell those who ask for another path: path and title of each wire.
     wires: Vec<(String, &'static str)>,
+    /// Counts the exchanges that are under way.
+    exchanges: TaskTracker,
 }
+
+/// An exchange that is under way, up to the end of its answer.
+pub type UnderWay = TaskTrackerToken;
 
 /// What answers at a path.
 #[derive(Debug)]
@@ -64,7 +74,7 @@ impl Mount {
             places.extend(output.paths.iter().cloned().zip(endpoints));
         }
         let wires = network.outputs.iter().map(|output| (output.path().into(), output.wire.listed().title)).collect();
-        Arc::new(Mount { server, places, wires })
+        Arc::new(Mount { server, places, wires, exchanges: TaskTracker::new() })
     }
 
     /// What the server is called.
@@ -100,6 +110,17 @@ impl Mount {
     /// Why it cannot be used now.
     pub fn ready(&self) -> Result<(), String> {
         self.server.registry.ready()
+    }
+
+    /// Counts an exchange for as long as this lives.
+    pub fn begin(&self) -> UnderWay {
+        self.exchanges.token()
+    }
+
+    /// Resolves when no exchange is under way. For a server that is offered no more.
+    pub async fn idle(&self) {
+        self.exchanges.close();
+        self.exchanges.wait().await;
     }
 
     /// Ends its sessions. Calls that are still in flight are cut off.
@@ -140,6 +161,8 @@ pub struct Table {
     named: HashMap<ServerName, Arc<Mount>>,
     /// In the order of the configuration.
     all: Vec<Arc<Mount>>,
+    /// What the configuration has and cannot be offered: its name, and why.
+    bad: Vec<(String, String)>,
 }
 
 impl Table {
@@ -154,6 +177,23 @@ impl Table {
             table.all.push(mount);
         }
         table
+    }
+
+    /// With servers that cannot be offered: the name of each, and why.
+    pub fn with_bad(mut self, bad: Vec<(String, String)>) -> Table {
+        self.bad = bad;
+        self
+    }
+
+    /// What each server is called, and whether it can be had; those that cannot be offered at last.
+    pub fn states(&self) -> Vec<State> {
+        let mounts =
+            self.all.iter().map(|mount| State { name: mount.name().to_string(), why_not: mount.ready().err() });
+        let bad = self.bad.iter().map(|(name, why)| {
+            let shown = ServerName::new(name).map_or_else(|error| error.shown(), |name| name.to_string());
+            State { name: shown, why_not: Some(why.clone()) }
+        });
+        mounts.chain(bad).collect()
     }
 
     /// The server at the root.

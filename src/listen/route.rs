@@ -11,13 +11,14 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::StatusCode;
 use hyper::body::Incoming;
 use tracing::error;
 
 use super::{
     guard::{Guard, Passed},
     mount::{Endpoint, Mount, Table},
+    ready::{self, Ready},
     stream::Arrival,
 };
 use crate::{
@@ -25,7 +26,10 @@ use crate::{
     message::code,
     peer::Principal,
     scope::Scope,
-    wire::exchange::{self, Refusal, Response},
+    wire::{
+        exchange::{Body, Refusal, Response},
+        ws::accept::Slot,
+    },
 };
 
 /// Readiness. Liveness has a path that can be chosen.
@@ -99,20 +103,32 @@ impl Routes {
         self.table().mounts().for_each(|mount| mount.end());
     }
 
-    async fn guarded(&self, request: Request, arrival: &Arrival) -> Response {
+    async fn guarded(&self, mut request: Request, arrival: &Arrival) -> Response {
         let passed = match self.guard.check(&request, arrival) {
             Ok(passed) => passed,
             Err(refusal) => return refusal.into_response(),
         };
         let mut response = match self.enter(&passed, &request, arrival) {
             Ok(Entered::Answered(response)) => response,
-            Ok(Entered::Server(mount, place, principal)) => match mount.endpoint(place) {
-                Some(Endpoint::Http(http)) => http.handle(request, principal).await,
-                Some(Endpoint::SseStream(sse)) => Box::pin(sse.handle_stream(&request, principal)).await,
-                Some(Endpoint::SseMessages(sse)) => Box::pin(sse.handle_message(request, principal)).await,
-                Some(Endpoint::Ws(ws)) => ws.handle(request, principal),
-                None => self.not_found().into_response(),
-            },
+            Ok(Entered::Server(mount, place, principal)) => {
+                let under_way = mount.begin();
+                let mut response = match mount.endpoint(place) {
+                    Some(Endpoint::Http(http)) => http.handle(request, principal).await,
+                    Some(Endpoint::SseStream(sse)) => Box::pin(sse.handle_stream(&request, principal)).await,
+                    Some(Endpoint::SseMessages(sse)) => Box::pin(sse.handle_message(request, principal)).await,
+                    Some(Endpoint::Ws(ws)) => {
+                        if let Some(slot) = request.extensions_mut().get_mut::<Slot>() {
+                            slot.hold(under_way.clone());
+                        }
+                        ws.handle(request, principal)
+                    }
+                    None => self.not_found().into_response(),
+                };
+                if matches!(response.body(), Body::Events(_)) {
+                    response.extensions_mut().insert(under_way);
+                }
+                response
+            }
             Err(refusal) => refusal.into_response(),
         };
         self.guard.finish(passed, &mut response);
@@ -127,8 +143,8 @@ impl Routes {
         }
         let route = self.route(request.uri().path());
         match route {
-            Some(Route::Health) => return health(request, Ok("ok\n".into())).map(Entered::Answered),
-            Some(Route::Ready) => return health(request, self.ready()).map(Entered::Answered),
+            Some(Route::Health) => return ready::health(request).map(Entered::Answered),
+            Some(Route::Ready) => return self.ready(request, arrival).answer(request).map(Entered::Answered),
             _ => {}
         }
         let principal = self.guard.admit(request.headers(), arrival)?;
@@ -172,26 +188,16 @@ impl Routes {
         Refusal::new(StatusCode::NOT_FOUND, format!("there is nothing at this path; the bridge serves {paths}"))
     }
 
-    /// What can be had, line by line where there are several servers. An error when nothing can. Only callers who may
-    /// know are told why.
-    fn ready(&self) -> Result<String, String> {
+    /// What can be had. Only callers who may know are told of which servers.
+    fn ready(&self, request: &Request, arrival: &Arrival) -> Ready {
         if self.scope.is_stopped() {
-            return Err("shutting down\n".into());
+            return Ready::Ending;
         }
-        let table = self.table();
-        let states: Vec<_> = table.mounts().map(|mount| (mount.name(), mount.ready())).collect();
-        let any = states.is_empty() || states.iter().any(|(_, state)| state.is_ok());
-        let text = match (&*states, self.guard.is_open()) {
-            (_, false) if any => "ok\n".into(),
-            (_, false) => "not ready\n".into(),
-            ([(_, state)], true) => format!("{}\n", state.as_ref().err().map_or("ok", String::as_str)),
-            ([], true) => "ok\n".into(),
-            (several, true) => {
-                let word = |state: &Result<(), String>| state.as_ref().err().map_or("ok", String::as_str).to_owned();
-                several.iter().map(|(name, state)| format!("{name}: {}\n", word(state))).collect()
-            }
-        };
-        if any { Ok(text) } else { Err(text) }
+        let states = self.table().states();
+        match self.guard.is_open() || self.guard.admit(request.headers(), arrival).is_ok() {
+            true => Ready::Each(states),
+            false => Ready::Whole(ready::any(&states)),
+        }
     }
 }
 
@@ -204,17 +210,4 @@ pub fn prefix(network: &NetworkSpec) -> String {
 /// Where a server is, below the prefix.
 pub fn home(name: &str, at_root: bool) -> String {
     if at_root { String::new() } else { format!("{NAMED}{name}") }
-}
-
-fn health(request: &Request, state: Result<String, String>) -> Result<Response, Refusal> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes GET");
-        return Err(refusal.header(header::ALLOW, HeaderValue::from_static("GET, HEAD")));
-    }
-    let mut response = match state {
-        Ok(text) => exchange::text(StatusCode::OK, text),
-        Err(text) => exchange::text(StatusCode::SERVICE_UNAVAILABLE, text),
-    };
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
 }

@@ -9,11 +9,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Typed, name, read};
+use super::{Typed, name, read, stop};
 use crate::{
     cli::{Error, args::ServerArgs, bridges::Bridge, report::starts_commands, usage},
     config::{
-        ChildSpec, Secret, StopLadder,
+        ChildSpec, Secret,
         check::{self, looks_like_url},
         expand::expand,
     },
@@ -24,7 +24,7 @@ impl Typed<'_> {
         let env = self.child_env(&args.env_file, &args.env)?;
         let cwd = args.cwd.as_deref().map(|dir| self.directory(dir)).transpose()?;
         let pass_env = check::pass_env(&args.pass_env).map_err(|why| Error::Usage(format!("--pass-env {why}")))?;
-        let stop = StopLadder { after_close: args.stop_timeout, after_term: args.stop_timeout };
+        let stop = stop(&args);
         let (name, program, args) = self.argv(command, args)?;
         Ok(ChildSpec { name, program, args, env, pass_env, cwd, stop })
     }

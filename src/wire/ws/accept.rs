@@ -13,7 +13,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, SetOnce},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
 use tracing::{Instrument as _, debug, debug_span};
 
 use super::{
@@ -40,12 +40,21 @@ const SHUTTING_DOWN: &str = "the bridge is shutting down";
 /// The place of a connection among those that are served at once. It goes with the connection when that is upgraded, so
 /// that it counts, and is waited for, to its end.
 #[derive(Debug, Clone)]
-pub struct Slot(#[allow(dead_code)] Arc<OwnedSemaphorePermit>);
+pub struct Slot {
+    _place: Arc<OwnedSemaphorePermit>,
+    /// By which its server knows that it is in use.
+    _exchange: Option<TaskTrackerToken>,
+}
 
 impl Slot {
     /// Held until the last clone is dropped.
     pub fn new(place: OwnedSemaphorePermit) -> Slot {
-        Slot(Arc::new(place))
+        Slot { _place: Arc::new(place), _exchange: None }
+    }
+
+    /// Counts at a server for as long as this clone lives.
+    pub fn hold(&mut self, exchange: TaskTrackerToken) {
+        self._exchange = Some(exchange);
     }
 }
 

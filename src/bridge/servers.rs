@@ -1,0 +1,168 @@
+//! The servers of a service: started, exchanged for others, and let go.
+//!
+//! Owns which servers are offered now and what each one stands on. Talks to the routes, which it hands a new table, and to
+//! the log about every difference. It never reads a file.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tracing::{info, warn};
+
+use super::time_to_end;
+use crate::{
+    config::{
+        Config, Limits, NetworkSpec, ServerSpec,
+        load::{Bad, Loaded},
+    },
+    listen::{Mount, Offered, Routes, Table},
+    registry::{Ground, Registry},
+};
+
+/// The servers of one bridge.
+#[derive(Debug)]
+pub(super) struct Servers {
+    network: NetworkSpec,
+    limits: Limits,
+    ground: Ground,
+    routes: Arc<Routes>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    running: Vec<Running>,
+    bad: Vec<Bad>,
+    notes: Vec<String>,
+}
+
+/// One server that is offered.
+#[derive(Debug, Clone)]
+struct Running {
+    spec: ServerSpec,
+    mount: Arc<Mount>,
+    /// Its own: it can be ended alone.
+    ground: Ground,
+}
+
+impl Servers {
+    /// The servers of a configuration. None of them is started before somebody asks for it.
+    pub(super) fn new(config: &Config, network: &NetworkSpec, ground: &Ground) -> Arc<Servers> {
+        let servers = Servers {
+            network: network.clone(),
+            limits: config.limits.clone(),
+            ground: ground.clone(),
+            routes: Arc::new(Routes::new(network, Table::default(), &ground.scope)),
+            now: Mutex::default(),
+        };
+        let (bad, notes) = config.file.as_ref().map(|file| (file.bad.clone(), file.notes.clone())).unwrap_or_default();
+        tell(&bad, &notes, &Now::default());
+        let running = config.servers.iter().map(|spec| servers.run(spec.clone())).collect();
+        servers.offer(&mut servers.now(), Now { running, bad, notes });
+        Arc::new(servers)
+    }
+
+    /// What leads to them.
+    pub(super) fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
+    /// How long the slowest of them may take to end.
+    pub(super) fn time_to_end(&self) -> Duration {
+        self.now().running.iter().map(|running| time_to_end(&running.spec)).max().unwrap_or_default()
+    }
+
+    /// Offers these from now on. Servers that are the same keep their sessions; the sessions of the others have the time
+    /// that they have at the end of the bridge. Says what differs, a line each, and whether anything does.
+    pub(super) fn exchange(&self, loaded: Loaded) -> bool {
+        let mut now = self.now();
+        let mut before: HashMap<_, _> =
+            now.running.iter().map(|running| (running.spec.name.clone(), running.clone())).collect();
+        let mut differs = tell(&loaded.bad, &loaded.notes, &now);
+        let mut running = Vec::with_capacity(loaded.servers.len());
+        let mut leaving = Vec::new();
+        for spec in loaded.servers {
+            let was = before.remove(&spec.name);
+            if let Some(same) = was.as_ref().filter(|was| was.spec == spec) {
+                running.push(same.clone());
+                continue;
+            }
+            let what = if was.is_some() { "changed" } else { "added" };
+            info!("server {:?} {what}", spec.name.as_str());
+            differs = true;
+            leaving.extend(was);
+            running.push(self.run(spec));
+        }
+        for (name, gone) in before {
+            info!("server {:?} removed", name.as_str());
+            differs = true;
+            leaving.push(gone);
+        }
+        self.offer(&mut now, Now { running, bad: loaded.bad, notes: loaded.notes });
+        for one in leaving {
+            self.ground.scope.spawn(one.leave(self.limits.grace));
+        }
+        differs
+    }
+
+    /// Lets go of what callers share. To be called when no call is in flight any more.
+    pub(super) async fn close(&self) {
+        let running = self.now().running.clone();
+        for one in running {
+            one.mount.registry().close().await;
+        }
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn offer(&self, now: &mut Now, next: Now) {
+        let bad = next.bad.iter().map(|bad| (bad.name.clone(), bad.brief.clone())).collect();
+        let mounts = next.running.iter().map(|running| running.mount.clone());
+        drop(self.routes.swap(Table::new(mounts).with_bad(bad)));
+        *now = next;
+    }
+
+    fn run(&self, spec: ServerSpec) -> Running {
+        let ground = self.ground.of_one();
+        let limits = self.limits.of(&spec.overrides);
+        let offered = Offered {
+            name: spec.name.clone(),
+            at_root: spec.at_root,
+            registry: Registry::of(&spec, &limits, &ground),
+            limits: Arc::new(limits),
+            scope: ground.scope.clone(),
+        };
+        Running { mount: Mount::new(offered, &self.network), spec, ground }
+    }
+}
+
+impl Running {
+    /// Ends as the whole bridge does: nothing new, time for the calls in flight, then time for the server.
+    async fn leave(self, grace: Duration) {
+        let Running { spec, mount, ground } = self;
+        ground.scope.stop();
+        if tokio::time::timeout(grace, mount.idle()).await.is_err() {
+            warn!("some calls to {:?} were still in flight after --grace, and are cut off", spec.name.as_str());
+        }
+        mount.end();
+        mount.registry().close().await;
+        // Sessions with remote servers end by themselves; the rest of the time is for those that do not.
+        drop(tokio::time::timeout(time_to_end(&spec), ground.way.stopped()).await);
+        ground.way.stop();
+    }
+}
+
+/// Says what is wrong with a file, unless it was said before. Whether there was anything new.
+fn tell(bad: &[Bad], notes: &[String], before: &Now) -> bool {
+    for note in notes.iter().filter(|note| !before.notes.contains(note)) {
+        warn!("{note}");
+    }
+    for one in bad.iter().filter(|one| !before.bad.contains(one)) {
+        warn!("{}; this server is not offered, the others are", one.why);
+    }
+    bad.iter().any(|one| !before.bad.contains(one)) || before.bad.iter().any(|one| !bad.contains(one))
+}

@@ -1,0 +1,330 @@
+//! From the name of a config file to servers that can be offered.
+//!
+//! Owns what is read beside the file's own text (its rights, files of variables, directories), and how what a server sets
+//! and what flags say come together. Talks to the file system, and to the environment that is passed in. It starts nothing,
+//! and no error of it shows a secret.
+//!
+//! What the bridge reads but does not do yet makes its server bad: a rule about tools that nobody enforces is worse than
+//! none.
+
+use std::{
+    ffi::OsString,
+    fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Back, ChildSpec, EraSettings, Overrides, PassEnv, RemoteSpec, RetryPolicy, Secret, ServerName, ServerSpec, Sharing,
+    StopLadder, check,
+    expand::{self, Env},
+    file::{self, Child, Children, Entry, MAX_BYTES, Problem, Reach, Server, Settings},
+};
+use crate::tls::client::Client;
+
+/// The server of this name is at the root.
+const AT_ROOT: &str = "default";
+
+/// The most of a file of variables that is read, in bytes.
+const MAX_ENV_FILE: usize = 1024 * 1024;
+
+/// Reads one file, as often as it changes.
+#[derive(Debug, Clone)]
+pub struct Loader {
+    /// As it was named, for messages.
+    named: PathBuf,
+    /// Absolute: the file is read again after the start.
+    path: PathBuf,
+    base: Base,
+}
+
+/// What flags give to every server that does not say otherwise.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// `--shared`, `--stateless`.
+    pub sharing: Sharing,
+    /// `--server-era` and what belongs to it.
+    pub eras: EraSettings,
+    /// `--pass-env`.
+    pub pass_env: PassEnv,
+    /// `--stop-timeout`.
+    pub stop: StopLadder,
+    /// `--retries` and what belongs to it.
+    pub retry: RetryPolicy,
+    /// `--ca-file`, `--client-cert` and what belongs to them.
+    pub tls: Client,
+}
+
+/// What a file came to.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// At least one, in the order of the file.
+    pub servers: Vec<ServerSpec>,
+    /// What cannot be offered.
+    pub bad: Vec<Bad>,
+    /// What else is to be said about the file, a line each.
+    pub notes: Vec<String>,
+    /// The commands as they are written: arguments from variables may be secrets.
+    pub written: Vec<(ServerName, Vec<String>)>,
+}
+
+/// A server that cannot be offered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bad {
+    /// As it is written; it need not be fit for a path.
+    pub name: String,
+    /// The place, what is wrong, and what to write. One line.
+    pub why: String,
+    /// The same for callers, who are not told about this machine: its paths are for the log.
+    pub brief: String,
+    /// The line of the file, and a caret.
+    pub excerpt: Option<String>,
+}
+
+/// Why a file gives no servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError {
+    /// One line.
+    pub message: String,
+    /// The line of the file, and a caret.
+    pub excerpt: Option<String>,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl From<Problem> for LoadError {
+    fn from(problem: Problem) -> LoadError {
+        LoadError { message: problem.to_string(), excerpt: Some(problem.excerpt()) }
+    }
+}
+
+impl From<String> for LoadError {
+    fn from(message: String) -> LoadError {
+        LoadError { message, excerpt: None }
+    }
+}
+
+impl Loader {
+    /// Nothing is read yet.
+    pub fn new(file: &Path, base: Base) -> Result<Loader, LoadError> {
+        let path = std::path::absolute(file).map_err(|error| LoadError::from(unreadable(file, &error)))?;
+        Ok(Loader { named: file.into(), path, base })
+    }
+
+    /// Where the file is, absolute.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// As it was named.
+    pub fn named(&self) -> &Path {
+        &self.named
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> Result<String, LoadError> {
+        // One more than there may be, so that the reader of the text can tell.
+        let read = read_some(&self.path, MAX_BYTES + 1);
+        read.map_err(|error| LoadError::from(unreadable(&self.named, &error)))
+    }
+
+    /// What a text of the file comes to. An error where it leaves no server to offer.
+    pub fn servers(&self, text: &str, env: Env<'_>) -> Result<Loaded, LoadError> {
+        let dir = self.path.parent().unwrap_or(Path::new("/"));
+        let file = file::read(&file::Source { file: &self.named, dir, text, env })?;
+        let mut loaded = Loaded { servers: Vec::new(), bad: Vec::new(), notes: Vec::new(), written: Vec::new() };
+        loaded.notes.extend(self.open_to_all());
+        loaded.notes.extend(file.warnings.iter().map(Problem::to_string));
+        let mut disabled = 0;
+        for entry in file.servers {
+            match entry {
+                Entry::Disabled { .. } => disabled += 1,
+                Entry::Bad { name, why } => {
+                    let brief = format!("line {}: {}", why.line, why.message);
+                    loaded.bad.push(Bad { name, why: why.to_string(), brief, excerpt: Some(why.excerpt()) });
+                }
+                Entry::Server(server) => self.take(*server, env, &mut loaded),
+            }
+        }
+        let file = self.named.display();
+        match (loaded.servers.is_empty(), loaded.bad.first()) {
+            (false, _) => Ok(loaded),
+            (true, Some(bad)) => {
+                let bad = bad.clone();
+                Err(LoadError { message: bad.why, excerpt: bad.excerpt })
+            }
+            (true, None) => Err(format!("{file}: all {disabled} servers are disabled; enable one").into()),
+        }
+    }
+
+    fn take(&self, server: Server, env: Env<'_>, loaded: &mut Loaded) {
+        let (name, line) = (server.name.clone(), server.line);
+        let written = match &server.reach {
+            Reach::Child(child) => Some(child.written.clone()),
+            Reach::Remote(_) => None,
+        };
+        match self.spec(server, env) {
+            Ok(spec) => {
+                loaded.servers.push(spec);
+                loaded.written.extend(written.map(|written| (name, written)));
+            }
+            Err(fault) => {
+                let full = fault.in_full();
+                let why = format!("{}:{line}: server {:?}: {full}", self.named.display(), name.as_str());
+                let brief = format!("line {line}: {}", fault.in_brief());
+                loaded.bad.push(Bad { name: name.to_string(), why, brief, excerpt: None });
+            }
+        }
+    }
+
+    fn spec(&self, server: Server, env: Env<'_>) -> Result<ServerSpec, Fault> {
+        if let Some(key) = not_done(&server) {
+            return Err(Fault { key, path: None, what: " is not yet done by this version; leave it out".into() });
+        }
+        let (base, set) = (&self.base, &server.settings);
+        let sharing = match set.sharing {
+            Some(Children::Own) => Sharing::Own,
+            Some(Children::Shared) => Sharing::Shared,
+            Some(Children::Stateless) => Sharing::Stateless,
+            Some(Children::Pooled) | None => base.sharing,
+        };
+        let back = match server.reach {
+            Reach::Child(child) => Back::Child(self.child(&server.name, child, set, env)?),
+            Reach::Remote(remote) => Back::Remote(RemoteSpec {
+                url: remote.url,
+                transport: remote.transport,
+                socket: remote.socket,
+                headers: remote.headers,
+                tls: base.tls.clone(),
+                retry: RetryPolicy {
+                    attempts: set.retries.unwrap_or(base.retry.attempts),
+                    delay: set.retry_delay.unwrap_or(base.retry.delay),
+                    connect_timeout: set.connect_timeout.unwrap_or(base.retry.connect_timeout),
+                },
+            }),
+        };
+        Ok(ServerSpec {
+            at_root: server.name.as_str() == AT_ROOT,
+            name: server.name,
+            back,
+            sharing,
+            eras: EraSettings { server: set.era.unwrap_or(base.eras.server), ..base.eras.clone() },
+            overrides: Overrides {
+                request_timeout: set.request_timeout,
+                session_timeout: set.session_timeout,
+                max_sessions: None,
+            },
+        })
+    }
+
+    fn child(&self, name: &ServerName, child: Child, set: &Settings, env: Env<'_>) -> Result<ChildSpec, Fault> {
+        if let Some(cwd) = &child.cwd {
+            directory(cwd)?;
+        }
+        let mut variables = Vec::new();
+        for path in &child.env_files {
+            variables.extend(env_file(path, env)?);
+        }
+        variables.extend(child.env);
+        Ok(ChildSpec {
+            name: name.to_string(),
+            program: child.program,
+            args: child.args.iter().map(|arg| OsString::from(arg.expose())).collect(),
+            env: variables,
+            pass_env: set.pass_env.clone().unwrap_or_else(|| self.base.pass_env.clone()),
+            cwd: child.cwd,
+            stop: set.stop_timeout.map_or(self.base.stop, |time| StopLadder { after_close: time, after_term: time }),
+        })
+    }
+
+    /// Whoever writes the file decides what the bridge runs.
+    #[cfg(unix)]
+    fn open_to_all(&self) -> Option<String> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(&self.path).ok().filter(fs::Metadata::is_file)?.permissions().mode();
+        let file = self.named.display();
+        (mode & 0o002 != 0).then(|| {
+            format!("{file} can be written by every user, who could have the bridge run anything; run chmod o-w {file}")
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn open_to_all(&self) -> Option<String> {
+        None
+    }
+}
+
+/// What a server asks for and would not get.
+fn not_done(server: &Server) -> Option<&'static str> {
+    let set = &server.settings;
+    let child = match &server.reach {
+        Reach::Child(child) => Some(child),
+        // Defaults for all may hold what is of no use to a server at a URL.
+        Reach::Remote(_) => None,
+    };
+    let asked = [
+        (!server.tools.is_open(), "tools"),
+        (child.is_some_and(|child| !child.header_env.is_empty()), "header_env"),
+        (child.is_some() && set.warm.is_some_and(|warm| warm > 0), "warm"),
+        (child.is_some() && set.max_children.is_some(), "max_children"),
+        (set.sharing == Some(Children::Pooled), "sharing = pooled"),
+    ];
+    asked.into_iter().find(|(asked, _)| *asked).map(|(_, key)| key)
+}
+
+/// Why a server cannot be offered, with what is found out beside its file.
+struct Fault {
+    key: &'static str,
+    /// What the key names.
+    path: Option<PathBuf>,
+    what: String,
+}
+
+impl Fault {
+    fn in_full(&self) -> String {
+        self.showing(self.path.as_deref().map(|path| path.display().to_string()))
+    }
+
+    /// Without the way to the file.
+    fn in_brief(&self) -> String {
+        let name = self.path.as_deref().and_then(Path::file_name);
+        self.showing(name.map(|name| name.to_string_lossy().into_owned()))
+    }
+
+    fn showing(&self, path: Option<String>) -> String {
+        let path = path.map(|path| format!(" {path}")).unwrap_or_default();
+        format!("{:?}{path}{}", self.key, self.what)
+    }
+}
+
+fn directory(dir: &Path) -> Result<(), Fault> {
+    let what = match fs::metadata(dir) {
+        Ok(found) if found.is_dir() => return Ok(()),
+        Ok(_) => " is not a directory; name the one to start the server in".into(),
+        Err(error) => format!(": {error}; name an existing directory"),
+    };
+    Err(Fault { key: "cwd", path: Some(dir.into()), what })
+}
+
+fn env_file(path: &Path, env: Env<'_>) -> Result<Vec<(String, Secret)>, Fault> {
+    let fault = |what| Fault { key: "envFile", path: Some(path.into()), what };
+    let text = read_some(path, MAX_ENV_FILE).map_err(|error| fault(format!(": {error}; name a readable text file")))?;
+    check::env_file(&text, &|value| expand::expand(value, env)).map_err(|why| fault(format!(" {why}")))
+}
+
+/// The beginning of a file.
+fn read_some(path: &Path, most: usize) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(most as u64).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn unreadable(file: &Path, error: &io::Error) -> String {
+    format!("cannot read {}: {error}; name a config file with --config", file.display())
+}

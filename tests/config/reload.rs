@@ -1,0 +1,148 @@
+//! The file changes while its servers are used.
+
+use std::{fs, os::unix::fs::symlink};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::{Place, client, demo, mcp_servers, other_demo};
+use crate::support::{
+    client::{Client, tool},
+    program::Bridge,
+};
+
+/// Waits until a path leads somewhere, or nowhere.
+async fn until(bridge: &Bridge, path: &str, there: bool) {
+    crate::support::soon(&format!("{path} to be {there}"), async {
+        while (bridge.get(path).await.status() != 404) != there {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
+fn with(more: Value) -> String {
+    let mut servers = json!({"kept": demo()});
+    servers.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    mcp_servers(servers)
+}
+
+#[tokio::test]
+async fn a_rename_over_the_file_exchanges_what_differs_and_keeps_the_rest() {
+    let place = Place::new("mcp.json", &with(json!({"changed": demo(), "gone": demo()})));
+    let bridge = place.serve().await;
+    let mut kept = client(&bridge, "/servers/kept/mcp").await;
+    let changed = client(&bridge, "/servers/changed/mcp").await;
+    client(&bridge, "/servers/gone/mcp").await;
+    let before = bridge.program.servers().len();
+    assert_eq!(before, 3);
+    place.save(&with(json!({"changed": other_demo(), "new": demo()})));
+    until(&bridge, "/servers/new/mcp", true).await;
+    assert_eq!(bridge.get("/servers/gone/mcp").await.status(), 404);
+    kept.check("still here").await;
+    // The session went with the server that it was with.
+    assert_eq!(changed.post(&tool("9", "echo", json!({"text": "x"}))).await.status(), 404);
+    client(&bridge, "/servers/changed/mcp").await;
+    client(&bridge, "/servers/new/mcp").await;
+    let left = || (bridge.program.servers().len() == 3).then_some(());
+    crate::support::eventually("the end of two servers", left).await;
+    let log = bridge.stop().await;
+    for line in ["server \"changed\" changed", "server \"new\" added", "server \"gone\" removed", "is read again"] {
+        assert_eq!(log.matches(line).count(), 1, "{line}: {log}");
+    }
+    assert!(!log.contains("server \"kept\""), "{log}");
+}
+
+#[tokio::test]
+async fn a_call_in_flight_is_answered_by_the_server_that_leaves() {
+    let place = Place::new("mcp.json", &with(json!({"gone": demo()})));
+    let bridge = place.serve().await;
+    let mut gone = client(&bridge, "/servers/gone/mcp").await;
+    let mut sse = Client::sse(bridge.addr, "/servers/gone/sse").await;
+    sse.initialize("2025-06-18").await;
+    for client in [&mut gone, &mut sse] {
+        client.send(&tool("77", "slow", json!({"steps": 1, "step_ms": 2500}))).await;
+    }
+    sse.check("in flight").await;
+    place.save(&with(json!({})));
+    until(&bridge, "/servers/gone/mcp", false).await;
+    for client in [&mut gone, &mut sse] {
+        let answer = client.answer("77").await;
+        assert!(answer.json.get("result").is_some(), "{}", answer.text);
+    }
+    crate::support::eventually("its end", || bridge.program.servers().is_empty().then_some(())).await;
+    bridge.stop().await;
+}
+
+/// Kubernetes mounts a ConfigMap so: the file is a link into `..data`, which is exchanged.
+#[tokio::test]
+async fn a_swapped_link_beside_the_file_is_a_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let version = |name: &str, text: &str| {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join("mcp.json"), text).unwrap();
+    };
+    version("..1", &with(json!({"one": demo()})));
+    symlink("..1", dir.path().join("..data")).unwrap();
+    symlink("..data/mcp.json", dir.path().join("mcp.json")).unwrap();
+    let file = dir.path().join("mcp.json");
+    let bridge = Bridge::start(&["serve", "--config", file.to_str().unwrap()]).await;
+    let mut kept = client(&bridge, "/servers/kept/mcp").await;
+    for (name, server) in [("..2", "two"), ("..3", "three")] {
+        version(name, &with(json!({server: demo()})));
+        symlink(name, dir.path().join("..tmp")).unwrap();
+        fs::rename(dir.path().join("..tmp"), dir.path().join("..data")).unwrap();
+        until(&bridge, &format!("/servers/{server}/mcp"), true).await;
+        kept.check(server).await;
+    }
+    assert_eq!(bridge.get("/servers/one/mcp").await.status(), 404);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn sighup_reads_again_what_the_file_names() {
+    let servers = json!({"a": {"command": "x", "envFile": ".env"}, "kept": demo()});
+    let place = Place::new("mcp.json", &mcp_servers(servers));
+    let bridge = place.serve().await;
+    assert_eq!(bridge.get("/servers/a/mcp").await.status(), 404);
+    super::write(&place.dir.path().join(".env"), "A=1\n");
+    bridge.program.signal(Signal::HUP);
+    until(&bridge, "/servers/a/mcp", true).await;
+    bridge.program.signal(Signal::HUP);
+    bridge.program.stderr.has("no server differs").await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_file_changes_nothing_and_is_said_once() {
+    let place = Place::new("mcp.json", &with(json!({})));
+    let bridge = place.serve().await;
+    let mut kept = client(&bridge, "/servers/kept/mcp").await;
+    place.save("{\"mcpServers\": {");
+    bridge.program.stderr.has("the servers stay as they were").await;
+    place.save("{\"mcpServers\": { ");
+    place.save("{\"mcpServers\": {");
+    kept.check("still here").await;
+    // What is right again is a change, and comes after all that was said.
+    place.save(&with(json!({"new": demo()})));
+    until(&bridge, "/servers/new/mcp", true).await;
+    kept.check("still here").await;
+    fs::remove_file(&place.file).unwrap();
+    bridge.program.stderr.has("No such file").await;
+    kept.check("and here").await;
+    let log = bridge.stop().await;
+    assert_eq!(log.matches("the servers stay as they were").count(), 2, "{log}");
+}
+
+/// One that is bad now is offered no more: what a restart would do.
+#[tokio::test]
+async fn a_server_that_becomes_bad_is_left_out() {
+    let place = Place::new("mcp.json", &with(json!({"a": demo()})));
+    let bridge = place.serve().await;
+    client(&bridge, "/servers/a/mcp").await;
+    place.save(&with(json!({"a": {"comand": "x"}})));
+    until(&bridge, "/servers/a/mcp", false).await;
+    let text = bridge.get("/readyz").await.body;
+    assert!(text.contains("a: line 1: ") && text.contains("did you mean \"command\"?"), "{text}");
+    bridge.stop().await;
+}
