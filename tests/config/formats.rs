@@ -77,6 +77,11 @@ async fn urls_are_reached_with_their_headers() {
     let servers = json!({
         "auto": entry(far.url("/mcp")),
         "sse": {"type": "sse", "url": far.url("/sse"), "headers": {"Authorization": "Bearer ${THE_TOKEN}"}},
+        "ws": {
+            "type": "ws",
+            "url": far.url("/ws").replacen("http", "ws", 1),
+            "headers": {"Authorization": "Bearer ${THE_TOKEN}"},
+        },
         "closed": {"httpUrl": far.url("/mcp")},
     });
     let place = Place::new("mcp.json", &mcp_servers(servers));
@@ -84,6 +89,7 @@ async fn urls_are_reached_with_their_headers() {
         Bridge::start_with(&["serve", "--config", place.path(), "--retries", "0"], &[("THE_TOKEN", "s3cret")]).await;
     client(&bridge, "/servers/auto/mcp").await;
     client(&bridge, "/servers/sse/mcp").await;
+    client(&bridge, "/servers/ws/mcp").await;
     let log = bridge.stop().await;
     assert!(!log.contains("s3cret"), "{log}");
     far.stop().await;

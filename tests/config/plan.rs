@@ -29,14 +29,14 @@ async fn a_plan_shows_argv_as_lists_and_no_secret() {
         r#"default
   command  ["npx","-y","two words","--key","${{THE_TOKEN}}"]
   env      API B
-  at       /sse /mcp
+  at       /sse /mcp /ws
 far
   url      https://example.com/...
   headers  x-api-key
-  at       /servers/far/sse /servers/far/mcp
+  at       /servers/far/sse /servers/far/mcp /servers/far/ws
 literal
   command  ["./run","--password=***","-e","A_TOKEN=***"]
-  at       /servers/literal/sse /servers/literal/mcp
+  at       /servers/literal/sse /servers/literal/mcp /servers/literal/ws
 "bad"
   not offered: {}:1: server "bad": "warm" is not yet done by this version; leave it out
 "#,

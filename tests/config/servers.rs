@@ -58,7 +58,7 @@ async fn bad_servers_leave_the_good_ones_and_are_named() {
         ("\"../up\"", "cannot be a server's name"),
         ("\"no/slash\"", "cannot be a server's name"),
         ("\"%2e%2e\"", "cannot be a server's name"),
-        ("scheme", "unknown scheme \"gopher\"; write http:// or https://"),
+        ("scheme", "unknown scheme \"gopher\"; write http://"),
         ("unset", "${UNSET} is not set"),
         ("nowhere", "\"cwd\" dir: No such file"),
         ("no-env", "\"envFile\" file: No such file"),
