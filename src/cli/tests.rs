@@ -94,7 +94,8 @@ fn the_clap_types_are_sound() {
 fn every_flag_has_its_variable_and_shows_no_value_of_it() {
     let flags = flags();
     assert!(flags.len() > 60, "{}", flags.len());
-    for (command, arg) in flags {
+    // A token in a variable is meant for a server; `status` would show it to the bridge.
+    for (command, arg) in flags.into_iter().filter(|(command, _)| command != "status") {
         let long = arg.get_long().unwrap();
         let want = format!("MCP_BRIDGE_{}", long.replace('-', "_").to_uppercase());
         assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(want.as_str()), "{command} --{long}");
