@@ -49,6 +49,7 @@ fn files() -> tempfile::TempDir {
     for (name, text) in [("cert.pem", &certificate), ("key.pem", &key), ("ca.pem", &certificate), ("me.pem", &both)] {
         fs::write(dir.path().join(name), text).unwrap();
     }
+    fs::write(dir.path().join("mcp.json"), r#"{"mcpServers": {"a": {"command": "some-server"}}}"#).unwrap();
     dir
 }
 
@@ -59,10 +60,6 @@ fn run(command: &str, dir: &Path) -> Output {
         .replace("<command> --help", "serve --help")
         .replace("-- <command>", "-- some-server")
         .replace("<shell>", "bash");
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("mcp.json");
-    fs::write(&file, r#"{"mcpServers": {"a": {"command": "some-server"}}}"#).unwrap();
-    let command = command.replace("mcp.json", file.to_str().unwrap());
     let mut words = words(&command);
     words.remove(0);
     let listens = words[0] == "serve" || words[0].split_once("-to-").is_some_and(|(_, output)| output != "stdio");
