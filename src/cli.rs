@@ -7,13 +7,15 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::{ArgMatches, FromArgMatches, parser::ValueSource};
+use url::Url;
 
 use crate::{
-    config::{Config, expand},
+    config::{Config, expand, oauth::OauthSpec},
     demo::Eras,
     observe::{Logging, flat},
     status::Question,
@@ -25,6 +27,7 @@ mod bridges;
 mod dry_run;
 mod exit;
 mod generate;
+pub mod login;
 mod report;
 mod resolve;
 mod values;
@@ -33,7 +36,7 @@ mod variables;
 pub use exit::Exit;
 pub use variables::unknown_variables;
 
-use args::Command;
+use args::{Command, oauth::AuthWhat};
 use bridges::Bridge;
 
 /// What the command line asks for.
@@ -41,6 +44,8 @@ use bridges::Bridge;
 pub enum Task {
     /// Carry messages until told to stop.
     Bridge(Box<Config>, Logging),
+    /// Do something about logins.
+    Login(Box<LoginTask>),
     /// Be the built-in stdio server.
     Demo(Eras),
     /// Ask a running bridge about its servers.
@@ -49,6 +54,17 @@ pub enum Task {
     Guard(String),
     /// Nothing is left to do: what was asked for is printed or written.
     Done,
+}
+
+/// What to do about logins.
+#[derive(Debug)]
+pub enum LoginTask {
+    /// Log in.
+    In(Url, Box<OauthSpec>),
+    /// Forget a login.
+    Out(Url, PathBuf),
+    /// Say what is kept, of one server or of all.
+    Status(Option<Url>, PathBuf),
 }
 
 /// Why the command line could not be carried out. One line, with a next step, free of secrets.
@@ -116,6 +132,11 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
     let typed = resolve::Typed { env, from_env: &from_env, by_hand: &by_hand };
     match asked {
         Asked::Bridge(command, args) => typed.bridge(&command, *args),
+        Asked::Other(Command::Login(args)) => typed.login(*args),
+        Asked::Other(Command::Logout { server, dir }) => typed.logout(&server, dir),
+        Asked::Other(Command::Auth { what: AuthWhat::Status, server, dir }) => {
+            typed.auth_status(server.as_deref(), dir)
+        }
         Asked::Other(Command::DemoServer { era }) => Ok(Task::Demo(era.into())),
         Asked::Other(Command::Status(args)) => typed.status(&args).map(|asked| Task::Status(Box::new(asked))),
         Asked::Other(Command::Completions { shell }) => print(&generate::completions(shell)),

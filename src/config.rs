@@ -8,12 +8,13 @@ use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::{era::modern_to_legacy::seal::Sealer, tls, wire::Wire};
+use crate::{auth::client::Authorizer, era::modern_to_legacy::seal::Sealer, tls, wire::Wire};
 
 pub(crate) mod check;
 pub mod expand;
 pub mod file;
 pub mod load;
+pub mod oauth;
 pub mod tools;
 pub(crate) mod values;
 
@@ -237,6 +238,8 @@ pub struct RemoteSpec {
     pub retry: RetryPolicy,
     /// Whom to trust besides the system's authorities, and who to be. `--ca-file`, `--client-cert`.
     pub tls: tls::client::Client,
+    /// Gets tokens where the server asks for them. `None`: 401 is the last word, as where `headers` say who calls.
+    pub authorizer: Option<Arc<Authorizer>>,
 }
 
 /// The transport of a remote server.

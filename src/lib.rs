@@ -61,6 +61,7 @@
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`annotations`] | what a tool's schema says about headers |
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
+//! | [`auth`] | the bridge as an OAuth client: tokens for servers that ask for them |
 //! | [`listen`] | the listening sockets, Host and Origin, the door, which server is at which path, health |
 //! | [`tls`] | certificates, keys and authorities, as server and as client |
 //! | [`bridge`] | start, announce, reload, wait, drain |
@@ -69,7 +70,7 @@
 //! | [`demo`] | the demo server |
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
-//! Dependencies point one way: cli > config > bridge > listen, registry > era, wire > pump > pipe, pending > peer >
+//! Dependencies point one way: cli > config > bridge > listen, registry > era, wire, auth > pump > pipe, pending > peer >
 //! message, protocol > json. What is pure and belongs to no layer (annotations, backoff, room) uses at most json. One arrow
 //! goes back: wires that accept ask the registry for a server.
 //!
@@ -86,6 +87,7 @@
 //!    over its buffer is cut off with an error that says so.
 
 pub mod annotations;
+pub mod auth;
 pub mod backoff;
 pub mod bridge;
 pub mod cli;

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     match cli::parse(std::env::args_os().collect()) {
         Ok(Task::Bridge(config, logging)) => return carry(*config, logging).into(),
         Ok(Task::Status(question)) => return ask(&question).into(),
+        Ok(Task::Login(task)) => return cli::login::run(*task),
         Ok(Task::Demo(eras)) => return demo::run(eras),
         Ok(Task::Guard(mark)) => guard::run(&mark),
         Ok(Task::Done) => {}

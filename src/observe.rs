@@ -78,6 +78,8 @@ impl Logging {
             .with_target(ENTRIES, entries)
             // Any client can provoke their warnings, as often as it likes.
             .with_targets(["h2", "hyper", "hyper_util"].map(|target| (target, LevelFilter::ERROR)))
+            // Its requests are told by our own names, and its debug lines hold codes.
+            .with_target("rmcp", LevelFilter::OFF)
             .with_default(LevelFilter::from_level(self.level.min(Level::WARN)))
     }
 

@@ -124,6 +124,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The `data` of the JSON-RPC error that says it.
+    pub fn data(&self) -> Option<serde_json::Value> {
+        match self {
+            OpenError::Connect(error) => error.data(),
+            _ => None,
+        }
+    }
+
     /// When it makes sense to try again: `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

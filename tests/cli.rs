@@ -38,7 +38,7 @@ fn failure(output: &Output) -> (String, i32) {
     (line.to_string(), output.status.code().unwrap())
 }
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 21] = [
     "serve",
     "connect",
     "stdio-to-sse",
@@ -53,6 +53,9 @@ const COMMANDS: [&str; 18] = [
     "ws-to-stdio",
     "ws-to-sse",
     "ws-to-http",
+    "login",
+    "logout",
+    "auth",
     "demo-server",
     "status",
     "completions",

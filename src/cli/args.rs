@@ -9,11 +9,14 @@ use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum, Value
 use clap_complete::Shell;
 use url::Url;
 
+use self::oauth::{AuthWhat, DirArgs, LoginArgs, OauthArgs};
 use super::{
     bridges::{self, Bridge},
     values,
 };
 use crate::{demo, observe};
+
+pub(super) mod oauth;
 
 /// Carries the Model Context Protocol between stdio, HTTP+SSE, Streamable HTTP and WebSocket
 #[derive(Debug, Parser)]
@@ -44,9 +47,41 @@ Exit codes:
   69  the remote server could not be reached
   77  the remote server asks for a login, or refuses the one given";
 
+/// Under `login`.
+const AFTER_LOGIN: &str = "\
+Opens the server's login in a browser, which has to run on this machine. With --no-browser, open the
+page wherever you like; if the browser then fails to load a page at 127.0.0.1, paste its address
+here. With --device, all it takes is a short code.
+
+Every flag is also a variable: --client-id is MCP_BRIDGE_CLIENT_ID. What is typed wins.";
+
 /// Every command that does not carry messages; for those see [`super::bridges`].
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Log in to a remote server now, and keep the token for the commands that reach it
+    #[command(override_usage = "mcp-bridge login [OPTIONS] <URL>", after_help = AFTER_LOGIN)]
+    Login(Box<LoginArgs>),
+    /// Forget the token for a remote server
+    #[command(override_usage = "mcp-bridge logout [OPTIONS] <URL>")]
+    Logout {
+        /// The server's URL, as it was given to connect or login
+        #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+        server: String,
+        #[command(flatten)]
+        dir: DirArgs,
+    },
+    /// Show what is kept of logins, without the tokens
+    #[command(override_usage = "mcp-bridge auth status [OPTIONS] [URL]")]
+    Auth {
+        /// What to show
+        #[arg(value_enum)]
+        what: AuthWhat,
+        /// The server's URL, as it was given to connect or login (default: all)
+        #[arg(value_name = "URL", value_hint = ValueHint::Url)]
+        server: Option<String>,
+        #[command(flatten)]
+        dir: DirArgs,
+    },
     /// Be a small stdio server, to try the bridge and clients with
     DemoServer {
         /// Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both
@@ -242,6 +277,8 @@ pub(super) struct RemoteArgs {
     /// Time for each attempt to connect; seconds, or 500ms, 5m, 1h
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::positive_duration)]
     pub(super) connect_timeout: Duration,
+    #[command(flatten)]
+    pub(super) oauth: OauthArgs,
 }
 
 /// What every bridge has.

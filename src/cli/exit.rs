@@ -50,7 +50,7 @@ impl From<&bridge::Error> for Exit {
         use bridge::Error::{Bind, Connect, Failed, Interrupted, Spawn};
         match error {
             Failed(_) | Interrupted | Bind(_) | Spawn(_) => Exit::Failed,
-            Connect(ConnectError::NotAuthorized(_)) => Exit::NotAuthorised,
+            Connect(ConnectError::NotAuthorized(_) | ConnectError::Login { .. }) => Exit::NotAuthorised,
             Connect(_) => Exit::Unreachable,
         }
     }

@@ -227,6 +227,7 @@ fn is_url_without_scheme(word: &str) -> bool {
 fn missing(typed: &Words) -> String {
     let command = typed.command();
     match command {
+        "auth" => "auth needs to know what; write mcp-bridge auth status".into(),
         "completions" => "completions needs a shell: bash, zsh, fish, powershell or elvish".into(),
         _ => format!("{command} needs a URL; write mcp-bridge {command} https://example.com/mcp"),
     }

@@ -27,6 +27,7 @@ mod eras;
 mod file;
 mod name;
 mod network;
+mod oauth;
 mod remote;
 mod server;
 mod status;
@@ -45,8 +46,28 @@ pub(super) struct Typed<'a> {
 const OF_COMMANDS: [&str; 8] = ["command", "shell", "demo", "env", "env_file", "pass_env", "cwd", "stop_timeout"];
 
 /// The flags that are of no use for a server that is started.
-const OF_URLS: [&str; 8] =
-    ["header", "bearer", "ca_file", "client_cert", "client_key", "retries", "retry_delay", "connect_timeout"];
+const OF_URLS: [&str; 20] = [
+    "header",
+    "bearer",
+    "ca_file",
+    "client_cert",
+    "client_key",
+    "retries",
+    "retry_delay",
+    "connect_timeout",
+    "client_id",
+    "client_secret_file",
+    "client_key_file",
+    "client_metadata_url",
+    "scope",
+    "no_browser",
+    "device",
+    "client_credentials",
+    "callback_port",
+    "auth_timeout",
+    "no_login",
+    "auth_dir",
+];
 
 impl Typed<'_> {
     /// A command that carries messages.
@@ -152,11 +173,14 @@ impl Typed<'_> {
 
     fn remote(&self, command: &Bridge, url: &str, args: &RemoteArgs) -> Result<RemoteSpec, Error> {
         let place = remote::place(command, url)?;
+        let headers = self.headers(args)?;
+        let authorizer = self.authorizer(command, &place, &headers, &args.oauth)?;
         Ok(RemoteSpec {
+            authorizer,
             url: place.url,
             socket: place.socket,
             transport: place.transport,
-            headers: self.headers(args)?,
+            headers,
             tls: remote::tls(args)?,
             retry: retry(args),
         })

@@ -54,6 +54,14 @@ pub(super) fn base_url(text: &str) -> Result<Url, String> {
     if plain { Ok(url) } else { Err(format!("only scheme, host, port and path belong here; {advice}")) }
 }
 
+/// The URL of a client's document (2026-07-28, Client ID Metadata Documents): https, with a path.
+pub(super) fn client_metadata_url(text: &str) -> Result<Url, String> {
+    let advice = "write the https URL of the document, as in https://example.com/client.json";
+    let url = Url::parse(text).map_err(|error| unreadable(error, advice))?;
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    if plain && url.scheme() == "https" && url.path() != "/" { Ok(url) } else { Err(advice.into()) }
+}
+
 fn unreadable(error: url::ParseError, advice: &str) -> String {
     match error {
         // Without a scheme: the advice shows it, and nobody who forgot it knows of bases.

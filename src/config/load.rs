@@ -14,13 +14,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use http::header::AUTHORIZATION;
+
 use super::{
     Back, ChildSpec, EraSettings, Overrides, PassEnv, RemoteSpec, RetryPolicy, Secret, ServerName, ServerSpec, Sharing,
     StopLadder, check,
     expand::{self, Env},
     file::{self, Child, Children, Entry, MAX_BYTES, Problem, Reach, Server, Settings},
+    oauth::OauthSpec,
 };
-use crate::tls::client::Client;
+use crate::{auth::client::Authorizer, tls::client::Client};
 
 /// The server of this name is at the root.
 const AT_ROOT: &str = "default";
@@ -53,6 +56,8 @@ pub struct Base {
     pub retry: RetryPolicy,
     /// `--ca-file`, `--client-cert` and what belongs to them.
     pub tls: Client,
+    /// How to log in to servers that ask for it; `None`: not at all. `--no-login` and what belongs to it.
+    pub logins: Option<OauthSpec>,
 }
 
 /// What a file came to.
@@ -197,6 +202,12 @@ impl Loader {
         let back = match server.reach {
             Reach::Child(child) => Back::Child(self.child(&server.name, child, set, env)?),
             Reach::Remote(remote) => Back::Remote(RemoteSpec {
+                authorizer: base
+                    .logins
+                    .clone()
+                    // Two answers to one question are none, and a socket has no name that a token could be for.
+                    .filter(|_| !remote.headers.contains_key(AUTHORIZATION) && remote.socket.is_none())
+                    .map(|spec| Authorizer::new(&remote.url, spec)),
                 url: remote.url,
                 transport: remote.transport,
                 socket: remote.socket,

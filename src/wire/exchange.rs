@@ -122,13 +122,14 @@ pub struct Refusal {
     code: i32,
     message: Cow<'static, str>,
     id: Option<Box<str>>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
+    data: Option<Box<serde_json::Value>>,
 }
 
 impl Refusal {
     /// A refusal of a message that is not one that can be served.
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { status, code: code::INVALID_REQUEST, message: message.into(), id: None, header: None }
+        Refusal { status, code: code::INVALID_REQUEST, message: message.into(), id: None, header: None, data: None }
     }
 
     /// With another error code.
@@ -145,7 +146,13 @@ impl Refusal {
 
     /// With a header.
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Refusal {
-        self.header = Some((name, value));
+        self.header = Some(Box::new((name, value)));
+        self
+    }
+
+    /// With data for programs.
+    pub fn data(mut self, data: Option<serde_json::Value>) -> Refusal {
+        self.data = data.map(Box::new);
         self
     }
 
@@ -157,8 +164,8 @@ impl Refusal {
     /// The answer to send.
     pub fn into_response(self) -> Response {
         let id = self.id.as_deref().unwrap_or("null");
-        let mut response = json(self.status, &Frame::error(id, self.code, &self.message, None));
-        if let Some((name, value)) = self.header {
+        let mut response = json(self.status, &Frame::error(id, self.code, &self.message, self.data.map(|data| *data)));
+        if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         response
@@ -182,7 +189,7 @@ impl From<OpenError> for Refusal {
                 (StatusCode::BAD_GATEWAY, code::INTERNAL)
             }
         };
-        let refusal = Refusal::new(status, error.to_string()).code(code);
+        let refusal = Refusal::new(status, error.to_string()).code(code).data(error.data());
         match error.retry_after() {
             Some(after) => refusal.header(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1))),
             None => refusal,

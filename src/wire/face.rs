@@ -59,7 +59,7 @@ async fn exchange(mut envelope: Envelope, caller: &Arc<Caller>, registry: &Regis
         }
         Err(error) => {
             let reply = envelope.reply.take();
-            reply.into_iter().for_each(|reply| reply.fail(code::INTERNAL, &error.to_string(), None));
+            reply.into_iter().for_each(|reply| reply.fail(code::INTERNAL, &error.to_string(), error.data()));
             false
         }
     }

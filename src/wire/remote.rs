@@ -29,6 +29,7 @@ use self::{
     web::Web,
 };
 use crate::{
+    auth::client::{Denied, Errand},
     backoff,
     config::{Limits, RemoteSpec, RemoteTransport, RetryPolicy},
     message::{Frame, code, text},
@@ -49,6 +50,9 @@ pub(crate) mod web;
 /// Envelopes that are read ahead while `initialize` is under way, to see the partner's end. More wait in the channel.
 const READ_AHEAD: usize = 16;
 
+/// Tokens tried for one request: a renewed one, one of a new login, one of a login for more rights.
+const MAX_TOKENS: usize = 3;
+
 /// The longest wait between two attempts.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -61,9 +65,33 @@ pub enum ConnectError {
     /// 401 or 403.
     #[error("{0}")]
     NotAuthorized(String),
+    /// There is no token for it yet.
+    #[error("{text}")]
+    Login {
+        /// The one line.
+        text: String,
+        /// What the user is to open, while that login is open.
+        errand: Option<Arc<Errand>>,
+    },
     /// It answers, but not as an MCP server does at this URL.
     #[error("{0}")]
     Protocol(String),
+}
+
+impl ConnectError {
+    /// The `data` of the JSON-RPC error that says it: the page to open, for clients that can show it.
+    pub fn data(&self) -> Option<Value> {
+        let ConnectError::Login { errand: Some(errand), .. } = self else { return None };
+        Some(match &errand.code {
+            None => json!({ "url": errand.url.as_str() }),
+            Some(code) => json!({ "url": errand.url.as_str(), "code": code }),
+        })
+    }
+
+    /// Whether the login goes on, so that the next attempt may find a token.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, ConnectError::Login { errand: Some(_), .. })
+    }
 }
 
 /// Works one end of a [`Peer::pair`] with the server at `spec.url`. Connects with the first request, and ends when the
@@ -302,7 +330,7 @@ impl Way {
         let mut failed = 0;
         // Ends with a success, with a fault that does not pass, with the last attempt, or when the partner leaves.
         loop {
-            let fault = match attempt().await {
+            let fault = match self.authorized(&mut attempt).await {
                 Err(fault) if fault.may_pass() && failed < self.retry.attempts => fault,
                 done => return done,
             };
@@ -322,6 +350,29 @@ impl Way {
                 _ = self.hurry.wait() => return Err(fault),
             }
         }
+    }
+
+    /// Tries until the server does not ask for a token, or none is to be had. What it refuses so it did not do.
+    pub(crate) async fn authorized<T, F>(&self, attempt: &mut impl FnMut() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        for _ in 0..MAX_TOKENS {
+            let (demand, authorizer) = match (attempt().await, self.web.authorizer()) {
+                (Err(Fault { demand: Some(demand), .. }), Some(authorizer)) => (demand, authorizer),
+                (done, _) => return done,
+            };
+            let satisfied = tokio::select! {
+                satisfied = authorizer.satisfy(&demand) => satisfied,
+                _ = self.hurry.wait() => Err(Denied::Failed("the client left before the login was done".into())),
+            };
+            match satisfied {
+                // Where no login is offered, the server's own words are the last.
+                Ok(()) | Err(Denied::NotOffered) => {}
+                Err(denied) => return Err(Fault::denied(denied)),
+            }
+        }
+        attempt().await
     }
 
     /// Opens something as long as the partner is there. When it leaves, no more attempts are made, and the one under way
@@ -349,6 +400,10 @@ impl Way {
             text.push_str(&format!("; if that port speaks TLS, try {scheme}://"));
         }
         match fault.kind {
+            FaultKind::Login | FaultKind::Unauthorized => ConnectError::Login {
+                text: format!("{} wants a login: {}", self.shown(), fault.why),
+                errand: fault.errand.clone(),
+            },
             FaultKind::Redirect => ConnectError::Protocol(text),
             _ => ConnectError::Unreachable(text),
         }
@@ -462,7 +517,7 @@ impl Desk {
         // Ends when nothing more has come.
         while let Some(envelope) = self.rx.try_recv() {
             if let Some(reply) = envelope.reply {
-                reply.fail(code::INTERNAL, &failed.to_string(), None);
+                reply.fail(code::INTERNAL, &failed.to_string(), failed.data());
             }
         }
     }

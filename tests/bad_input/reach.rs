@@ -121,7 +121,7 @@ async fn a_server_that_wants_a_login() {
     for status in [401, 403] {
         let mut script = Script::start().await;
         let url = script.url("/mcp");
-        let mut client = Client::stdio(&["http-to-stdio", &url]);
+        let mut client = Client::stdio(&["http-to-stdio", "--no-login", &url]);
         client.send(&initialize("0", V)).await;
         script.post("initialize").await.reply(status, &[("WWW-Authenticate", "Bearer")], "").await;
         let answer = client.answer("0").await;

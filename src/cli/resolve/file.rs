@@ -73,7 +73,9 @@ impl Typed<'_> {
         let stop = server.as_ref().map_or_else(StopLadder::default, stop);
         let retry = remote.as_ref().map_or_else(RetryPolicy::default, retry);
         let tls = remote.as_ref().map(remote::tls).transpose()?.unwrap_or_default();
-        let loader = Loader::new(path, Base { sharing, eras, pass_env, stop, retry, tls }).map_err(wrong)?;
+        let logins = remote.as_ref().map(|remote| self.logins(true, &remote.oauth)).transpose()?.flatten();
+        let base = Base { sharing, eras, pass_env, stop, retry, tls, logins };
+        let loader = Loader::new(path, base).map_err(wrong)?;
         let loaded = loader.text().and_then(|text| loader.servers(&text, self.env)).map_err(wrong)?;
         let file = ConfigFile { loader, bad: loaded.bad, notes: loaded.notes };
         Ok(FromFile { servers: loaded.servers, file, written: loaded.written })

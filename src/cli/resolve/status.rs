@@ -54,6 +54,7 @@ impl Typed<'_> {
             socket: place.socket,
             headers,
             tls: Client::default(),
+            authorizer: None,
             retry,
         };
         Ok(Question { bridge, json: args.json })

@@ -3,12 +3,15 @@
 //! Owns [`Fault`] and the reading of `reqwest`'s errors and of HTTP status codes. Pure. It never shows a query, a header
 //! value or a body.
 
-use std::{error::Error, io};
+use std::{error::Error, io, sync::Arc};
 
 use http::StatusCode;
 use url::Url;
 
-use crate::config::{RemoteSpec, RemoteTransport};
+use crate::{
+    auth::client::{Demand, Denied, Errand},
+    config::{RemoteSpec, RemoteTransport},
+};
 
 /// Why an exchange with the server failed before the server answered it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +22,10 @@ pub(crate) struct Fault {
     pub(crate) sent: bool,
     /// What happened and one next step; to stand after "cannot reach URL: ".
     pub(crate) why: String,
+    /// What the server asks for; of [`FaultKind::Unauthorized`].
+    pub(crate) demand: Option<Arc<Demand>>,
+    /// What the user is to open; of [`FaultKind::Login`].
+    pub(crate) errand: Option<Arc<Errand>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +46,33 @@ pub(crate) enum FaultKind {
     Silent,
     /// A redirect that is not followed.
     Redirect,
+    /// The server asks who calls, and did nothing. With what it asked.
+    Unauthorized,
+    /// There is no token for it.
+    Login,
     /// The client could not be set up: a bad certificate store, for instance.
     Setup,
 }
 
 impl Fault {
     pub(crate) fn new(kind: FaultKind, sent: bool, why: impl Into<String>) -> Fault {
-        Fault { kind, sent, why: why.into() }
+        Fault { kind, sent, why: why.into(), demand: None, errand: None }
+    }
+
+    /// The server asks for a token.
+    pub(crate) fn unauthorized(demand: Demand) -> Fault {
+        let why = "it asks for a token again and again; log in anew with mcp-bridge login";
+        Fault { demand: Some(Arc::new(demand)), ..Fault::new(FaultKind::Unauthorized, false, why) }
+    }
+
+    /// There is no token to be had.
+    pub(crate) fn denied(denied: Denied) -> Fault {
+        let why = denied.to_string();
+        let errand = match denied {
+            Denied::Open(errand) => Some(Arc::new(errand)),
+            Denied::NotOffered | Denied::Failed(_) | Denied::Unreachable(_) => None,
+        };
+        Fault { errand, ..Fault::new(FaultKind::Login, false, why) }
     }
 
     /// Whether another attempt may help, and does no harm.

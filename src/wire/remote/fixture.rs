@@ -280,7 +280,8 @@ pub(crate) struct Client {
 
 pub(crate) fn spec(url: &Url, transport: RemoteTransport) -> RemoteSpec {
     let retry = RetryPolicy { attempts: 3, delay: Duration::from_millis(2), connect_timeout: Duration::from_secs(5) };
-    RemoteSpec { url: url.clone(), socket: None, transport, headers: HeaderMap::new(), retry, tls: Default::default() }
+    let (headers, tls) = (HeaderMap::new(), Default::default());
+    RemoteSpec { url: url.clone(), socket: None, transport, headers, retry, tls, authorizer: None }
 }
 
 impl Client {

@@ -183,7 +183,8 @@ async fn serve<L: Line>(
             }
             Err(failed) => {
                 desk.refuse_waiting(&failed);
-                if !was_open {
+                // The browser comes back to this process: it stays, and the client may try again.
+                if !was_open && !failed.is_open() {
                     return Err(failed);
                 }
                 warn!("no new session: {failed}; the next message makes another attempt");
@@ -226,7 +227,8 @@ async fn open<L: Line>(way: &Arc<Way>, desk: &mut Desk, line: &mut L, memory: &M
         Ok(Err(fault)) => {
             let failed = way.unreachable(&fault);
             way.failed(failed.clone());
-            first.reply.into_iter().for_each(|reply| Trouble::new(failed.to_string()).tell(reply));
+            let trouble = Trouble { data: failed.data(), ..Trouble::new(failed.to_string()) };
+            first.reply.into_iter().for_each(|reply| trouble.clone().tell(reply));
             Opening::Broken
         }
         Err(_) => {

@@ -21,7 +21,11 @@ use tracing::warn;
 use url::{Host, Origin, Url};
 
 use super::fault::{Fault, FaultKind, shown};
-use crate::{config::RemoteSpec, tls};
+use crate::{
+    auth::client::{Authorizer, Credential},
+    config::RemoteSpec,
+    tls,
+};
 
 /// Redirects followed for one request, as browsers and the official SDKs do.
 const MAX_REDIRECTS: usize = 10;
@@ -47,6 +51,7 @@ pub(crate) struct Web {
     headers: HeaderMap,
     connect_timeout: Duration,
     tls: tls::client::Client,
+    authorizer: Option<Arc<Authorizer>>,
     /// Indexed by [`Web::client`].
     clients: [OnceLock<Client>; 16],
 }
@@ -79,6 +84,7 @@ impl Web {
             headers: spec.headers.clone(),
             connect_timeout: spec.retry.connect_timeout,
             tls: spec.tls.clone(),
+            authorizer: spec.authorizer.clone(),
             clients: Default::default(),
         }
     }
@@ -96,12 +102,22 @@ impl Web {
         }
     }
 
-    /// Sends one request and follows redirects, up to the head of the response. Waits for it as long as it takes.
+    /// Who gets tokens for the server, if anybody does.
+    pub(crate) fn authorizer(&self) -> Option<&Arc<Authorizer>> {
+        self.authorizer.as_ref()
+    }
+
+    /// Sends one request and follows redirects, up to the head of the response. Waits for it as long as it takes. A refusal
+    /// that a token may help against is a fault: the server did nothing.
     pub(crate) async fn send(&self, request: Outgoing<'_>) -> Result<Incoming, Fault> {
         let Outgoing { method, url: start, headers, body, started } = request;
         let mut url = start.clone();
+        let credential = match &self.authorizer {
+            Some(authorizer) => authorizer.credential().await,
+            None => None,
+        };
         for _ in 0..=MAX_REDIRECTS {
-            let headers = self.headers_for(&url, &start.origin(), &headers);
+            let headers = self.headers_for(&url, &start.origin(), &headers, credential.as_ref());
             let upgrades = headers.contains_key(header::UPGRADE);
             let mut request = self.client(&url, upgrades)?.request(method.clone(), url.clone()).headers(headers);
             if let Some(data) = &body {
@@ -117,6 +133,11 @@ impl Web {
                 fault
             };
             let response = request.send().await.map_err(|error| seen(&error))?;
+            if let Some(authorizer) = self.authorizer.as_ref().filter(|_| url.origin() == self.url.origin())
+                && let Some(demand) = authorizer.demand(response.status(), response.headers(), credential.as_ref())
+            {
+                return Err(Fault::unauthorized(demand));
+            }
             match self.next_hop(&method, &url, &response)? {
                 Some(next) => url = next,
                 None => return Ok(Incoming { url, response }),
@@ -126,14 +147,23 @@ impl Web {
         Err(Fault::new(FaultKind::Redirect, false, why))
     }
 
-    /// The headers for one hop. Those of `-H` go to the configured origin only, a session's id only to the origin that
-    /// gave it: another origin is another party, whatever the server that redirects to it says.
-    fn headers_for(&self, url: &Url, session_origin: &Origin, protocol: &HeaderMap) -> HeaderMap {
+    /// The headers for one hop. Those of `-H`, and the token, go to the configured origin only, a session's id only to the
+    /// origin that gave it: another origin is another party, whatever the server that redirects to it says.
+    fn headers_for(
+        &self,
+        url: &Url,
+        session_origin: &Origin,
+        protocol: &HeaderMap,
+        credential: Option<&Credential>,
+    ) -> HeaderMap {
         let mut headers = protocol.clone();
         if url.origin() != *session_origin {
             headers.remove(SESSION_ID);
         }
         if url.origin() == self.url.origin() {
+            if let Some(credential) = credential {
+                headers.insert(header::AUTHORIZATION, credential.header().clone());
+            }
             for (name, value) in &self.headers {
                 // What the protocol itself says is not to be overridden: the server would misread the message.
                 if !protocol.contains_key(name) {
@@ -231,7 +261,7 @@ impl Web {
 }
 
 /// A WebSocket URL as the one that its handshake is sent to (RFC 6455, 4.1).
-fn http_form(url: &Url) -> Url {
+pub(crate) fn http_form(url: &Url) -> Url {
     let text = url.as_str();
     let rest = text.strip_prefix("ws").filter(|_| matches!(url.scheme(), "ws" | "wss"));
     rest.and_then(|rest| format!("http{rest}").parse().ok()).unwrap_or_else(|| url.clone())

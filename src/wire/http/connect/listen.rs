@@ -82,7 +82,9 @@ impl Link {
 
     /// `before`: whether the server had the stream earlier in this session.
     async fn get(self: &Arc<Self>, session: &Arc<Session>, cursor: &Cursor, before: bool) -> Got {
-        let incoming = match self.send(session, Method::GET, None, cursor.last.as_ref(), &Arc::default()).await {
+        let started = Arc::default();
+        let mut send = || self.send(session, Method::GET, None, cursor.last.as_ref(), &started);
+        let incoming = match self.way.authorized(&mut send).await {
             Ok(incoming) => incoming,
             Err(fault) => {
                 debug!("cannot listen to {}: {fault}", self.way.shown());

@@ -89,7 +89,12 @@ impl Link {
             Err(fault) => self.way.unreachable(&fault),
         };
         if let Some(reply) = envelope.reply {
-            reply.fail(code::INTERNAL, &failed.to_string(), None);
+            reply.fail(code::INTERNAL, &failed.to_string(), failed.data());
+        }
+        // The browser comes back to this process: it stays, and the client may try again.
+        if failed.is_open() {
+            self.way.failed(failed);
+            return Ok(None);
         }
         Err(failed)
     }

@@ -129,9 +129,9 @@ impl Reader {
     /// The server could not be reached, or the connection broke.
     pub(super) fn unreachable(&self, fault: &Fault) -> Trouble {
         let failed = self.way.unreachable(fault);
-        let what = failed.to_string();
+        let (what, data) = (failed.to_string(), failed.data());
         self.way.failed(failed);
-        if fault.sent { Trouble::fate_unknown(&what) } else { Trouble::new(what) }
+        if fault.sent { Trouble::fate_unknown(&what) } else { Trouble { data, ..Trouble::new(what) } }
     }
 
     /// The server answered with a status alone.

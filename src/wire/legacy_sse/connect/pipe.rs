@@ -222,9 +222,16 @@ async fn deliver(way: Arc<Way>, url: Url, frame: Frame, refusals: mpsc::Sender<F
             (format!("{} answered {}", shown(&url), way.in_words(status)), Some(json!({ "status": status.as_u16() })))
         }
         Err(fault) => {
-            let what = format!("cannot reach {}: {}", shown(&url), fault.why);
-            way.failed(ConnectError::Unreachable(what.clone()));
-            let trouble = if fault.sent { Trouble::fate_unknown(&what) } else { Trouble::new(what) };
+            let failed = match way.unreachable(&fault) {
+                ConnectError::Unreachable(_) => {
+                    ConnectError::Unreachable(format!("cannot reach {}: {}", shown(&url), fault.why))
+                }
+                other => other,
+            };
+            let (what, data) = (failed.to_string(), failed.data());
+            way.failed(failed);
+            let trouble =
+                if fault.sent { Trouble::fate_unknown(&what) } else { Trouble { data, ..Trouble::new(what) } };
             (trouble.message, trouble.data)
         }
     };
