@@ -9,8 +9,8 @@
 //! | 17, 18: a remote server restarts, a stream drops | `upstream` |
 //! | 20, 21, 23: who may call, what is told, what is refused at once | `safety` |
 //!
-//! Not here: 22 (a modern client with a legacy server, and the reverse) and 25 (five instances that need OAuth at once),
-//! which concern the era of 2026-07-28 and the OAuth client; 24 (one bad server among several named ones), since a bridge
+//! Not here: 22 (a modern client with a legacy server, and the reverse), which is in `eras`; 25 (five instances that need
+//! OAuth at once), which is in `auth`; 24 (one bad server among several named ones), since a bridge
 //! has one server so far.
 
 mod answers;

@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `auth` | logins at an authorization server that the test scripts, its oddities and its attacks |
 //! | `bad_input` | bad input on the command line, from clients and from servers, and the exact answer to each |
 //! | `cli` | help, error texts, exit codes, generated files |
 //! | `config` | config files: every client's form, bad servers, reload, `status`, `--dry-run` |
@@ -14,7 +15,6 @@
 //! | `matrix` | every source with every output, as a table: one script of calls in both eras at servers of both |
 //! | `readme` | the README's commands and flags exist |
 //! | `rmcp` | the Rust SDK as client and as server |
-//! | `sockets` | what can be listened on, TLS both ways, what a service manager passes on and is told |
 //! | `sources` | servers at URLs behind a bridge that listens: credentials, readiness, Unix sockets |
 //! | `stateless_shared` | who gets which server, and the limits on sessions |
 //! | `ws` | WebSocket with the real binary, in both roles |
@@ -22,6 +22,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(target_os = "linux")]
+mod auth;
 #[cfg(target_os = "linux")]
 mod bad_input;
 mod cli;
@@ -43,8 +45,6 @@ mod network;
 mod readme;
 #[cfg(target_os = "linux")]
 mod rmcp;
-#[cfg(target_os = "linux")]
-mod sockets;
 #[cfg(target_os = "linux")]
 mod sources;
 #[cfg(target_os = "linux")]

@@ -8,7 +8,7 @@ use std::{future::Future, time::Duration};
 use mcp_bridge::scope::Scope;
 
 pub mod actor;
-pub mod certs;
+pub mod authority;
 pub mod client;
 pub mod http;
 pub mod processes;

@@ -213,7 +213,7 @@ async fn what_is_no_websocket_server_is_told_with_the_next_step() {
         ("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", 69, "try again later"),
     ] {
         let (server, url) = Server::start().await;
-        let mut client = Client::stdio(&["ws-to-stdio", "--retries", "0", &url]);
+        let mut client = Client::stdio(&["ws-to-stdio", "--retries", "0", "--no-login", &url]);
         client.send(&initialize("0", V)).await;
         server.answer(response).await;
         let answer = client.answer("0").await;

@@ -1,0 +1,71 @@
+//! `login`, `logout` and `auth status`, as people type them.
+
+use tokio::io::AsyncWriteExt;
+
+use super::{V, connect, done, program};
+use crate::support::{
+    authority::{Authority, Desktop, MARK, Oddities},
+    program::Program,
+};
+
+/// Logs in by command.
+async fn log_in(desktop: &Desktop, authority: &Authority) -> i32 {
+    let mut program: Program = program(desktop, &["login", &authority.url()]);
+    desktop.log_in(desktop.opened().len()).await;
+    program.code().await
+}
+
+#[tokio::test]
+async fn login_status_and_logout_follow_each_other() {
+    let (authority, desktop) = (Authority::start().await, Desktop::new());
+    assert_eq!(done(&desktop, &["auth", "status"]).await, (0, "no login is kept\n".into(), String::new()));
+    assert_eq!(log_in(&desktop, &authority).await, 0);
+    let (code, out, _) = done(&desktop, &["auth", "status"]).await;
+    assert_eq!(code, 0);
+    for word in [authority.url().as_str(), "/as", "registered by itself", "read list", "is renewed by itself"] {
+        assert!(out.contains(word), "{word}: {out}");
+    }
+    assert!(!out.contains(MARK), "{out}");
+    assert_eq!(done(&desktop, &["auth", "status", &authority.url()]).await.1, out);
+
+    let mut client = connect(&desktop, &authority, &[]);
+    client.initialize(V).await;
+    client.finish().await;
+
+    let (code, out, _) = done(&desktop, &["logout", &authority.url()]).await;
+    assert_eq!((code, out.starts_with("forgot")), (0, true), "{out}");
+    assert!(desktop.kept().is_empty());
+    assert!(done(&desktop, &["logout", &authority.url()]).await.1.starts_with("nothing was kept"));
+}
+
+#[tokio::test]
+async fn a_pasted_address_ends_a_login_whose_browser_is_elsewhere() {
+    let (authority, desktop) = (Authority::start().await, Desktop::new());
+    let mut program = program(&desktop, &["login", &authority.url(), "--no-browser"]);
+    program.stderr.has("/as/authorize?").await;
+    program.stderr.has("in a browser on this machine\n").await;
+    let log = program.stderr.text();
+    let page = log.split_whitespace().find(|word| word.contains("/as/authorize?")).unwrap();
+    let allowed = crate::support::authority::get(&url::Url::parse(page).unwrap(), &[]).await;
+    let back = allowed.header("location").unwrap().to_owned();
+    let mut stdin = program.stdin.take().unwrap();
+    stdin.write_all(format!("http://127.0.0.1/callback?code=x&state=forged\n{back}\n").as_bytes()).await.unwrap();
+    assert_eq!(program.code().await, 0);
+    assert!(program.stderr.text().contains("not the URL of this login's last page"));
+    assert!(desktop.opened().is_empty());
+    assert_eq!(desktop.kept().len(), 1);
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_is_told_with_its_exit_code() {
+    let desktop = Desktop::new();
+    let odd = Oddities { pointer: false, publishes: false, ..Oddities::default() };
+    let authority = Authority::odd(odd).await;
+    let (code, _, err) = done(&desktop, &["login", &authority.url()]).await;
+    assert_eq!(code, 77);
+    assert!(err.contains("publishes nothing about a login"), "{err}");
+    let (code, _, err) = done(&desktop, &["login", "not-a-url"]).await;
+    assert_eq!(code, 64, "{err}");
+    let (code, _, err) = done(&desktop, &["login", "https://h/mcp", "--client-credentials"]).await;
+    assert!(code == 64 && err.contains("--client-id"), "{err}");
+}
