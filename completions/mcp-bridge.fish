@@ -40,6 +40,9 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "http-to-ws" -
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-stdio" -d 'Be a stdio server that reaches a remote one over WebSocket'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-sse" -d 'Serve a remote WebSocket server over HTTP+SSE'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-http" -d 'Serve a remote WebSocket server over Streamable HTTP'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "login" -d 'Log in to a remote server now, and keep the token for the commands that reach it'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "logout" -d 'Forget the token for a remote server'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "auth" -d 'Show what is kept of logins, without the tokens'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "demo-server" -d 'Be a small stdio server, to try the bridge and clients with'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "status" -d 'Say which servers of a running bridge can be had, and why others cannot'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "completions" -d 'Print completions for a shell'
@@ -58,6 +61,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-k
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
@@ -97,6 +108,10 @@ trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l demo -d 'Run the built-in demo server instead of a command after -- (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l exit-with-stdin -d 'End when stdin closes (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
@@ -120,6 +135,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
 modern\t''"
@@ -136,6 +159,10 @@ trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l demo -d 'Run the built-in demo server instead of a command after -- (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l shell -d 'Run this line by the shell instead of a command after -- (default: no shell)' -r
@@ -285,6 +312,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l c
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
 modern\t''"
@@ -300,6 +335,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
@@ -310,6 +349,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l cl
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
@@ -341,6 +388,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l exit-with-stdin -d 'End when stdin closes (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
@@ -357,6 +408,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l clie
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
@@ -388,6 +447,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l exit-with-stdin -d 'End when stdin closes (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
@@ -404,6 +467,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
 modern\t''"
@@ -419,6 +490,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
@@ -429,6 +504,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l cl
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
@@ -461,6 +544,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l exit-with-stdin -d 'End when stdin closes (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
@@ -477,6 +564,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l cli
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
@@ -508,6 +603,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l exit-with-stdin -d 'End when stdin closes (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
@@ -524,6 +623,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l cl
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
 modern\t''"
@@ -539,6 +646,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l quiet -d 'Log errors only, whatever --log-level says (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -s H -l header -d 'Send this header with each request, once for each, as in \'X-Api-Key: ${KEY}\' (default: none)' -r
@@ -549,6 +660,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l clie
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
@@ -581,6 +700,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l exit-with-stdin -d 'End when stdin closes (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
@@ -597,6 +720,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l cli
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l retries -d 'Number of further attempts after a connection fails' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l retry-delay -d 'Time before the second attempt, doubled each time up to 30s; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l connect-timeout -d 'Time for each attempt to connect; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l host -d 'IP address to listen on, or localhost; beyond loopback it takes --bearer-token-file, --tls-client-ca or --allow-unauthenticated (default: 127.0.0.1, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l port -d 'TCP port to listen on; 0 picks a free one and prints it (default: 8000, but none beside --unix or sockets of systemd)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l unix -d 'Listen on a Unix socket at this path (default: none)' -r -F
@@ -628,6 +759,10 @@ debug\t''
 trace\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l log-format -d 'Form of log lines' -r -f -a "text\t''
 json\t''"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l exit-with-stdin -d 'End when stdin closes (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
@@ -636,6 +771,23 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l sta
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-metadata-url -d 'URL of a published document about this client, for servers that take it for a client id (default: none)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l scope -d 'Ask for this scope, once for each (default: those that the server names)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l callback-port -d 'Port on 127.0.0.1 that the browser comes back to; 0 picks a free one' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l auth-timeout -d 'Time for the user to log in; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l no-browser -d 'Open no browser: say which page to open (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l device -d 'Log in on another device, with a short code (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-credentials -d 'Log in as the client itself, without a user; takes --client-id (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand auth" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand auth" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -l era -d 'Speak 2024-11-05 to 2025-11-25 (legacy), 2026-07-28 (modern), or both' -r -f -a "legacy\t''
 modern\t''
 both\t''"
