@@ -6,9 +6,9 @@
 //! with the right close code what is wrong.
 
 pub mod accept;
-mod codec;
+pub mod codec;
 pub(crate) mod connect;
-mod handshake;
+pub mod handshake;
 pub mod socket;
 
 pub use codec::Side;

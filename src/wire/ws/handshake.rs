@@ -28,7 +28,7 @@ fn accept_of(key: &[u8]) -> String {
 }
 
 /// Checks a client's request, and gives the answer that opens the connection.
-pub(super) fn answer<B>(request: &http::Request<B>) -> Result<Response, Refusal> {
+pub fn answer<B>(request: &http::Request<B>) -> Result<Response, Refusal> {
     let headers = request.headers();
     if request.version() != Version::HTTP_11 {
         return Err(bad("WebSocket takes HTTP/1.1"));
@@ -71,12 +71,12 @@ fn bad(text: &'static str) -> Refusal {
 
 /// A client's request, and what it has to be answered with.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub struct Asked {
     accept: String,
 }
 
 /// The headers that ask for a connection.
-pub(super) fn ask() -> Option<(HeaderMap, Asked)> {
+pub fn ask() -> Option<(HeaderMap, Asked)> {
     let mut key = [0; 16];
     aws_lc_rs::rand::fill(&mut key).ok()?;
     let key = STANDARD.encode(key);
@@ -92,7 +92,7 @@ pub(super) fn ask() -> Option<(HeaderMap, Asked)> {
 
 impl Asked {
     /// Checks the head of a 101; what is wrong stands after "its answer".
-    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), String> {
+    pub fn check(&self, headers: &HeaderMap) -> Result<(), String> {
         if !lists(headers, &header::UPGRADE, "websocket") || !lists(headers, &header::CONNECTION, "upgrade") {
             return Err("does not switch to WebSocket".into());
         }

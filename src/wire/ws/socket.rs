@@ -91,7 +91,8 @@ struct Out {
     /// What comes after them.
     tail: BytesMut,
     waiting: usize,
-    /// The answer to the last ping; those before it need none (RFC 6455, 5.5.3), so that a flood of pings fills nothing.
+    /// The answer to the last ping of those that came while much waited. Those before it need none (RFC 6455, 5.5.3), so
+    /// that a flood of pings fills nothing.
     pong: Option<Bytes>,
     /// Written, but not flushed.
     unflushed: bool,
@@ -185,7 +186,7 @@ impl<S: Stream> State<S> {
         loop {
             match self.decoder.decode() {
                 Ok(Some(Item::Message(message))) => return Poll::Ready(Ok(message)),
-                Ok(Some(Item::Ping(payload))) => self.out.pong = Some(payload),
+                Ok(Some(Item::Ping(payload))) => self.answer_ping(payload),
                 Ok(Some(Item::Pong)) => {}
                 Ok(Some(Item::Close(code))) => return Poll::Ready(Err(Over::Closed(code))),
                 Err(violation) => return Poll::Ready(Err(Over::Violation(violation))),
@@ -207,6 +208,15 @@ impl<S: Stream> State<S> {
                     }
                 }
             }
+        }
+    }
+
+    /// Puts in the answer to a ping, or keeps it for when there is room.
+    fn answer_ping(&mut self, payload: Bytes) {
+        let has_room = self.out.waiting <= MOST_WAITING;
+        // Once this end has closed, no answer is owed.
+        if !has_room || self.put(Kind::Pong, &payload).is_err() {
+            self.out.pong = Some(payload);
         }
     }
 

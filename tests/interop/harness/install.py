@@ -29,6 +29,7 @@ def install():
     once("package-lock.json", HERE / "node_modules", npm)
     once("requirements.txt", VENVS / "sdk", venv)
     once("requirements-modern.txt", VENVS / "modern", venv)
+    once("requirements-websocket.txt", VENVS / "websocket", venv)
     return node()
 
 

@@ -1,4 +1,5 @@
-"""The jobs: the SDKs' clients (`clients` makes these), the Inspector over a route, and the conformance suite's (`conformance`).
+"""The jobs: the SDKs' clients (`clients` makes these), the Inspector over a route, the conformance suite's (`conformance`) and
+Autobahn's (`websocket`).
 
 A job starts what it needs, yields checks (name, None or why it failed), and leaves nothing running.
 """
@@ -7,7 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import clients, conformance, matrix
+from . import clients, conformance, matrix, websocket
 from .clients import job_name, reach
 from .processes import Failed, Processes
 
@@ -41,7 +42,8 @@ def all_jobs(software):
     """The long ones first, so that no core idles at the end."""
     suite = [Job(*each) for each in conformance.jobs(software)]
     sdks = [Job(*each) for each in clients.jobs(software)]
-    return [*suite, *inspector_jobs(software), *sdks]
+    autobahn = [Job(*each) for each in websocket.jobs(software)]
+    return [*autobahn, *suite, *inspector_jobs(software), *sdks]
 
 
 # ---- the Inspector ----

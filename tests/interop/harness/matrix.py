@@ -20,6 +20,10 @@ class Software:
     def modern_python(self):
         return str(VENVS / "modern/bin/python")
 
+    @property
+    def websocket_python(self):
+        return str(VENVS / "websocket/bin/python")
+
     def package(self, path):
         return [self.node, str(HERE / "node_modules/@modelcontextprotocol" / path)]
 
