@@ -45,6 +45,24 @@ async fn an_authority_of_the_users_own_is_trusted() {
 }
 
 #[tokio::test]
+async fn websocket_over_tls_is_carried_from_end_to_end() {
+    let (files, clients) = (Files::new(), Authority::new("clients"));
+    let own = files.put("own.pem", &clients.client("ann.example").both());
+    for (asked, shown) in [(None, vec![]), (Some(&clients), vec!["--client-cert", own.as_str()])] {
+        let (_bridge, url, ca) = served(&files, asked).await;
+        let url = url.replace("https://", "wss://").replace("/mcp", "/ws");
+        let (message, code) = refused(&["connect", "--retries", "0", &url]).await;
+        assert_eq!(code, 69);
+        assert!(message.contains("--ca-file FILE"), "{message}");
+        for command in ["connect", "ws-to-stdio"] {
+            let mut client = Client::stdio(&[&[command, &url, "--ca-file", &ca], shown.as_slice()].concat());
+            client.initialize("2025-06-18").await;
+            assert_eq!(client.call("echo", json!({"message": "over TLS"})).await.tool_text(), "over TLS");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_is_shown_to_the_server_that_asks_and_to_nobody_that_it_redirects_to() {
     let (files, clients) = (Files::new(), Authority::new("clients"));
     let (_bridge, url, ca) = served(&files, Some(&clients)).await;
