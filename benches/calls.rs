@@ -12,7 +12,7 @@ use crate::session::{Samples, Session};
 use crate::{Outcome, fail};
 
 /// Text of a small call: a tool's usual argument.
-const SMALL: usize = 64;
+pub const SMALL: usize = 64;
 
 /// The four ways across: a stdio server for network clients, and a network server for a stdio client.
 pub const ROUTES: [(&str, Route); 4] = [
@@ -62,6 +62,16 @@ impl Setup {
         }
     }
 
+    /// The bridge with sessions over WebSocket.
+    pub async fn web_socket(callers: usize) -> Outcome<Setup> {
+        let (server, addr) = Process::serve(Side::Bridge)?;
+        let mut sessions = Vec::new();
+        for _ in 0..callers {
+            sessions.push(Session::web_socket(addr).await?);
+        }
+        Ok(Setup { measured: vec![server.pid()], sessions, servers: vec![server] })
+    }
+
     /// The sessions, and the server that they need.
     pub fn into_parts(self) -> (Vec<Session>, Option<Process>) {
         (self.sessions, self.servers.into_iter().next())
@@ -91,17 +101,17 @@ impl Setup {
 
 /// What a round came to: milliseconds, milliseconds, calls a second, microseconds a call.
 #[derive(Debug, Clone, Copy)]
-struct Round {
-    p50: f64,
-    p99: f64,
+pub struct Round {
+    pub p50: f64,
+    pub p99: f64,
     rate: f64,
-    cpu: f64,
+    pub cpu: f64,
 }
 
-type Figure = fn(&Round) -> f64;
+pub type Figure = fn(&Round) -> f64;
 
 /// Rounds of both sides in turn, and who begins takes turns, too.
-async fn rounds(
+pub async fn rounds(
     bridge: &mut Setup,
     floor: &mut Setup,
     count: usize,
@@ -125,7 +135,8 @@ async fn rounds(
     Ok(all)
 }
 
-fn compare(rounds: &[(Round, Round)], figure: Figure) -> (f64, f64, f64) {
+/// The medians of both sides, and that of the ratios.
+pub fn compare(rounds: &[(Round, Round)], figure: Figure) -> (f64, f64, f64) {
     let bridge = median(rounds.iter().map(|(bridge, _)| figure(bridge)));
     let floor = median(rounds.iter().map(|(_, floor)| figure(floor)));
     let ratio = median(rounds.iter().map(|(bridge, floor)| figure(bridge) / figure(floor)));

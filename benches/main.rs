@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench                      everything, about twenty minutes
-//! cargo bench -- calls flood       some parts: start memory calls sizes flood crowd churn eras
+//! cargo bench -- calls flood       some parts: start memory calls sizes ws flood crowd churn eras
 //! cargo bench -- --quick           less of each part, in about a minute and a half
 //! cargo bench -- calls --only='HTTP → stdio, 16'     one way across, or one way with so many callers
 //! cargo bench -- eras --only=parked  one of: in memory, over HTTP, a slow start, parked
@@ -27,6 +27,7 @@ mod process;
 mod report;
 mod session;
 mod start;
+mod ws;
 
 use std::process::ExitCode;
 
@@ -41,7 +42,7 @@ pub fn fail<T>(why: impl Into<String>) -> Outcome<T> {
 }
 
 /// What there is to measure.
-const PARTS: [&str; 8] = ["start", "memory", "calls", "sizes", "flood", "crowd", "churn", "eras"];
+const PARTS: [&str; 9] = ["start", "memory", "calls", "sizes", "ws", "flood", "crowd", "churn", "eras"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -112,6 +113,7 @@ fn bench(words: &[&str]) -> Outcome<bool> {
                 "memory" => crowd::memory_use(&mut report).await,
                 "calls" => calls::measure(&mut report, only).await,
                 "sizes" => calls::sizes(&mut report, only).await,
+                "ws" => ws::measure(&mut report).await,
                 "flood" => flood::measure(&mut report, only).await,
                 "crowd" => crowd::at_once(&mut report).await,
                 "eras" => eras::measure(&mut report, only).await,

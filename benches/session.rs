@@ -1,4 +1,4 @@
-//! Callers: one session each, over one of the three ways to reach a server, and the calls that they make.
+//! Callers: one session each, over one of the ways to reach a server, and the calls that they make.
 //!
 //! Owns the connections of a session. Talks to the server through [`crate::client`] or a pipe. It checks every answer:
 //! a call that is answered wrongly is an error, not a fast call.
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::client::{Conn, Events, Target, bare};
 use crate::eras::META;
 use crate::process::{Process, Wire};
+use crate::ws::Line;
 use crate::{Outcome, fail};
 
 const HELLO: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
@@ -40,6 +41,9 @@ pub enum Session {
     },
     Stdio {
         pipe: Pipe,
+    },
+    Ws {
+        line: Line,
     },
     /// No session: each call is a modern exchange.
     Exchanges {
@@ -188,6 +192,15 @@ impl Session {
         }
     }
 
+    /// A session over WebSocket, for one call at a time.
+    pub async fn web_socket(addr: SocketAddr) -> Outcome<Session> {
+        let mut line = Line::open(addr).await?;
+        line.send(HELLO).await?;
+        greeted(line.hear().await?)?;
+        line.send(READY).await?;
+        Ok(Session::Ws { line })
+    }
+
     /// A modern caller.
     pub async fn exchanges(addr: SocketAddr, depth: usize) -> Outcome<Session> {
         let conns = try_join_all((0..depth).map(|_| Conn::open(addr))).await?;
@@ -219,7 +232,7 @@ impl Session {
                     return fail(format!("DELETE was answered with {}", head.status));
                 }
             }
-            Session::Sse { .. } | Session::Exchanges { .. } => {}
+            Session::Sse { .. } | Session::Ws { .. } | Session::Exchanges { .. } => {}
             Session::Stdio { pipe } => {
                 if !pipe.close() {
                     return fail("the process did not end after its input was closed");
@@ -248,6 +261,8 @@ impl Session {
                 try_join_all(conns.map(|(slot, conn)| calls.over_http(conn, &target, slot as u64))).await?;
             }
             Session::Sse { target, events, conns } => calls.over_sse(events, conns, target, depth).await?,
+            Session::Ws { line } if depth == 1 => calls.over_ws(line).await?,
+            Session::Ws { .. } => return fail("over WebSocket, calls are made one at a time"),
             Session::Stdio { pipe } => calls.over_stdio(pipe, depth as u64).await?,
         }
         Ok(Samples { nanos: calls.nanos.into_inner() })
@@ -303,7 +318,9 @@ impl Session {
                 let (head, ()) = futures::future::try_join(posted, heard).await?;
                 expect(head.status, 202, b"")?;
             }
-            Session::Exchanges { .. } => return fail("bursts are asked for in sessions"),
+            Session::Ws { .. } | Session::Exchanges { .. } => {
+                return fail("bursts are asked for over stdio, SSE and HTTP");
+            }
             Session::Stdio { pipe } => {
                 pipe.send(body).await?;
                 loop {
@@ -374,6 +391,22 @@ impl Calls<'_> {
             expect(head.status, 200, &conn.text)?;
             if self.check(&conn.text)? != id {
                 return fail(format!("call {id} got the answer of another: {}", shown(&conn.text)));
+            }
+            id += 1;
+        }
+        Ok(())
+    }
+
+    async fn over_ws(&self, line: &mut Line) -> Outcome<()> {
+        let mut id = SLOT;
+        while Instant::now() < self.until {
+            let body = self.body(id);
+            let from = Instant::now();
+            line.send(&body).await?;
+            let answer = line.hear().await?;
+            self.done(from, Instant::now());
+            if self.check(answer)? != id {
+                return fail(format!("call {id} got the answer of another: {}", shown(answer)));
             }
             id += 1;
         }
