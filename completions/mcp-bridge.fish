@@ -80,7 +80,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l base-url
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -182,7 +194,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l b
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -229,7 +253,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -275,7 +311,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l ba
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -368,7 +416,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l ba
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -427,7 +487,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l base
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -523,7 +595,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l ba
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -583,7 +667,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l bas
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -679,7 +775,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l base
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -739,7 +847,19 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l bas
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l health-path -d 'Path of the liveness check; readiness is always /readyz' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-origin -d 'Serve pages of this origin too, scheme://host[:port], once for each (default: only the bridge\'s own)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-host -d 'Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l bearer-token-file -d 'Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l api-key-header -d 'Take a token in this header, too, as X-Api-Key (default: Authorization only)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-issuer -d 'Serve only who sends a token that this authorization server issued for the bridge (default: everyone)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-audience -d 'What tokens are to be issued for, once for each (default: the URL that is called, or the bridge\'s own)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-scope -d 'A scope that every call needs, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-tool-scope -d 'A scope that calls of the tools of this name need, * for any characters, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-jwks-url -d 'Where the authorization server\'s keys are (default: where its metadata says)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-algorithm -d 'How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-leeway -d 'How far the authorization server\'s clock may be from the bridge\'s; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-introspection-url -d 'Ask the authorization server here about each token instead of checking its signature (default: off)' -r -f
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r

@@ -63,6 +63,7 @@
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
 //! | [`auth`] | the bridge as an OAuth client: tokens for servers that ask for them |
 //! | [`listen`] | the listening sockets, Host and Origin, the door, which server is at which path, health |
+//! | [`auth`] | who may call the bridge: tokens by hand, and those of an authorization server |
 //! | [`tls`] | certificates, keys and authorities, as server and as client |
 //! | [`bridge`] | start, announce, reload, wait, drain |
 //! | [`config`], [`cli`] | checked values, config files; what was typed |

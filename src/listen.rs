@@ -40,6 +40,7 @@ use crate::{
 
 mod bind;
 mod connection;
+pub mod door;
 mod guard;
 mod load;
 mod mount;

@@ -6,6 +6,7 @@
 //! | `bad_input` | bad input on the command line, from clients and from servers, and the exact answer to each |
 //! | `cli` | help, error texts, exit codes, generated files |
 //! | `config` | config files: every client's form, bad servers, reload, `status`, `--dry-run` |
+//! | `door` | who is let in: tokens by hand and of an authorization server, what each refusal says, where metadata is |
 //! | `eras` | clients of either era at servers of either era, over every pair of wires |
 //! | `network` | the listening side against servers in memory: every status code, streams, resumption, the guard |
 //! | `field` | what users of bridges suffer, as numbered statements that hold here |
@@ -29,6 +30,8 @@ mod bad_input;
 mod cli;
 #[cfg(target_os = "linux")]
 mod config;
+#[cfg(target_os = "linux")]
+mod door;
 #[cfg(target_os = "linux")]
 mod eras;
 #[cfg(target_os = "linux")]

@@ -11,6 +11,7 @@ pub mod actor;
 pub mod authority;
 pub mod client;
 pub mod http;
+pub mod issuer;
 pub mod processes;
 pub mod program;
 pub mod remote;

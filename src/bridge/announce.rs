@@ -96,7 +96,7 @@ impl Announcement {
             listening: place.to_string(),
             is_unix,
             urls: network.outputs.iter().map(url).collect(),
-            asks_for_token: matches!(network.door, Door::Bearer(_)),
+            asks_for_token: matches!(network.door, Door::Locked(_)),
             asks_for_certificate: network.tls.as_ref().is_some_and(|tls| tls.asks_for_certificate()),
         }
     }
@@ -218,7 +218,10 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::config::{Cors, Secret};
+    use crate::{
+        auth::resource::Gate,
+        config::{Cors, Secret},
+    };
 
     fn network(http: bool, sse: bool) -> NetworkSpec {
         NetworkSpec {
@@ -307,7 +310,7 @@ mod tests {
 
     #[test]
     fn a_token_is_asked_for_in_both_entries_and_never_shown() {
-        let door = Door::Bearer(vec![Secret::new("hunter2")]);
+        let door = Door::Locked(Gate::of_tokens([Secret::new("hunter2")]).into());
         let text = entries("127.0.0.1:1", &NetworkSpec { door, ..network(true, true) }, "x", "mcp-bridge");
         let entries = parsed(&text);
         assert_eq!(entries[0]["mcpServers"]["x"]["headers"]["Authorization"], "Bearer ${TOKEN}");

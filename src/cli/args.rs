@@ -14,7 +14,7 @@ use super::{
     bridges::{self, Bridge},
     values,
 };
-use crate::{demo, observe};
+use crate::{config::JwtAlgorithm, demo, observe};
 
 pub(super) mod oauth;
 
@@ -218,12 +218,56 @@ pub(super) struct AccessArgs {
     /// Serve this name or name:port of the Host header too, once for each (default: loopback and the address bound)
     #[arg(long, value_name = "HOST", value_delimiter = ',', value_parser = values::allowed_host)]
     pub(super) allow_host: Vec<String>,
-    /// Serve only who sends a bearer token of this file, one a line, # for comments; read once at the start (default: everyone)
+    /// Serve only who sends a bearer token of this file, one a line, or name: token; # begins a comment; read again when it changes (default: everyone)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) bearer_token_file: Option<PathBuf>,
+    /// Take a token in this header, too, as X-Api-Key (default: Authorization only)
+    #[arg(long, value_name = "NAME")]
+    pub(super) api_key_header: Option<String>,
+    #[command(flatten)]
+    pub(super) oauth: OAuthArgs,
     /// Listen beyond loopback although everyone can call (default: off)
     #[arg(long, value_parser = values::switch)]
     pub(super) allow_unauthenticated: bool,
+}
+
+/// Tokens of an authorization server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access")]
+pub(super) struct OAuthArgs {
+    /// Serve only who sends a token that this authorization server issued for the bridge (default: everyone)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) oauth_issuer: Option<String>,
+    /// What tokens are to be issued for, once for each (default: the URL that is called, or the bridge's own)
+    #[arg(long, value_name = "AUDIENCE", value_delimiter = ',')]
+    pub(super) oauth_audience: Vec<String>,
+    /// A scope that every call needs, once for each (default: none)
+    #[arg(long, value_name = "SCOPE", value_delimiter = ',')]
+    pub(super) oauth_scope: Vec<String>,
+    /// A scope that calls of the tools of this name need, * for any characters, once for each (default: none)
+    #[arg(long, value_name = "TOOL=SCOPE", value_delimiter = ',')]
+    pub(super) oauth_tool_scope: Vec<String>,
+    /// Where the authorization server's keys are (default: where its metadata says)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) oauth_jwks_url: Option<String>,
+    /// How tokens may be signed, once for each: RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA (default: all of these)
+    #[arg(long, value_name = "ALGORITHM", value_delimiter = ',', value_parser = values::algorithm)]
+    pub(super) oauth_algorithm: Vec<JwtAlgorithm>,
+    /// How far the authorization server's clock may be from the bridge's; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = values::duration)]
+    pub(super) oauth_leeway: Duration,
+    /// Ask the authorization server here about each token instead of checking its signature (default: off)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(super) oauth_introspection_url: Option<String>,
+    /// The client that the bridge is when it asks (default: none)
+    #[arg(long, value_name = "ID")]
+    pub(super) oauth_introspection_client: Option<String>,
+    /// A file with that client's secret (default: none)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) oauth_introspection_secret_file: Option<PathBuf>,
+    /// For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = values::duration)]
+    pub(super) oauth_introspection_cache: Duration,
 }
 
 #[derive(Debug, Args)]

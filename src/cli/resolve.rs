@@ -23,6 +23,7 @@ use crate::{
     observe::Logging,
 };
 
+mod door;
 mod eras;
 mod file;
 mod name;

@@ -373,14 +373,48 @@ fn tokens_stand_one_a_line() {
     let file = dir.path().join("tokens");
     let words = ["serve", "--host", "::", "--bearer-token-file", file.to_str().unwrap(), "--", "x"];
     fs::write(&file, "# ours\n\n one\r\ntwo\n").unwrap();
-    let Door::Bearer(tokens) = network(&words).door else { panic!() };
-    assert_eq!(tokens.iter().map(|token| token.expose()).collect::<Vec<_>>(), ["one", "two"]);
+    assert!(matches!(network(&words).door, Door::Locked(_)));
     fs::write(&file, "# none\n\n").unwrap();
     assert!(refusal(&words).contains("holds no token"));
     fs::write(&file, "hunter 2\n").unwrap();
-    assert!(refusal(&words).ends_with("line 1 is not a token; write one a line, without spaces"));
+    assert!(refusal(&words).ends_with("line 1 is not a token; write one a line, or 'name: token'"));
     fs::remove_file(&file).unwrap();
     assert!(refusal(&words).contains("name a readable text file"));
+}
+
+#[test]
+fn the_tokens_of_an_authorization_server_are_asked_for_with_what_they_need() {
+    let serve = |flags: &str| {
+        let line = format!("serve {flags} -- x");
+        refusal(&line.split_whitespace().collect::<Vec<_>>())
+    };
+    for (flags, want) in [
+        ("--oauth-scope a", "--oauth-scope is about tokens of an authorization server; add --oauth-issuer URL"),
+        ("--oauth-issuer http://as.example", "--oauth-issuer needs an https URL (http on this machine only)"),
+        ("--oauth-issuer https://u:p@as.example", "--oauth-issuer needs an https URL (http on this machine only)"),
+        ("--oauth-issuer https://as.example --oauth-algorithm HS256", "no algorithm that proves who signed"),
+        (
+            "--oauth-issuer https://as.example --oauth-scope a\"b",
+            "--oauth-scope \"a\\\"b\" holds what no such word has",
+        ),
+        ("--oauth-issuer https://as.example --oauth-tool-scope x", "--oauth-tool-scope \"x\" is not of the form"),
+        (
+            "--oauth-issuer https://as.example --oauth-introspection-url https://as.example/i",
+            "needs --oauth-introspection-client",
+        ),
+        ("--oauth-issuer https://as.example --allow-unauthenticated", "leave one out"),
+        ("--api-key-header X-Key", "says where a token stands, but there are none"),
+        (
+            "--host 0.0.0.0 --oauth-issuer https://as.example",
+            "--oauth-issuer beyond loopback takes --base-url or --oauth-audience",
+        ),
+    ] {
+        let refused = serve(flags);
+        assert!(refused.contains(want), "{flags}: {refused}");
+    }
+    let line = "serve --host 0.0.0.0 --base-url https://b.example --oauth-issuer https://as.example -- x";
+    let door = network(&line.split_whitespace().collect::<Vec<_>>()).door;
+    assert!(matches!(door, Door::Locked(_)));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::uri::Authority;
 use url::Url;
 
+use crate::config::JwtAlgorithm;
 pub(super) use crate::config::values::{duration, positive_duration, size};
 
 /// The variable of a flag that takes no value.
@@ -110,6 +111,15 @@ pub(super) fn mode(text: &str) -> Result<u32, String> {
         Ok(mode @ 0..=0o777) => Ok(mode),
         _ => Err("write three octal digits, as in 600 or 660".into()),
     }
+}
+
+/// How a JWT may be signed, by its name in RFC 7518.
+pub(super) fn algorithm(text: &str) -> Result<JwtAlgorithm, String> {
+    let named = JwtAlgorithm::ALL.into_iter().find(|algorithm| algorithm.name() == text);
+    named.ok_or_else(|| {
+        let names = JwtAlgorithm::ALL.map(JwtAlgorithm::name).join(", ");
+        format!("no algorithm that proves who signed; use one of {names}")
+    })
 }
 
 /// A TCP port.

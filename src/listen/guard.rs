@@ -1,4 +1,4 @@
-//! Who may call: Host, Origin, CORS and the bearer token. Pure.
+//! Which hosts and origins are served: Host, Origin and CORS. Pure.
 //!
 //! Owns the decisions that come before any route. Talks to nobody. It never reads a body, and never names in an answer
 //! what it compared with.
@@ -9,12 +9,10 @@
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use subtle::ConstantTimeEq as _;
 
-use super::stream::{Arrival, Certificate};
+use super::stream::Arrival;
 use crate::{
-    config::{Cors, Door, NetworkSpec},
-    peer::Principal,
+    config::{Cors, NetworkSpec},
     wire::{
         exchange::{self, Refusal, Response},
         http::rules::only,
@@ -47,7 +45,6 @@ pub struct Guard {
     /// Exact.
     origins: Vec<String>,
     cors: bool,
-    door: Door,
 }
 
 /// What the guard found out about a request that may go on.
@@ -67,7 +64,7 @@ impl Guard {
             origins.push(base.origin().ascii_serialization());
         }
         let cors = network.cors == Cors::AllowedOrigins;
-        Guard { hosts, origins, cors, door: network.door.clone() }
+        Guard { hosts, origins, cors }
     }
 
     /// Checks Host and Origin. Comes before everything else, on every route.
@@ -172,54 +169,6 @@ impl Guard {
             response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
         }
     }
-
-    /// Who calls: by certificate, by token, or by both where both are asked for.
-    pub fn admit(&self, headers: &HeaderMap<HeaderValue>, arrival: &Arrival) -> Result<Option<Principal>, Refusal> {
-        let token = self.check_token(headers)?;
-        match (&arrival.certificate, token) {
-            (Certificate::Unasked, token) => Ok(token),
-            (Certificate::Of(certificate), None) => Ok(Some(certificate.clone())),
-            // Neither stands for the other: a session is that of this token in these hands.
-            (Certificate::Of(Principal(certificate)), Some(Principal(token))) => {
-                Ok(Some(Principal(format!("{token} {certificate}").into())))
-            }
-            (Certificate::Nameless, _) => Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "the client's certificate names nobody; have one made with a DNS name, an e-mail address or a URI in \
-                 its subjectAltName",
-            )),
-        }
-    }
-
-    /// Checks the bearer token, in a time that does not tell how much of it was right.
-    fn check_token(&self, headers: &HeaderMap<HeaderValue>) -> Result<Option<Principal>, Refusal> {
-        let tokens = match &self.door {
-            Door::Open => return Ok(None),
-            Door::Bearer(tokens) => tokens,
-        };
-        let given = only(headers, &header::AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-        let matches = |given: &[u8]| {
-            let mut found = None;
-            for (index, token) in tokens.iter().enumerate() {
-                if !token.expose().is_empty() && bool::from(token.expose().as_bytes().ct_eq(given)) {
-                    found = Some(index);
-                }
-            }
-            found
-        };
-        match given.and_then(matches) {
-            Some(index) => Ok(Some(Principal(format!("token-{}", index + 1).into()))),
-            None => {
-                Err(Refusal::new(StatusCode::UNAUTHORIZED, "a valid bearer token is needed (Authorization header)")
-                    .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
-            }
-        }
-    }
-
-    /// Whether anyone may call, and so may be told what is wrong.
-    pub fn is_open(&self) -> bool {
-        matches!(self.door, Door::Open)
-    }
 }
 
 /// Splits `name:port`; an IPv6 address stands in brackets. `None` when it is neither.
@@ -250,11 +199,6 @@ fn is_same(origin: &str, host: &str) -> bool {
     !authority.is_empty() && bare(authority) == bare(host)
 }
 
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
-}
-
 fn allowed_headers(headers: &HeaderMap<HeaderValue>) -> HeaderValue {
     let asked = only(headers, &header::ACCESS_CONTROL_REQUEST_HEADERS).and_then(|value| value.to_str().ok());
     let params = asked
@@ -274,15 +218,13 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::config::Secret;
+    use super::{super::stream::Certificate, *};
 
     fn guard() -> Guard {
         Guard {
             hosts: vec!["bridge.example".into(), "other.example:8443".into()],
             origins: vec!["https://app.example".into()],
             cors: true,
-            door: Door::Open,
         }
     }
 
@@ -440,47 +382,5 @@ mod tests {
         let mut response = exchange::empty(StatusCode::OK);
         guard.finish(passed, &mut response);
         assert!(response.headers().is_empty());
-    }
-
-    #[test]
-    fn tokens_are_exact_and_the_scheme_is_not() {
-        let mut guard = guard();
-        assert_eq!(guard.admit(&HeaderMap::new(), &loopback()).unwrap(), None);
-        guard.door = Door::Bearer(vec![Secret::new("one"), Secret::new("two"), Secret::new("")]);
-        for (lines, want) in [
-            (&[("authorization", "Bearer one")][..], Some("token-1")),
-            (&[("authorization", "bearer two")], Some("token-2")),
-            (&[("authorization", "Bearer On")], None),
-            (&[("authorization", "Bearer onee")], None),
-            (&[("authorization", "Bearer ")], None),
-            (&[("authorization", "Bearer")], None),
-            (&[("authorization", "Basic one")], None),
-            (&[("authorization", "one")], None),
-            (&[("authorization", "Bearer one"), ("authorization", "Bearer one")], None),
-            (&[], None),
-        ] {
-            let admitted = guard.admit(head(lines).headers(), &loopback());
-            match want {
-                Some(name) => assert_eq!(admitted.unwrap(), Some(Principal(name.into())), "{lines:?}"),
-                None => assert_eq!(admitted.unwrap_err().status(), 401, "{lines:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_certificate_is_its_own_principal_and_one_with_a_token_another() {
-        let mut guard = guard();
-        let admit = |guard: &Guard, certificate: Certificate, lines: &[(&'static str, &'static str)]| {
-            let arrival = Arrival { certificate, ..loopback() };
-            guard.admit(head(lines).headers(), &arrival).map_err(|refusal| refusal.status().as_u16())
-        };
-        let named = || Certificate::Of(Principal("dns:a.example".into()));
-        assert_eq!(admit(&guard, named(), &[]), Ok(Some(Principal("dns:a.example".into()))));
-        assert_eq!(admit(&guard, Certificate::Nameless, &[]), Err(403));
-        guard.door = Door::Bearer(vec![Secret::new("one")]);
-        let token = [("authorization", "Bearer one")];
-        assert_eq!(admit(&guard, named(), &token), Ok(Some(Principal("token-1 dns:a.example".into()))));
-        assert_eq!(admit(&guard, named(), &[]), Err(401));
-        assert_eq!(admit(&guard, Certificate::Nameless, &token), Err(403));
     }
 }

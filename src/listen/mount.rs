@@ -97,6 +97,16 @@ impl Mount {
         self.places.iter().position(|(place, _)| place.strip_suffix('/').unwrap_or(place) == path)
     }
 
+    /// The path of the resource that a place belongs to, below the prefix: messages of HTTP+SSE belong to its stream.
+    pub fn resource(&self, place: usize) -> String {
+        let main = match self.endpoint(place) {
+            Some(Endpoint::SseMessages(_)) => place.saturating_sub(1),
+            _ => place,
+        };
+        let path = self.places.get(main).map_or("", |(path, _)| path.strip_suffix('/').unwrap_or(path));
+        format!("{}{path}", home(self.server.name.as_str(), self.server.at_root))
+    }
+
     /// What is at a place.
     pub fn endpoint(&self, place: usize) -> Option<&Endpoint> {
         self.places.get(place).map(|(_, endpoint)| endpoint)

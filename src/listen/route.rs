@@ -10,12 +10,13 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 use hyper::body::Incoming;
 use tracing::error;
 
 use super::{
+    door::{Admission, Admitted, Door},
     guard::{Guard, Passed},
     mount::{Endpoint, Mount, Table},
     ready::{self, Ready},
@@ -24,7 +25,6 @@ use super::{
 use crate::{
     config::NetworkSpec,
     message::code,
-    peer::Principal,
     scope::Scope,
     wire::{
         exchange::{Body, Refusal, Response},
@@ -44,6 +44,7 @@ type Request = http::Request<Incoming>;
 #[derive(Debug)]
 pub struct Routes {
     guard: Guard,
+    door: Door,
     scope: Scope,
     /// What a proxy may leave in front of each path.
     prefix: String,
@@ -54,6 +55,8 @@ pub struct Routes {
 enum Route {
     Health,
     Ready,
+    /// What tokens the resource at this path takes.
+    Metadata(String),
     /// A path of a server's, and which one.
     Server(Arc<Mount>, usize),
 }
@@ -61,7 +64,9 @@ enum Route {
 /// A request that has come past the guard and the door.
 enum Entered {
     Answered(Response),
-    Server(Arc<Mount>, usize, Option<Principal>),
+    Server(Arc<Mount>, usize, Admitted),
+    /// Who calls is not known yet.
+    Asking(Option<(Arc<Mount>, usize)>, BoxFuture<'static, Result<Admitted, Refusal>>),
 }
 
 impl Routes {
@@ -69,6 +74,7 @@ impl Routes {
     pub fn new(network: &NetworkSpec, table: Table, scope: &Scope) -> Routes {
         Routes {
             guard: Guard::new(network),
+            door: Door::new(network),
             scope: scope.clone(),
             prefix: prefix(network),
             health_path: network.health_path.clone(),
@@ -108,9 +114,16 @@ impl Routes {
             Ok(passed) => passed,
             Err(refusal) => return refusal.into_response(),
         };
-        let mut response = match self.enter(&passed, &request, arrival) {
+        let mut entered = self.enter(&passed, &request, arrival);
+        if let Ok(Entered::Asking(there, later)) = entered {
+            entered = later.await.and_then(|admitted| self.let_in(there, admitted));
+        }
+        let mut response = match entered {
             Ok(Entered::Answered(response)) => response,
-            Ok(Entered::Server(mount, place, principal)) => {
+            Ok(Entered::Server(mount, place, Admitted { principal, tools })) => {
+                if let Some(tools) = tools {
+                    request.extensions_mut().insert(tools);
+                }
                 let under_way = mount.begin();
                 let mut response = match mount.endpoint(place) {
                     Some(Endpoint::Http(http)) => http.handle(request, principal).await,
@@ -129,6 +142,7 @@ impl Routes {
                 }
                 response
             }
+            Ok(Entered::Asking(..)) => self.not_found().into_response(),
             Err(refusal) => refusal.into_response(),
         };
         self.guard.finish(passed, &mut response);
@@ -145,13 +159,27 @@ impl Routes {
         match route {
             Some(Route::Health) => return ready::health(request).map(Entered::Answered),
             Some(Route::Ready) => return self.ready(request, arrival).answer(request).map(Entered::Answered),
-            _ => {}
+            Some(Route::Metadata(path)) => return self.door.describe(request, &path).map(Entered::Answered),
+            Some(Route::Server(..)) | None => {}
         }
-        let principal = self.guard.admit(request.headers(), arrival)?;
-        match route {
-            Some(Route::Server(mount, place)) => Ok(Entered::Server(mount, place, principal)),
-            _ => Err(self.not_found()),
+        let path = match &route {
+            Some(Route::Server(mount, place)) => mount.resource(*place),
+            _ => String::new(),
+        };
+        let there = match route {
+            Some(Route::Server(mount, place)) => Some((mount, place)),
+            _ => None,
+        };
+        // Who is not let in is not told what there is.
+        match self.door.admit(request, arrival, &path) {
+            Admission::Now(admitted) => self.let_in(there, admitted?),
+            Admission::Later(later) => Ok(Entered::Asking(there, later)),
         }
+    }
+
+    fn let_in(&self, there: Option<(Arc<Mount>, usize)>, admitted: Admitted) -> Result<Entered, Refusal> {
+        let (mount, place) = there.ok_or_else(|| self.not_found())?;
+        Ok(Entered::Server(mount, place, admitted))
     }
 
     fn route(&self, path: &str) -> Option<Route> {
@@ -173,10 +201,25 @@ impl Routes {
         if path == READY_PATH {
             return Some(Route::Ready);
         }
+        if let Some(about) = self.door.asked_about(path) {
+            return self.resource(table, about).map(Route::Metadata);
+        }
         let (name, _) = path.strip_prefix(NAMED)?.split_once('/')?;
         let inner = path.get(NAMED.len() + name.len()..)?;
         let mount = table.named(name)?;
         Some(Route::Server(mount.clone(), mount.place(inner)?))
+    }
+
+    /// The path of the resource that metadata is asked for; the bridge itself where it is not said.
+    fn resource(&self, table: &Table, about: &str) -> Option<String> {
+        let about = about.strip_prefix(self.prefix.as_str()).unwrap_or(about);
+        if about.is_empty() || about == "/" {
+            return Some(String::new());
+        }
+        match self.exact(table, about) {
+            Some(Route::Server(mount, place)) => Some(mount.resource(place)),
+            _ => None,
+        }
     }
 
     fn not_found(&self) -> Refusal {
@@ -194,7 +237,7 @@ impl Routes {
             return Ready::Ending;
         }
         let states = self.table().states();
-        match self.guard.is_open() || self.guard.admit(request.headers(), arrival).is_ok() {
+        match self.door.is_open() || matches!(self.door.admit(request, arrival, ""), Admission::Now(Ok(_))) {
             true => Ready::Each(states),
             false => Ready::Whole(ready::any(&states)),
         }

@@ -1,6 +1,9 @@
 //! Host, Origin, CORS, the door, wrong paths and methods, health.
 
-use mcp_bridge::config::{Cors, Door, Limits, Listen, NetworkSpec, Secret, Sharing};
+use mcp_bridge::{
+    auth::resource::Gate,
+    config::{Cors, Door, Limits, Listen, NetworkSpec, Secret, Sharing},
+};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::support::*;
@@ -77,7 +80,7 @@ async fn a_listed_origin_is_echoed_and_may_ask_first_without_a_token() {
     let mut spec = spec();
     spec.cors = Cors::AllowedOrigins;
     spec.allow_origin = vec!["https://app.example".into()];
-    spec.door = Door::Bearer(vec![Secret::new("s3cret")]);
+    spec.door = Door::Locked(Gate::of_tokens([Secret::new("s3cret")]).into());
     let front = Front::with(Limits::default(), spec, Sharing::Own).await;
     let origin = "Origin: https://app.example\r\n";
     let asked = "Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: mcp-param-region, x-other\r\n";
@@ -127,7 +130,7 @@ async fn without_cors_a_listed_origin_may_call_and_gets_no_cors_header() {
 #[tokio::test]
 async fn without_the_token_everything_but_health_is_401() {
     let mut spec = spec();
-    spec.door = Door::Bearer(vec![Secret::new("s3cret")]);
+    spec.door = Door::Locked(Gate::of_tokens([Secret::new("s3cret")]).into());
     let front = Front::with(Limits::default(), spec, Sharing::Own).await;
     let wrong = [
         "",
@@ -145,7 +148,8 @@ async fn without_the_token_everything_but_health_is_401() {
                 continue;
             }
             assert_eq!(answer.status, 401, "{request}");
-            assert_eq!(answer.header("www-authenticate"), Some("bearer"));
+            let challenge = answer.header("www-authenticate").unwrap();
+            assert!(challenge == "bearer" || challenge == "bearer error=\"invalid_token\"", "{request}: {challenge}");
             assert!(!answer.text().await.contains("s3cre"));
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mcp_bridge::{
+    auth::resource::Gate,
     config::{Door, Limits, Secret, Sharing},
     message::Frame,
     peer::{Envelope, Reply},
@@ -461,7 +462,7 @@ async fn exchanges_in_flight_are_bounded() {
 #[tokio::test]
 async fn a_principal_stands_on_its_exchange() {
     let mut spec = spec();
-    spec.door = Door::Bearer(vec![Secret::new("one")]);
+    spec.door = Door::Locked(Gate::of_tokens([Secret::new("one")]).into());
     let mut front = Front::with(Limits::default(), spec, Sharing::Own).await;
     let mut answer = call(&front, "1", "x").await.unwrap();
     assert_eq!((answer.status, answer.header("www-authenticate").is_some()), (401, true));

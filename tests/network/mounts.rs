@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mcp_bridge::{
+    auth::resource::Gate,
     config::{Back, ChildSpec, Door, EraSettings, Limits, NetworkSpec, Overrides, PassEnv, Secret, ServerName},
     config::{ServerSpec, Sharing, StopLadder},
     listen::{self, Mount, Offered, Routes, Table},
@@ -120,7 +121,7 @@ async fn readiness_names_each_server_and_is_red_when_none_can_be_had() {
 
 #[tokio::test]
 async fn behind_a_door_readiness_tells_no_names() {
-    let door = Door::Bearer(vec![Secret::new("t")]);
+    let door = Door::Locked(Gate::of_tokens([Secret::new("t")]).into());
     let socket = Socket::of(&[child("good", "cat"), child("bad", "/no/such")], NetworkSpec { door, ..spec() }).await;
     assert_eq!(socket.get("/readyz").await, (200, "ok\n".into()));
     drop(socket.routes.swap(Table::new([socket.mount(&child("bad", "/no/such"))])));

@@ -3,6 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use mcp_bridge::{
+    auth::resource::Gate,
     config::{Door, Limits, Secret, Sharing},
     message::Frame,
 };
@@ -131,7 +132,7 @@ async fn a_version_that_is_not_supported_is_400_and_none_is_fine() {
 #[tokio::test]
 async fn a_session_of_another_token_is_unknown() {
     let mut spec = spec();
-    spec.door = Door::Bearer(vec![Secret::new("one"), Secret::new("two")]);
+    spec.door = Door::Locked(Gate::of_tokens([Secret::new("one"), Secret::new("two")]).into());
     let mut front = Front::with(Limits::default(), spec, Sharing::Own).await;
     let one = "Authorization: Bearer one\r\n";
     let call = front.call(one, &initialize("2025-06-18"));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{SinkExt as _, StreamExt as _};
 use mcp_bridge::{
+    auth::resource::Gate,
     config::{Door, Limits, Secret, Sharing},
     message::Frame,
 };
@@ -173,7 +174,7 @@ async fn the_subprotocol_is_mcp_or_none() {
 #[tokio::test]
 async fn the_upgrade_is_guarded_as_every_route_is() {
     let mut spec = spec();
-    spec.door = Door::Bearer(vec![Secret::new("t0p")]);
+    spec.door = Door::Locked(Gate::of_tokens([Secret::new("t0p")]).into());
     let front = Front::with(Limits::default(), spec, Sharing::Own).await;
     for (headers, status) in [
         (&[("authorization", "Bearer t0p"), ("host", "evil.example")][..], 403),

@@ -1,24 +1,23 @@
 //! The listening side: sockets, routes, doors, who may call.
 //!
-//! Owns the checks of the "Listening" and "Access" flags. Talks to the files of `--bearer-token-file` and of TLS, and takes
-//! the sockets that a service manager passed on. It never binds.
+//! Owns the checks of the "Listening" and "Access" flags. Talks to the files of TLS, and takes the sockets that a service
+//! manager passed on. It never binds.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    path::Path,
     sync::Arc,
 };
 
 use url::Url;
 
-use super::{Typed, read};
+use super::Typed;
 use crate::{
     cli::{
         Error,
-        args::{AccessArgs, ListenArgs, NetworkArgs},
+        args::{ListenArgs, NetworkArgs},
         usage,
     },
-    config::{Cors, Door, Listen, NetworkSpec, Output, Secret, check},
+    config::{Cors, Door, Listen, NetworkSpec, Output},
     tls::server::{Server, ServerFiles},
 };
 
@@ -27,13 +26,21 @@ const DEFAULT: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 
 pub(super) fn front(typed: &Typed, args: NetworkArgs, outputs: Vec<Output>) -> Result<NetworkSpec, Error> {
     let (listen, session) = (args.listen, args.session);
-    let door = door(&args.access)?;
+    let door = super::door::door(&args.access)?;
     let tls = tls(&listen)?;
     let asks = tls.as_ref().is_some_and(|tls| tls.asks_for_certificate());
-    let guarded = asks || matches!(door, Door::Bearer(_)) || args.access.allow_unauthenticated;
+    let guarded = asks || matches!(door, Door::Locked(_)) || args.access.allow_unauthenticated;
     let sockets = sockets(typed, &listen, guarded)?;
     if tls.is_some() && !sockets.iter().any(may_be_tcp) {
         return usage("--tls-cert is for TCP, and --unix alone listens on none; add --port, or leave out --tls-cert");
+    }
+    // What a token has to be issued for must not follow from what a caller writes into Host.
+    let tells_itself = listen.base_url.is_some() || !args.access.oauth.oauth_audience.is_empty();
+    let beyond = listen.host.is_some_and(|host| !host.to_canonical().is_loopback());
+    if beyond && args.access.oauth.oauth_issuer.is_some() && !tells_itself {
+        return usage(
+            "--oauth-issuer beyond loopback takes --base-url or --oauth-audience: what tokens are to be issued for",
+        );
     }
     let cors = match (args.access.cors, args.access.allow_origin.is_empty()) {
         (false, _) => Cors::Off,
@@ -66,8 +73,8 @@ fn sockets(typed: &Typed, listen: &ListenArgs, guarded: bool) -> Result<Vec<List
         let (host, port) = (listen.host.unwrap_or(DEFAULT.0), listen.port.unwrap_or(DEFAULT.1));
         if !host.to_canonical().is_loopback() && !guarded {
             return usage(format!(
-                "--host {host} lets other machines call the server; add --bearer-token-file FILE to ask for a token, or \
-                 --allow-unauthenticated to let everyone in"
+                "--host {host} lets other machines call the server; add --bearer-token-file FILE or \
+                 --oauth-issuer URL to ask for tokens, or --allow-unauthenticated to let everyone in"
             ));
         }
         sockets.insert(0, Listen::Tcp(SocketAddr::new(host, port)));
@@ -113,34 +120,6 @@ fn tls(listen: &ListenArgs) -> Result<Option<Arc<Server>>, Error> {
     let (key, client_authorities) = (listen.tls_key.clone(), listen.tls_client_ca.clone());
     let server = Server::load(ServerFiles { certificate, key, client_authorities });
     server.map(|server| Some(Arc::new(server))).map_err(|error| Error::Usage(error.to_string()))
-}
-
-fn door(access: &AccessArgs) -> Result<Door, Error> {
-    match (&access.bearer_token_file, access.allow_unauthenticated) {
-        (None, _) => Ok(Door::Open),
-        (Some(path), false) => tokens(path).map(Door::Bearer),
-        (Some(_), true) => usage("both --bearer-token-file and --allow-unauthenticated are given; leave one out"),
-    }
-}
-
-fn tokens(path: &Path) -> Result<Vec<Secret>, Error> {
-    let place = format!("--bearer-token-file {}", path.display());
-    let text = read("--bearer-token-file", path)?;
-    let mut tokens = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        if !check::is_token(line) {
-            return usage(format!("{place} line {number} is not a token; write one a line, without spaces"));
-        }
-        tokens.push(Secret::new(line));
-    }
-    match tokens.is_empty() {
-        true => usage(format!("{place} holds no token; write one a line")),
-        false => Ok(tokens),
-    }
 }
 
 /// A reverse proxy that passes on the public name must not be refused, so the name in `--base-url` is one to serve.

@@ -28,7 +28,7 @@ use crate::{
     room::Room,
     scope::Scope,
     wire::{
-        exchange::{self, EventStream, KeepAlive, Refusal, Response, read_body, take_room},
+        exchange::{self, EventStream, KeepAlive, Refusal, Response, ToolGate, read_body, take_room},
         http::rules::{self, Said, SessionClaim},
     },
 };
@@ -105,16 +105,18 @@ impl Accept {
             Some(session) => take_room(&session.room, &request, &self.limits).await?,
             None => None,
         };
+        let tools = ToolGate::of(&request);
         let raw = read_body(request, &self.limits).await?;
         let frame = match Frame::parse(raw.clone()) {
             Ok(frame) => frame.holding(room),
             Err(FrameError::Batch) => {
                 revision?;
-                return Box::pin(self.post_batch(session, raw)).await;
+                return Box::pin(self.post_batch(session, raw, tools)).await;
             }
             Err(error) => return Err(error.into()),
         };
         drop(raw);
+        tools.check(&frame)?;
         if is_initialize(&frame) {
             // Its revision is what the body proposes: whatever the header says, there is nothing negotiated yet.
             return match session {
@@ -170,12 +172,18 @@ impl Accept {
     }
 
     /// A batch, where the session's revision has them (2025-03-26, Base Protocol, Batching).
-    async fn post_batch(&self, session: Option<Arc<Session>>, raw: bytes::Bytes) -> Result<Response, Refusal> {
+    async fn post_batch(
+        &self,
+        session: Option<Arc<Session>>,
+        raw: bytes::Bytes,
+        tools: ToolGate,
+    ) -> Result<Response, Refusal> {
         let session = session.ok_or_else(no_session)?;
         if session.revision() != Some(Revision::V2025_03_26) {
             return Err(FrameError::Batch.into());
         }
         let frames = Frame::parse_batch(raw)?;
+        frames.iter().try_for_each(|frame| tools.check(frame))?;
         if frames.iter().any(is_initialize) {
             return Err(bad("initialize must not be part of a batch"));
         }

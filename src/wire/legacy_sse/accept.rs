@@ -33,7 +33,9 @@ use crate::{
     scope::Scope,
     wire::{
         event_stream::{EventName, encode},
-        exchange::{self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, read_body, take_room},
+        exchange::{
+            self, Chunks, EventStream, Events, KeepAlive, Next, Refusal, Response, ToolGate, read_body, take_room,
+        },
         http::rules,
         idle::{self, Clock},
     },
@@ -225,11 +227,13 @@ impl Accept {
         let inbox = inbox.filter(|inbox| inbox.principal == principal).ok_or_else(unknown_session)?;
         inbox.seen.touch();
         let room = take_room(&inbox.room, &request, &self.limits).await?;
+        let tools = ToolGate::of(&request);
         let raw = read_body(request, &self.limits).await?;
         let frame = Frame::parse(raw).map_err(|error| match error {
             FrameError::Batch => FrameError::NotRpc("a batch is not part of this transport".into()),
             other => other,
         })?;
+        tools.check(&frame)?;
         inbox.tx.send(frame.holding(room)).await.map_err(|_| unknown_session())?;
         Ok(exchange::text(StatusCode::ACCEPTED, "Accepted"))
     }

@@ -30,7 +30,7 @@ use crate::{
     registry::{OpenError, Registry},
     scope::Scope,
     wire::{
-        exchange::{Refusal, Response},
+        exchange::{Refusal, Response, ToolGate},
         face,
     },
 };
@@ -94,6 +94,7 @@ impl Accept {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
         }
         let response = handshake::answer(&request)?;
+        ToolGate::of(&request).check_all()?;
         if self.scope.is_stopped() {
             return Err(OpenError::Draining.into());
         }

@@ -16,7 +16,7 @@ use crate::{
     peer::Principal,
     protocol::{method, params_of},
     wire::{
-        exchange::{self, Chunks, EventStream, Refusal, Response, read_beside, take_room_for},
+        exchange::{self, Chunks, EventStream, Refusal, Response, ToolGate, read_beside, take_room_for},
         http::{
             mirror,
             rules::{self, Fault, Said},
@@ -43,10 +43,12 @@ impl Accept {
         rules::check_content(request.headers())?;
         // Before the body is read: what is being read takes memory, too.
         let place = self.exchanges.place()?;
+        let tools = ToolGate::of(&request);
         let (head, body) = request.into_parts();
         let raw = read_beside(&head, body, &self.limits).await?;
         let room = take_room_for(&self.room, raw.len(), &self.limits).await?;
         let frame = Frame::parse(raw)?.holding(room);
+        tools.check(&frame)?;
         match frame.kind() {
             // What headers it needs is not defined, and no client has anything to say: it is taken, and that is all.
             Kind::Notification => return Ok(exchange::empty(StatusCode::ACCEPTED)),

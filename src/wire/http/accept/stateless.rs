@@ -10,7 +10,7 @@ use crate::{
     peer::{Caller, Envelope, Principal, Reply},
     protocol::Revision,
     wire::{
-        exchange::{self, Chunks, EventStream, Refusal, Response, read_body},
+        exchange::{self, Chunks, EventStream, Refusal, Response, ToolGate, read_body},
         http::rules::{self, Said},
     },
 };
@@ -31,6 +31,7 @@ impl Accept {
         rules::check_accept_post(request.headers())?;
         rules::check_content(request.headers())?;
         let revision = rules::claimed_revision(request.headers());
+        let tools = ToolGate::of(&request);
         let raw = read_body(request, &self.limits).await?;
         let frames = match Frame::parse(raw.clone()) {
             Ok(frame) => match refuse_misplaced(&said, &frame, false) {
@@ -52,6 +53,7 @@ impl Accept {
         // A notification is about a session, and there is none: `initialized` is what clients send, and is taken.
         let requests: Vec<Frame> =
             frames.into_iter().filter(|frame| matches!(frame.kind(), Kind::Request(_))).collect();
+        requests.iter().try_for_each(|request| tools.check(request))?;
         match requests.len() {
             0 => Ok(exchange::empty(StatusCode::ACCEPTED)),
             1..=MAX_BATCH => self.call_stateless(requests, principal).await,
