@@ -21,6 +21,7 @@ pub mod file;
 pub mod load;
 pub mod oauth;
 pub mod tools;
+pub mod traffic;
 pub(crate) mod values;
 
 /// One bridge: servers on one side, the faces that they are offered by on the other.
@@ -298,6 +299,8 @@ pub struct NetworkSpec {
     pub health_path: String,
     /// Who may call.
     pub door: Door,
+    /// How much each caller may ask.
+    pub traffic: traffic::Traffic,
     /// Interval of keep-alives on event streams, and of pings on WebSocket connections; zero turns them off. Default 15 s.
     pub keepalive: Duration,
     /// Send `event: ping` instead of a comment.

@@ -61,9 +61,8 @@
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`annotations`] | what a tool's schema says about headers |
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
-//! | [`auth`] | the bridge as an OAuth client: tokens for servers that ask for them |
-//! | [`listen`] | the listening sockets, Host and Origin, the door, which server is at which path, health |
-//! | [`auth`] | who may call the bridge: tokens by hand, and those of an authorization server |
+//! | [`auth`] | tokens for servers that ask for them, as an OAuth client; the tokens of those who call |
+//! | [`listen`] | the listening sockets, Host and Origin, limits on callers, the door, which server is at which path, health |
 //! | [`tls`] | certificates, keys and authorities, as server and as client |
 //! | [`bridge`] | start, announce, reload, wait, drain |
 //! | [`config`], [`cli`] | checked values, config files; what was typed |

@@ -39,11 +39,13 @@ use crate::{
 };
 
 mod bind;
+mod client;
 mod connection;
 pub mod door;
 mod guard;
 mod load;
 mod mount;
+mod rate;
 mod ready;
 mod route;
 mod stream;

@@ -11,4 +11,5 @@ mod sessions;
 mod stateless;
 mod support;
 mod tls;
+mod traffic;
 mod ws;

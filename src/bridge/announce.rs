@@ -238,6 +238,7 @@ mod tests {
             allow_host: Vec::new(),
             health_path: "/healthz".into(),
             door: Door::Open,
+            traffic: Default::default(),
             keepalive: std::time::Duration::ZERO,
             keepalive_event: false,
             exit_with_stdin: false,

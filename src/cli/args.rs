@@ -14,7 +14,13 @@ use super::{
     bridges::{self, Bridge},
     values,
 };
-use crate::{config::JwtAlgorithm, demo, observe};
+use crate::{
+    config::{
+        JwtAlgorithm,
+        traffic::{Proxy, Rate},
+    },
+    demo, observe,
+};
 
 pub(super) mod oauth;
 
@@ -229,6 +235,15 @@ pub(super) struct AccessArgs {
     /// Listen beyond loopback although everyone can call (default: off)
     #[arg(long, value_parser = values::switch)]
     pub(super) allow_unauthenticated: bool,
+    /// Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)
+    #[arg(long, value_name = "NUMBER[/s|/m|/h]", value_parser = values::rate)]
+    pub(super) rate_limit: Option<Rate>,
+    /// Number of calls of one caller at once; one more gets 429 (default: no limit)
+    #[arg(long, value_name = "NUMBER", value_parser = values::concurrent)]
+    pub(super) max_concurrent: Option<u32>,
+    /// Take the client's address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)
+    #[arg(long, value_name = "IP|CIDR|unix", value_delimiter = ',', value_parser = values::proxy)]
+    pub(super) trusted_proxy: Vec<Proxy>,
 }
 
 /// Tokens of an authorization server.

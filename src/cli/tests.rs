@@ -9,6 +9,7 @@ use crate::{
     config::{
         Back, ChildSpec, Config, Cors, Door, Front, NetworkSpec, Output, PassEnv, RemoteSpec, RemoteTransport,
         ServerSpec, Sharing,
+        traffic::{Proxy, Rate, Traffic},
     },
     observe::{Format, Logging},
     wire::{WIRES, Wire},
@@ -488,5 +489,30 @@ fn a_unix_socket_stands_in_the_place_of_tcp_unless_tcp_is_given_too() {
     ] {
         let front = network(&[&["serve", "--demo"], words].concat());
         assert_eq!(format!("{:?}", front.listen), want);
+    }
+}
+
+#[test]
+fn limits_of_callers_and_trusted_proxies() {
+    let traffic = |words: &[&str]| network(&[&["serve"], words, &["--demo"]].concat()).traffic;
+    assert_eq!(traffic(&[]), Traffic::default());
+    for (text, count, seconds) in [("20", 20, 1), ("20/s", 20, 1), ("600/m", 600, 60), ("5000/h", 5000, 3600)] {
+        let rate = Rate { count, period: Duration::from_secs(seconds) };
+        assert_eq!(traffic(&["--rate-limit", text]).rate, Some(rate), "{text}");
+    }
+    assert_eq!(traffic(&["--max-concurrent", "8"]).max_concurrent, Some(8));
+    let proxies = traffic(&["--trusted-proxy", "10.0.0.0/8,::1", "--trusted-proxy", "unix"]).proxies;
+    let net = |address: &str, bits| Proxy::net(address.parse().unwrap(), bits).unwrap();
+    assert_eq!(proxies, [net("10.0.0.0", Some(8)), net("::1", None), Proxy::Unix]);
+    for (flag, value) in [
+        ("--rate-limit", "0"),
+        ("--rate-limit", "5/d"),
+        ("--rate-limit", "/s"),
+        ("--max-concurrent", "0"),
+        ("--trusted-proxy", "10.0.0.0/33"),
+        ("--trusted-proxy", "proxy.example"),
+        ("--trusted-proxy", "*"),
+    ] {
+        assert!(parse(&["serve", flag, value, "--demo"]).is_err(), "{flag} {value}");
     }
 }

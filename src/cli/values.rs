@@ -3,13 +3,19 @@
 //! Owns the parsers, pure functions that clap calls or `resolve` does. Talks to nobody. It never guesses: what can be
 //! read in two ways is refused with the spelling to use.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use http::uri::Authority;
 use url::Url;
 
-use crate::config::JwtAlgorithm;
 pub(super) use crate::config::values::{duration, positive_duration, size};
+use crate::config::{
+    JwtAlgorithm,
+    traffic::{Proxy, Rate},
+};
 
 /// The variable of a flag that takes no value.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
@@ -138,4 +144,44 @@ pub(super) fn sessions(text: &str) -> Result<usize, String> {
         Ok(number @ 1..=1_000_000) => Ok(number),
         _ => Err("write a number from 1 to 1000000".into()),
     }
+}
+
+/// The most of a rate: its requests are told apart by the microsecond.
+const MOST_REQUESTS: u32 = 1_000_000;
+
+/// `20`, `20/s`, `600/m` or `5000/h`.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let (count, unit) = text.split_once('/').unwrap_or((text, "s"));
+    let seconds = match unit.trim() {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => return Err("write requests a second, minute or hour, as in 20, 20/s, 600/m or 5000/h".into()),
+    };
+    match count.trim().parse() {
+        Ok(count @ 1..=MOST_REQUESTS) => Ok(Rate { count, period: Duration::from_secs(seconds) }),
+        _ => Err(format!("write a number from 1 to {MOST_REQUESTS}, as in 20, 20/s, 600/m or 5000/h")),
+    }
+}
+
+/// How many calls.
+pub(super) fn concurrent(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number @ 1..=1_000_000) => Ok(number),
+        _ => Err("write a number from 1 to 1000000".into()),
+    }
+}
+
+/// A reverse proxy: an address, a network, or whoever comes by a Unix socket.
+pub(super) fn proxy(text: &str) -> Result<Proxy, String> {
+    let advice = "write an IP address or a network, as in 10.0.0.7, 10.0.0.0/8 or fd00::/8, or unix";
+    if text == "unix" {
+        return Ok(Proxy::Unix);
+    }
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| advice.to_string())?)),
+        None => (text, None),
+    };
+    let address = address.parse().map_err(|_| advice.to_string())?;
+    Proxy::net(address, bits).ok_or_else(|| format!("there are not so many bits in that address; {advice}"))
 }

@@ -27,6 +27,7 @@ use tracing::debug;
 use super::{
     load::{Busy, Load, Watched},
     mount::UnderWay,
+    rate::Counted,
     route::Routes,
     stream::Accepted,
 };
@@ -168,7 +169,9 @@ impl Connections {
             async move {
                 let mut response = routes.handle(request, &arrival).await;
                 let under_way = response.extensions_mut().remove::<UnderWay>();
-                Ok::<_, Infallible>(response.map(|body| Loaded { body, _busy: busy, _under_way: under_way }))
+                let counted = response.extensions_mut().remove::<Counted>();
+                let loaded = |body| Loaded { body, _busy: busy, _under_way: under_way, _counted: counted };
+                Ok::<_, Infallible>(response.map(loaded))
             }
         });
         let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
@@ -198,6 +201,8 @@ struct Loaded {
     _busy: Busy,
     /// Of an event stream: its server is not let go before it has ended.
     _under_way: Option<UnderWay>,
+    /// Where calls of one caller are counted.
+    _counted: Option<Counted>,
 }
 
 impl http_body::Body for Loaded {

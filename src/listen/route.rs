@@ -8,22 +8,25 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, PoisonError, RwLock},
+    time::Instant,
 };
 
 use futures::{FutureExt as _, future::BoxFuture};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use hyper::body::Incoming;
 use tracing::error;
 
 use super::{
+    client,
     door::{Admission, Admitted, Door},
     guard::{Guard, Passed},
     mount::{Endpoint, Mount, Table},
+    rate::{Counted, Knock, Limiter},
     ready::{self, Ready},
     stream::Arrival,
 };
 use crate::{
-    config::NetworkSpec,
+    config::{NetworkSpec, traffic::Proxy},
     message::code,
     scope::Scope,
     wire::{
@@ -45,6 +48,9 @@ type Request = http::Request<Incoming>;
 pub struct Routes {
     guard: Guard,
     door: Door,
+    /// Believed in what they say of their client's address.
+    proxies: Vec<Proxy>,
+    limiter: Option<Arc<Limiter>>,
     scope: Scope,
     /// What a proxy may leave in front of each path.
     prefix: String,
@@ -75,6 +81,8 @@ impl Routes {
         Routes {
             guard: Guard::new(network),
             door: Door::new(network),
+            proxies: network.traffic.proxies.clone(),
+            limiter: Limiter::new(&network.traffic, Instant::now()),
             scope: scope.clone(),
             prefix: prefix(network),
             health_path: network.health_path.clone(),
@@ -114,10 +122,14 @@ impl Routes {
             Ok(passed) => passed,
             Err(refusal) => return refusal.into_response(),
         };
-        let mut entered = self.enter(&passed, &request, arrival);
+        let (knock, mut entered) = match self.knock(&passed, &request, arrival) {
+            Ok(knock) => (knock, self.enter(&passed, &request, arrival)),
+            Err(denied) => (None, Err(denied)),
+        };
         if let Ok(Entered::Asking(there, later)) = entered {
             entered = later.await.and_then(|admitted| self.let_in(there, admitted));
         }
+        let counted = knock.and_then(|knock| count(knock, &mut request, &mut entered));
         let mut response = match entered {
             Ok(Entered::Answered(response)) => response,
             Ok(Entered::Server(mount, place, Admitted { principal, tools })) => {
@@ -146,7 +158,22 @@ impl Routes {
             Err(refusal) => refusal.into_response(),
         };
         self.guard.finish(passed, &mut response);
+        if let Some(counted) = counted {
+            response.extensions_mut().insert(counted);
+        }
         response
+    }
+
+    /// What a request pays before the door. Health checks come from probes, and preflights from browsers on their own: they
+    /// cost nothing.
+    fn knock(&self, passed: &Passed, request: &Request, arrival: &Arrival) -> Result<Option<Knock>, Refusal> {
+        let Some(limiter) = &self.limiter else { return Ok(None) };
+        let preflight = passed.cors.is_some() && *request.method() == Method::OPTIONS;
+        if preflight || matches!(self.route(request.uri().path()), Some(Route::Health | Route::Ready)) {
+            return Ok(None);
+        }
+        let address = client::address(request.headers(), arrival.peer, &self.proxies);
+        Ok(Some(limiter.knock(address, Instant::now())?))
     }
 
     /// Everything between the guard and a wire. Not async: what is not held across a wait takes no room in each
@@ -241,6 +268,28 @@ impl Routes {
             true => Ready::Each(states),
             false => Ready::Whole(ready::any(&states)),
         }
+    }
+}
+
+/// What a request pays past the door. A POST is a call until its answer has been sent, and a WebSocket connection until it
+/// ends; the streams that other requests open are no calls.
+fn count(knock: Knock, request: &mut Request, entered: &mut Result<Entered, Refusal>) -> Option<Counted> {
+    let Ok(Entered::Server(mount, place, admitted)) = entered else { return None };
+    let upgrade = matches!(mount.endpoint(*place), Some(Endpoint::Ws(_)));
+    let calls = upgrade || *request.method() == Method::POST;
+    let counted = match knock.enter(admitted.principal.as_ref(), calls, Instant::now()) {
+        Ok(running) => Counted::new(running?),
+        Err(denied) => {
+            *entered = Err(denied.into());
+            return None;
+        }
+    };
+    match request.extensions_mut().get_mut::<Slot>().filter(|_| upgrade) {
+        Some(slot) => {
+            slot.hold(counted);
+            None
+        }
+        None => Some(counted),
     }
 }
 

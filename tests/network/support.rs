@@ -44,6 +44,7 @@ pub fn spec() -> NetworkSpec {
         allow_host: Vec::new(),
         health_path: "/healthz".into(),
         door: Door::Open,
+        traffic: Default::default(),
         keepalive: Duration::from_secs(15),
         keepalive_event: false,
         exit_with_stdin: false,

@@ -17,7 +17,7 @@ use crate::{
         args::{ListenArgs, NetworkArgs},
         usage,
     },
-    config::{Cors, Door, Listen, NetworkSpec, Output},
+    config::{Cors, Door, Listen, NetworkSpec, Output, traffic::Traffic},
     tls::server::{Server, ServerFiles},
 };
 
@@ -58,6 +58,11 @@ pub(super) fn front(typed: &Typed, args: NetworkArgs, outputs: Vec<Output>) -> R
         base_url: listen.base_url,
         health_path: listen.health_path,
         door,
+        traffic: Traffic {
+            proxies: args.access.trusted_proxy,
+            rate: args.access.rate_limit,
+            max_concurrent: args.access.max_concurrent,
+        },
         keepalive: session.keepalive,
         keepalive_event: session.keepalive_event,
         exit_with_stdin: listen.exit_with_stdin,

@@ -3,7 +3,7 @@
 //! Owns the sessions: one connection is one client of either era, from its upgrade to its close frame. Talks to the registry
 //! for a server and to the pump, to which a connection is a pipe. It never correlates.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{any::Any, collections::VecDeque, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,7 +13,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, SetOnce},
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::task_tracker::TaskTrackerToken};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, debug_span};
 
 use super::{
@@ -42,19 +42,19 @@ const SHUTTING_DOWN: &str = "the bridge is shutting down";
 #[derive(Debug, Clone)]
 pub struct Slot {
     _place: Arc<OwnedSemaphorePermit>,
-    /// By which its server knows that it is in use.
-    _exchange: Option<TaskTrackerToken>,
+    /// What counts with it: at its server, and among the calls of its caller.
+    held: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Slot {
     /// Held until the last clone is dropped.
     pub fn new(place: OwnedSemaphorePermit) -> Slot {
-        Slot { _place: Arc::new(place), _exchange: None }
+        Slot { _place: Arc::new(place), held: Vec::new() }
     }
 
-    /// Counts at a server for as long as this clone lives.
-    pub fn hold(&mut self, exchange: TaskTrackerToken) {
-        self._exchange = Some(exchange);
+    /// Holds this, too, as long as this clone lives.
+    pub fn hold(&mut self, held: impl Any + Send + Sync) {
+        self.held.push(Arc::new(held));
     }
 }
 
