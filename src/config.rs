@@ -20,9 +20,12 @@ pub mod expand;
 pub mod file;
 pub mod load;
 pub mod oauth;
+mod processes;
 pub mod tools;
 pub mod traffic;
 pub(crate) mod values;
+
+pub use processes::{HeaderEnv, HeaderEnvError, Processes};
 
 /// One bridge: servers on one side, the faces that they are offered by on the other.
 #[derive(Debug, Clone)]
@@ -66,6 +69,8 @@ pub struct ServerSpec {
     pub back: Back,
     /// Who gets which server process. Only a network front can choose; stdio has one client.
     pub sharing: Sharing,
+    /// How many processes there are, and for how long.
+    pub processes: Processes,
     /// Which eras the server speaks, and what a translation needs.
     pub eras: EraSettings,
     /// Where it differs from the limits of the bridge.
@@ -195,6 +200,8 @@ pub struct ChildSpec {
     pub args: Vec<OsString>,
     /// Variables that are set on top of what is passed on; from `--env` and `--env-file`, expanded.
     pub env: Vec<(String, Secret)>,
+    /// Variables that come from the caller whose own child it is. The child has none of them from anywhere else.
+    pub header_env: HeaderEnv,
     /// Which of the bridge's own variables the child sees.
     pub pass_env: PassEnv,
     /// Working directory; the bridge's own when `None`.
@@ -559,7 +566,7 @@ impl Default for Limits {
 }
 
 /// A value that is never shown: `Debug` prints `***`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(Arc<str>);
 
 impl Secret {

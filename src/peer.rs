@@ -95,6 +95,8 @@ struct Duty {
     answer: Option<OwnedPermit<Envelope>>,
     id: Box<str>,
     to: Arc<Caller>,
+    /// Counted by whoever made it for as long as the request is unanswered.
+    mark: Option<Arc<()>>,
 }
 
 /// The caller hung up.
@@ -118,7 +120,19 @@ impl Reply {
     /// nobody else. Waits while the stream is full, which slows down the caller that wants to ask.
     pub async fn on(stream: mpsc::Sender<Envelope>, request: &Frame, to: &Arc<Caller>) -> Result<Reply, Gone> {
         let answer = stream.clone().reserve_owned().await.map_err(|_| Gone)?;
-        Ok(Reply(Box::new(Duty { stream, answer: Some(answer), id: request.id_text().into(), to: to.clone() })))
+        Ok(Reply(Box::new(Duty {
+            stream,
+            answer: Some(answer),
+            id: request.id_text().into(),
+            to: to.clone(),
+            mark: None,
+        })))
+    }
+
+    /// Keeps a mark until the request is answered, so that its owner can count what is in flight.
+    pub fn marked(mut self, mark: &Arc<()>) -> Reply {
+        self.0.mark = Some(mark.clone());
+        self
     }
 
     /// The request's id as the caller wrote it.

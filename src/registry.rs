@@ -5,6 +5,7 @@
 //! caller. It never sees a transport of the client's side.
 
 mod backoff;
+mod callers;
 mod children;
 mod eras;
 mod modern;
@@ -16,12 +17,13 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use http::{HeaderMap, HeaderName};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
 };
 
-use self::{children::Children, readiness::Readiness, remotes::Remotes, shared::Hub};
+use self::{callers::Callers, children::Children, readiness::Readiness, remotes::Remotes, shared::Hub};
 use crate::{
     config::{Back, Limits, ServerSpec, Sharing},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
@@ -43,6 +45,8 @@ pub struct Registry {
     sessions: Arc<Semaphore>,
     hub: tokio::sync::Mutex<Option<Hub>>,
     readiness: Arc<Readiness>,
+    /// `Some` of a server that gets variables from its callers: each has a registry of its own.
+    callers: Option<Callers>,
 }
 
 /// What the servers of one bridge stand on.
@@ -101,6 +105,12 @@ pub enum OpenError {
         /// The limit.
         limit: usize,
     },
+    /// `--max-children` run.
+    #[error("all {limit} processes of the server are in use; try again later, or raise --max-children")]
+    Crowded {
+        /// The limit.
+        limit: usize,
+    },
     /// The server crashed too often; it is left alone for a while.
     #[error("the server keeps crashing (it {last}); next start in {} s", .retry_after.as_secs().max(1))]
     BackingOff {
@@ -118,6 +128,9 @@ pub enum OpenError {
     /// A remote server cannot be used.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// A caller's header cannot become a variable of its server. Its value is not told.
+    #[error("the header {0} cannot be used: {1}")]
+    Header(HeaderName, &'static str),
     /// The bridge is shutting down.
     #[error("the bridge is shutting down")]
     Draining,
@@ -135,10 +148,10 @@ impl OpenError {
     /// When it makes sense to try again: `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            OpenError::Full { .. } => Some(FULL_RETRY),
+            OpenError::Full { .. } | OpenError::Crowded { .. } => Some(FULL_RETRY),
             OpenError::BackingOff { retry_after, .. } => Some(*retry_after),
             OpenError::Draining => Some(Duration::from_secs(1)),
-            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => None,
+            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) | OpenError::Header(..) => None,
         }
     }
 }
@@ -148,17 +161,21 @@ impl Registry {
     pub fn of(server: &ServerSpec, limits: &Limits, ground: &Ground) -> Arc<Registry> {
         let readiness = Arc::new(Readiness::default());
         let sessions = Arc::new(Semaphore::new(limits.max_sessions));
-        let eras = server.eras.clone();
+        let mut callers = None;
         let back = match &server.back {
             Back::Child(spec) => {
                 let (sessions, readiness) = (sessions.clone(), readiness.clone());
-                Server::Child(Children::new(spec.clone(), limits, eras, sessions, readiness, ground))
+                let children = Children::new(spec.clone(), limits, server, sessions.clone(), readiness, ground);
+                if !spec.header_env.is_empty() {
+                    callers = Some(Callers::new(children.clone(), limits, sessions, &ground.scope));
+                }
+                Server::Child(children)
             }
             Back::Remote(spec) => {
-                Server::Remote(Remotes::new(spec.clone(), limits, eras, readiness.clone(), &ground.way))
+                Server::Remote(Remotes::new(spec.clone(), limits, server.eras.clone(), readiness.clone(), &ground.way))
             }
         };
-        Registry::new(back, server.sharing, limits, &ground.scope, sessions, readiness)
+        Registry::new(back, server.sharing, limits, &ground.scope, sessions, readiness, callers)
     }
 
     /// A registry for tests: `server` makes the peer of each session.
@@ -169,7 +186,7 @@ impl Registry {
         scope: &Scope,
     ) -> Arc<Registry> {
         let sessions = Arc::new(Semaphore::new(limits.max_sessions));
-        Registry::new(Server::Scripted(Arc::new(server)), sharing, limits, scope, sessions, Arc::default())
+        Registry::new(Server::Scripted(Arc::new(server)), sharing, limits, scope, sessions, Arc::default(), None)
     }
 
     fn new(
@@ -179,6 +196,7 @@ impl Registry {
         scope: &Scope,
         sessions: Arc<Semaphore>,
         readiness: Arc<Readiness>,
+        callers: Option<Callers>,
     ) -> Arc<Registry> {
         Arc::new(Registry {
             server,
@@ -188,7 +206,22 @@ impl Registry {
             sessions,
             hub: tokio::sync::Mutex::new(None),
             readiness,
+            callers,
         })
+    }
+
+    /// The registry for a caller who sent these headers: this one, unless the server gets variables from its callers
+    /// (`--header-env`). To be asked before [`Registry::open`] and [`Registry::outbox`] by every wire that has headers.
+    pub fn for_caller(self: &Arc<Self>, headers: &HeaderMap) -> Result<Arc<Registry>, OpenError> {
+        match &self.callers {
+            None => Ok(self.clone()),
+            Some(callers) => callers.registry_for(headers),
+        }
+    }
+
+    /// Whether servers get variables from their callers.
+    pub fn reads_headers(&self) -> bool {
+        self.callers.is_some()
     }
 
     /// How sessions share servers.
@@ -264,6 +297,9 @@ impl Registry {
 
     /// Lets go of the servers that callers share. To be called when no call is in flight any more.
     pub async fn close(&self) {
+        if let Some(callers) = &self.callers {
+            callers.close().await;
+        }
         *self.hub.lock().await = None;
         match &self.server {
             Server::Remote(remotes) => remotes.close().await,

@@ -294,6 +294,18 @@ pub(super) struct SessionArgs {
     /// Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)
     #[arg(long, value_parser = values::switch)]
     pub(super) stateless: bool,
+    /// Number of the server's processes at once, spares included; one more is refused (default: as many as sessions)
+    #[arg(long, value_name = "NUMBER", value_parser = values::sessions)]
+    pub(super) max_children: Option<usize>,
+    /// Number of processes to start before they are needed; each session takes one (default: 0)
+    #[arg(long, value_name = "NUMBER", value_parser = values::spares)]
+    pub(super) warm: Option<usize>,
+    /// Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    pub(super) idle_timeout: Option<Duration>,
+    /// Give each caller's own server this header's value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)
+    #[arg(long, value_name = "HEADER=NAME")]
+    pub(super) header_env: Vec<String>,
     /// Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = values::positive_duration)]
     pub(super) session_timeout: Duration,
@@ -471,6 +483,7 @@ pub(super) fn command() -> clap::Command {
         let level = if for_clients { "warn" } else { "info" };
         let sessions_only =
             bridge.is_some_and(|bridge| !for_clients && bridge.outputs.iter().all(|output| output.needs_session));
+        let starts = bridge.is_some_and(Bridge::starts);
         sub.mut_args(|arg| match arg.get_id().as_str() {
             "quiet" if for_clients => {
                 with_variable(arg.help("Log errors only, whatever --log-level says (default: off)"))
@@ -478,6 +491,8 @@ pub(super) fn command() -> clap::Command {
             "log_level" => with_variable(arg.default_value(level)),
             // Some wires have no form without sessions: `resolve` says so to whoever types it all the same.
             "stateless" if sessions_only => with_variable(arg).hide(true),
+            // The same where there is no process.
+            "max_children" | "warm" | "idle_timeout" | "header_env" if !starts => with_variable(arg).hide(true),
             _ => with_variable(arg),
         })
     })

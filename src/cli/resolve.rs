@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     config::{
-        Back, Config, Front, Limits, Output, Overrides, RemoteSpec, RetryPolicy, ServerName, ServerSpec, Sharing,
-        StopLadder, check::looks_like_url,
+        Back, Config, Front, HeaderEnv, Limits, Output, Overrides, Processes, RemoteSpec, RetryPolicy, ServerName,
+        ServerSpec, Sharing, StopLadder, check::looks_like_url,
     },
     observe::Logging,
 };
@@ -29,6 +29,7 @@ mod file;
 mod name;
 mod network;
 mod oauth;
+mod processes;
 mod remote;
 mod server;
 mod status;
@@ -44,7 +45,20 @@ pub(super) struct Typed<'a> {
 }
 
 /// The flags that are of no use for a server at a URL, by their ids.
-const OF_COMMANDS: [&str; 8] = ["command", "shell", "demo", "env", "env_file", "pass_env", "cwd", "stop_timeout"];
+const OF_COMMANDS: [&str; 12] = [
+    "command",
+    "shell",
+    "demo",
+    "env",
+    "env_file",
+    "pass_env",
+    "cwd",
+    "stop_timeout",
+    "max_children",
+    "warm",
+    "idle_timeout",
+    "header_env",
+];
 
 /// The flags that are of no use for a server that is started.
 const OF_URLS: [&str; 20] = [
@@ -74,12 +88,14 @@ impl Typed<'_> {
     /// A command that carries messages.
     pub(super) fn bridge(&self, command: &Bridge, args: bridges::Typed) -> Result<Task, Error> {
         let mut limits = limits(&args.shared.limits);
+        let (mut processes, mut header_env) = (Processes::default(), HeaderEnv::default());
         let (front, sharing) = match args.network {
             None => (Front::Stdio, Sharing::Own),
             Some((network, outputs)) => {
                 let sharing = sharing(network.session.shared, network.session.stateless)?;
                 limits.max_sessions = network.session.max_sessions;
                 limits.session_timeout = network.session.session_timeout;
+                (processes, header_env) = self.processes(&network.session, sharing)?;
                 (self.listening(command, network, outputs, sharing)?, sharing)
             }
         };
@@ -88,14 +104,17 @@ impl Typed<'_> {
         let mut written = Vec::new();
         let (servers, file) = match self.config_file(args.config, args.url.as_deref(), args.server.as_ref())? {
             Some(path) => {
-                let loaded = self.load(&path, args.server, args.remote, sharing, eras)?;
+                let loaded = self.load(&path, args.server, args.remote, (sharing, processes), eras)?;
                 written = loaded.written;
                 (loaded.servers, Some(loaded.file))
             }
             None => {
-                let (name, back) = self.back(command, args.url.as_deref(), args.server, args.remote)?;
+                let (name, mut back) = self.back(command, args.url.as_deref(), args.server, args.remote)?;
+                if let Back::Child(spec) = &mut back {
+                    processes::give(spec, header_env)?;
+                }
                 let overrides = Overrides::default();
-                (vec![ServerSpec { name, at_root: true, back, sharing, eras, overrides }], None)
+                (vec![ServerSpec { name, at_root: true, back, sharing, processes, eras, overrides }], None)
             }
         };
         if args.dry_run {

@@ -516,3 +516,34 @@ fn limits_of_callers_and_trusted_proxies() {
         assert!(parse(&["serve", flag, value, "--demo"]).is_err(), "{flag} {value}");
     }
 }
+
+#[test]
+fn processes_are_bounded_warm_and_idle_as_told() {
+    let server = only(&["serve", "--max-children", "4", "--warm", "2", "--idle-timeout", "5m", "--", "x"]);
+    let processes = server.processes;
+    assert_eq!((processes.most, processes.warm), (Some(4), 2));
+    assert_eq!(processes.idle_shared(), Some(Duration::from_secs(300)));
+    let never = only(&["serve", "--idle-timeout", "0", "--", "x"]).processes;
+    assert_eq!((never.idle_shared(), never.idle_pooled(Duration::ZERO)), (None, Duration::MAX));
+    let usual = only(&["serve", "--", "x"]).processes;
+    assert_eq!((usual.idle_shared(), usual.idle_pooled(Duration::ZERO)), (None, Duration::ZERO));
+    assert!(refusal(&["serve", "--max-children", "1", "--warm", "2", "--", "x"]).contains("spares count"));
+    assert!(refusal(&["serve", "--warm", "2", "https://h/mcp"]).contains("of no use for a server at a URL"));
+}
+
+#[test]
+fn headers_become_variables_of_servers_that_are_not_shared() {
+    let given = child(&["serve", "--header-env", "X-Github-Token=GITHUB_TOKEN", "--", "x"]).header_env;
+    let given: Vec<_> = given.iter().map(|(header, name)| (header.as_str(), name)).collect();
+    assert_eq!(given, [("x-github-token", "GITHUB_TOKEN")]);
+    for other in [&["--shared"][..], &["--stateless"], &["--warm", "1"]] {
+        let text = refusal(&[&["serve", "--header-env", "X-A=A"], other, &["--", "x"]].concat());
+        assert!(text.contains(other[0]) && text.contains("leave one out"), "{text}");
+    }
+    for wrong in ["hunter2", "X-A=LD_PRELOAD", "Authorization=A", "X A=A", "X-A=hunter 2", "X-A="] {
+        let text = refusal(&["serve", "--header-env", wrong, "--", "x"]);
+        assert!(text.starts_with("--header-env") && !text.contains("hunter"), "{text}");
+    }
+    let text = refusal(&["serve", "--env", "A=hunter2", "--header-env", "X-A=A", "--", "x"]);
+    assert!(text.contains("both --env") && !text.contains("hunter"), "{text}");
+}

@@ -138,6 +138,14 @@ pub(super) fn count(text: &str) -> Result<u32, String> {
     text.parse().map_err(|_| "write a whole number, as in 5".into())
 }
 
+/// How many processes to start before they are needed. More is a slip of the hand, and a flood of processes.
+pub(super) fn spares(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number @ 0..=10_000) => Ok(number),
+        _ => Err("write a number from 0 to 10000".into()),
+    }
+}
+
 /// How many sessions. The ceiling keeps the count within what a semaphore can hold.
 pub(super) fn sessions(text: &str) -> Result<usize, String> {
     match text.parse() {

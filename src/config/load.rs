@@ -17,8 +17,8 @@ use std::{
 use http::header::AUTHORIZATION;
 
 use super::{
-    Back, ChildSpec, EraSettings, Overrides, PassEnv, RemoteSpec, RetryPolicy, Secret, ServerName, ServerSpec, Sharing,
-    StopLadder, check,
+    Back, ChildSpec, EraSettings, HeaderEnv, Overrides, PassEnv, Processes, RemoteSpec, RetryPolicy, Secret,
+    ServerName, ServerSpec, Sharing, StopLadder, check,
     expand::{self, Env},
     file::{self, Child, Children, Entry, MAX_BYTES, Problem, Reach, Server, Settings},
     oauth::OauthSpec,
@@ -46,6 +46,8 @@ pub struct Loader {
 pub struct Base {
     /// `--shared`, `--stateless`.
     pub sharing: Sharing,
+    /// `--max-children`, `--warm`, `--idle-timeout`.
+    pub processes: Processes,
     /// `--server-era` and what belongs to it.
     pub eras: EraSettings,
     /// `--pass-env`.
@@ -199,6 +201,10 @@ impl Loader {
             Some(Children::Stateless) => Sharing::Stateless,
             Some(Children::Pooled) | None => base.sharing,
         };
+        let processes = match &server.reach {
+            Reach::Child(child) => processes(&base.processes, set, sharing, child)?,
+            Reach::Remote(_) => Processes::default(),
+        };
         let back = match server.reach {
             Reach::Child(child) => Back::Child(self.child(&server.name, child, set, env)?),
             Reach::Remote(remote) => Back::Remote(RemoteSpec {
@@ -225,6 +231,7 @@ impl Loader {
             name: server.name,
             back,
             sharing,
+            processes,
             eras: EraSettings { server: set.era.unwrap_or(base.eras.server), ..base.eras.clone() },
             overrides: Overrides {
                 request_timeout: set.request_timeout,
@@ -243,11 +250,20 @@ impl Loader {
             variables.extend(env_file(path, env)?);
         }
         variables.extend(child.env);
+        let fault = |what: String| Fault { key: "header_env", path: None, what };
+        // Else who sends nothing would get what belongs to another.
+        let both =
+            |(name, _): &&(String, Secret)| child.header_env.iter().any(|(_, own)| own.eq_ignore_ascii_case(name));
+        if let Some((name, _)) = variables.iter().find(both) {
+            return Err(fault(format!(": {name} is set by \"env\", too; leave one out")));
+        }
+        let header_env = HeaderEnv::new(child.header_env).map_err(|why| fault(format!(": {why}")))?;
         Ok(ChildSpec {
             name: name.to_string(),
             program: child.program,
             args: child.args.iter().map(|arg| OsString::from(arg.expose())).collect(),
             env: variables,
+            header_env,
             pass_env: set.pass_env.clone().unwrap_or_else(|| self.base.pass_env.clone()),
             cwd: child.cwd,
             stop: set.stop_timeout.map_or(self.base.stop, |time| StopLadder { after_close: time, after_term: time }),
@@ -274,19 +290,27 @@ impl Loader {
 /// What a server asks for and would not get.
 fn not_done(server: &Server) -> Option<&'static str> {
     let set = &server.settings;
-    let child = match &server.reach {
-        Reach::Child(child) => Some(child),
-        // Defaults for all may hold what is of no use to a server at a URL.
-        Reach::Remote(_) => None,
-    };
-    let asked = [
-        (!server.tools.is_open(), "tools"),
-        (child.is_some_and(|child| !child.header_env.is_empty()), "header_env"),
-        (child.is_some() && set.warm.is_some_and(|warm| warm > 0), "warm"),
-        (child.is_some() && set.max_children.is_some(), "max_children"),
-        (set.sharing == Some(Children::Pooled), "sharing = pooled"),
-    ];
+    let asked = [(!server.tools.is_open(), "tools"), (set.sharing == Some(Children::Pooled), "sharing = pooled")];
     asked.into_iter().find(|(asked, _)| *asked).map(|(_, key)| key)
+}
+
+/// What flags and the file say together, for one server.
+fn processes(base: &Processes, set: &Settings, sharing: Sharing, child: &Child) -> Result<Processes, Fault> {
+    let fault = |key, what: String| Err(Fault { key, path: None, what });
+    let (most, warm) = (set.max_children.or(base.most), set.warm.unwrap_or(base.warm));
+    if let Some(most) = most.filter(|most| warm > *most) {
+        return fault(
+            "warm",
+            format!(" {warm} is more than \"max_children\" {most}, and spares count; write {most} or less"),
+        );
+    }
+    if !child.header_env.is_empty() && sharing != Sharing::Own {
+        return fault("header_env", " cannot be where callers share a server; write sharing = \"own\"".into());
+    }
+    if !child.header_env.is_empty() && warm > 0 {
+        return fault("header_env", " cannot be with spares, which have no caller yet; write warm = 0".into());
+    }
+    Ok(Processes { most, warm, idle: base.idle })
 }
 
 /// Why a server cannot be offered, with what is found out beside its file.

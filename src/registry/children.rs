@@ -5,31 +5,29 @@
 //! of the first request that it sees, and may end at one that it does not know. One that is silent is asked in both eras at
 //! the same time (`probe`). Talks to [`child`] and to the translations. It never moves a message.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use tokio::{
-    sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot},
+    sync::{Mutex, OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
     time::timeout,
 };
 use tracing::{debug, info, warn};
 
-use self::probe::{Asking, Beside, SILENCE, Verdict};
+use self::{
+    probe::{Asking, Beside, SILENCE, Verdict},
+    spares::Spares,
+    start::Started,
+};
 use super::{
     Ground, OpenError,
     eras::Eras,
     modern::{self, Direct, Modern},
-    readiness::{Readiness, now},
+    readiness::Readiness,
 };
 use crate::{
-    config::{ChildSpec, EraSettings, Limits},
+    config::{ChildSpec, EraSettings, Limits, Processes, Secret, ServerSpec},
     era::{legacy_to_modern, modern_to_legacy},
     message::{Frame, code, text},
     peer::{Caller, Envelope, Era, Outbox, PEER_CAPACITY, Peer},
@@ -37,14 +35,12 @@ use crate::{
     protocol::{discover, method},
     pump::{Role, Rules},
     scope::Scope,
-    wire::child::{self, Asked, Child, Exit},
+    wire::child::{self, Asked, Exit},
 };
 
 mod probe;
-
-/// How long a child that says nothing counts as starting. A server need not say anything before it is asked, and a client
-/// need not ask: it must not keep others from starting.
-const STARTING: Duration = Duration::from_secs(10);
+mod spares;
+mod start;
 
 /// How long a server may be silent in the modern era where it has refused the legacy one, or has spoken the modern one
 /// before: another program may stand there now.
@@ -70,14 +66,11 @@ pub struct Children {
     settings: EraSettings,
     modern: Modern,
     /// Held while a second process is asked for a session: one finds out for all.
-    asking: Mutex<()>,
-}
-
-/// A server that was started.
-struct Started {
-    child: Child,
-    spoke: Arc<AtomicBool>,
-    owner: Arc<Children>,
+    asking: Arc<Mutex<()>>,
+    /// One for each process, spares included.
+    places: Arc<Semaphore>,
+    processes: Processes,
+    spares: Spares,
 }
 
 /// What came of a client's `initialize`.
@@ -117,14 +110,15 @@ impl Children {
     pub fn new(
         spec: ChildSpec,
         limits: &Limits,
-        settings: EraSettings,
+        server: &ServerSpec,
         sessions: Arc<Semaphore>,
         readiness: Arc<Readiness>,
         ground: &Ground,
     ) -> Arc<Children> {
         let missing = child::resolve(&spec).inspect_err(|error| warn!(name = %spec.name, "{error}"));
         readiness.set_missing(missing.err().map(|error| error.brief()));
-        Arc::new(Children {
+        let (settings, processes) = (server.eras.clone(), server.processes.clone());
+        let children = Arc::new(Children {
             spec,
             mark: ground.mark.clone(),
             limits: limits.clone(),
@@ -135,8 +129,50 @@ impl Children {
             eras: Arc::new(Eras::new(settings.server)),
             settings,
             modern: Modern::default(),
-            asking: Mutex::default(),
+            asking: Arc::default(),
+            places: Arc::new(Semaphore::new(processes.most.unwrap_or(limits.max_sessions))),
+            processes,
+            spares: Spares::default(),
+        });
+        spares::keep(&children);
+        children
+    }
+
+    /// The same server with variables of one caller's. It has its own back-off, so that one whose token makes it crash does
+    /// not keep others from theirs, and shares every limit.
+    pub fn with(
+        &self,
+        variables: impl IntoIterator<Item = (String, Secret)>,
+        readiness: Arc<Readiness>,
+    ) -> Arc<Children> {
+        let mut spec = self.spec.clone();
+        spec.env.extend(variables);
+        Arc::new(Children {
+            spec,
+            mark: self.mark.clone(),
+            limits: self.limits.clone(),
+            scope: self.scope.clone(),
+            starting: self.starting.clone(),
+            sessions: self.sessions.clone(),
+            readiness,
+            eras: self.eras.clone(),
+            settings: self.settings.clone(),
+            modern: Modern::default(),
+            asking: self.asking.clone(),
+            places: self.places.clone(),
+            processes: Processes { warm: 0, ..self.processes.clone() },
+            spares: Spares::default(),
         })
+    }
+
+    /// Whether a modern exchange is in flight.
+    pub fn is_in_use(&self) -> bool {
+        self.modern.is_in_use()
+    }
+
+    /// Processes at once.
+    pub fn most(&self) -> usize {
+        self.processes.most.unwrap_or(self.limits.max_sessions)
     }
 
     /// Looks for a program that was not there. One that was is not looked for: this comes with each probe.
@@ -179,8 +215,9 @@ impl Children {
         self.eras.speaks(Era::Legacy) == Some(false)
     }
 
-    /// Lets go of what modern exchanges share.
+    /// Lets go of what modern exchanges share, and of what waits for somebody.
     pub async fn close(&self) {
+        self.spares.close();
         self.modern.close().await;
     }
 
@@ -225,9 +262,12 @@ impl Children {
         let (refusing, initialize, direct) = match opening {
             Opening::Legacy(started) => return ended(started.run(peer, role)).await,
             Opening::Left(started) => return ended(started.end()).await,
-            Opening::Modern(silent, initialize, second, found) => (silent, initialize, second.direct(own, Some(found))),
-            Opening::Refused(started, initialize, refusal, beside) => {
-                match self.in_the_other_era(&refusal, beside, own).await {
+            Opening::Modern(mut silent, initialize, second, found) => {
+                let direct = second.instead_of(&mut silent).direct(own, Some(found));
+                (silent, initialize, direct)
+            }
+            Opening::Refused(mut started, initialize, refusal, beside) => {
+                match self.in_the_other_era(&mut started, &refusal, beside, own).await {
                     Some(direct) => (started, initialize, direct),
                     None => return refused(started, initialize, refusal, peer, role).await,
                 }
@@ -314,7 +354,8 @@ impl Children {
 
     /// Starts a server and asks it; `None` where it cannot be started now.
     async fn ask_another(self: &Arc<Self>, request: Frame) -> Option<(Started, Asked)> {
-        let started = self.start().await.inspect_err(|error| debug!("cannot ask a second process: {error}")).ok()?;
+        let started =
+            self.start_beside().await.inspect_err(|error| debug!("cannot ask a second process: {error}")).ok()?;
         Some(started.asked(request).await)
     }
 
@@ -322,6 +363,7 @@ impl Children {
     /// words are those of the modern era, since another program may stand there now; else it refuses this one client.
     async fn in_the_other_era(
         self: &Arc<Self>,
+        first: &mut Started,
         refusal: &Refusal,
         beside: Beside<Started>,
         own: bool,
@@ -333,7 +375,7 @@ impl Children {
         let children = self.clone();
         let ask = || -> Asking<Started> { async move { children.ask_another(discover()).await }.boxed() };
         match beside.now(ask, DISCOVER_PATIENCE).await? {
-            Verdict::Modern(second, found) => Some(second.direct(own, Some(found))),
+            Verdict::Modern(second, found) => Some(second.instead_of(first).direct(own, Some(found))),
             Verdict::NotModern(second) | Verdict::Legacy(second) => {
                 self.eras.learn(Era::Modern, false);
                 drop(second.dismiss());
@@ -426,8 +468,9 @@ impl Children {
         };
         let mut settings = modern::translation(&self.settings, &self.limits, false);
         // A quarter of the places is left to sessions, and for servers that are on their way out.
-        let most = self.limits.max_sessions;
+        let most = self.limits.max_sessions.min(self.most());
         settings.max_backends = settings.max_backends.min(most - most / 4);
+        settings.idle = self.processes.idle_pooled(settings.idle);
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 
@@ -446,91 +489,6 @@ impl Children {
             drop(place);
         });
         Ok(theirs)
-    }
-
-    // ---- starts
-
-    async fn start(self: &Arc<Self>) -> Result<Started, OpenError> {
-        self.readiness
-            .backoff
-            .check(now())
-            .map_err(|(retry_after, last)| OpenError::BackingOff { retry_after, last })?;
-        let starting = self.starting.clone().acquire_owned().await.map_err(|_| OpenError::Draining)?;
-        let spoke = Arc::new(AtomicBool::new(false));
-        let (told, first) = oneshot::channel();
-        self.scope.spawn(hold_place(starting, first));
-        let first_frame = {
-            let (spoke, readiness) = (spoke.clone(), self.readiness.clone());
-            Box::new(move || {
-                spoke.store(true, Ordering::Release);
-                readiness.set(None);
-                drop(told);
-            })
-        };
-        let (mark, max_line) = (self.mark.as_deref(), self.limits.max_message);
-        let child = child::start(&self.spec, mark, max_line, Some(first_frame), &self.scope).inspect_err(|error| {
-            warn!("{error}");
-            self.readiness.set(Some(error.brief()));
-        })?;
-        Ok(Started { child, spoke, owner: self.clone() })
-    }
-
-    fn rules(&self, role: Role) -> Rules {
-        Rules {
-            name: self.spec.name.as_str().into(),
-            speaker: Caller::legacy(None),
-            role,
-            max_in_flight: self.limits.max_in_flight,
-            max_waiting: self.limits.max_waiting(),
-            request_timeout: self.limits.request_timeout,
-            linger: self.spec.stop.after_close,
-        }
-    }
-}
-
-impl Started {
-    /// Pumps; the handle gives its end.
-    fn run(self, peer: Peer, role: Role) -> JoinHandle<Exit> {
-        let rules = self.owner.rules(role);
-        self.run_by(peer, rules)
-    }
-
-    fn run_by(self, peer: Peer, rules: Rules) -> JoinHandle<Exit> {
-        let Started { child, spoke, owner } = self;
-        let exit = child.run(peer, rules, &owner.scope);
-        owner.clone().scope.spawn(watch(owner, spoke, exit))
-    }
-
-    /// Lets it go after it was asked what it is: that it ended at that is no failure to start.
-    fn dismiss(self) -> JoinHandle<Exit> {
-        self.spoke.store(true, Ordering::Release);
-        self.end()
-    }
-
-    /// Lets it go.
-    fn end(self) -> JoinHandle<Exit> {
-        let Started { child, spoke, owner } = self;
-        let exit = child.end();
-        owner.clone().scope.spawn(watch(owner, spoke, exit))
-    }
-
-    /// Asks it one thing.
-    async fn asked(mut self, request: Frame) -> (Started, Asked) {
-        let asked = self.child.ask(&request).await;
-        (self, asked)
-    }
-
-    /// Serves modern exchanges: of all callers, or of one session that has it for its own. `found` is what it has just said
-    /// of itself.
-    fn direct(self, own: bool, found: Option<Frame>) -> Direct {
-        let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-        let scope = self.owner.scope.clone();
-        drop(self.run(ours, Role::ConnectModern { own }));
-        Direct::behind(theirs, found, &scope)
-    }
-
-    fn speaker(&self) -> Arc<Caller> {
-        Caller::legacy(None)
     }
 }
 
@@ -558,44 +516,10 @@ async fn tell(ahead: Vec<Frame>, initialize: &Envelope, peer: &Peer, server: &Ar
     }
 }
 
-/// Sees a server to its end, and learns from it.
-async fn watch(owner: Arc<Children>, spoke: Arc<AtomicBool>, exit: JoinHandle<Exit>) -> Exit {
-    let exit = exit.await.unwrap_or_else(|_| Exit::lost());
-    owner.readiness.backoff.ended(&exit, now());
-    if !exit.asked && !spoke.load(Ordering::Acquire) {
-        let text = format!("the server {} {} before its first message", owner.spec.name, exit.how);
-        owner.readiness.set(Some(text));
-    }
-    exit
-}
-
 async fn ended(exit: JoinHandle<Exit>) {
     drop(exit.await);
 }
 
 fn unavailable(error: OpenError) -> modern_to_legacy::Unavailable {
     modern_to_legacy::Unavailable { message: error.to_string(), retry_after: error.retry_after() }
-}
-
-/// Holds the place of a start until the child's first frame or its end, or until it has been silent for long enough.
-async fn hold_place(place: OwnedSemaphorePermit, first: oneshot::Receiver<()>) {
-    if timeout(STARTING, first).await.is_err() {
-        debug!("a server has said nothing yet; the next one may start");
-    }
-    drop(place);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_silent_server_does_not_keep_others_from_starting() {
-        let places = Arc::new(Semaphore::new(1));
-        let (_told, first) = oneshot::channel();
-        let start = tokio::time::Instant::now();
-        hold_place(places.clone().try_acquire_owned().unwrap(), first).await;
-        assert_eq!(start.elapsed(), STARTING);
-        assert_eq!(places.available_permits(), 1);
-    }
 }

@@ -149,6 +149,13 @@ impl Modern {
         *self.slot.lock().await = Slot::default();
     }
 
+    /// Whether somebody has an exchange in flight, which holds the way in.
+    pub fn is_in_use(&self) -> bool {
+        let Ok(slot) = self.slot.try_lock() else { return true };
+        let ways = [slot.direct.as_ref().map(|direct| &direct.outbox), slot.translation.as_ref()];
+        ways.into_iter().flatten().any(|way| way.strong_count() > 1)
+    }
+
     /// Takes a server that was found in another way.
     pub async fn adopt(&self, direct: Direct) {
         self.slot.lock().await.direct = Some(direct);

@@ -266,6 +266,17 @@ impl Child {
         Asked::Ended(self.source.end().await)
     }
 
+    /// Resolves when the process has ended. Holds nothing of it.
+    pub fn over(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut exit = self.source.exit.clone();
+        async move { drop(exit.wait_for(Option::is_some).await) }
+    }
+
+    /// Whether the process has ended.
+    pub fn is_over(&self) -> bool {
+        self.source.exit.borrow().is_some()
+    }
+
     /// Pumps until its partner drops the peer or the server ends by itself. The handle gives the server's end, after no
     /// process of its group is left.
     pub fn run(self, peer: Peer, rules: Rules, scope: &Scope) -> JoinHandle<Exit> {
@@ -284,6 +295,10 @@ fn command(spec: &ChildSpec, program: &std::path::Path, mark: Option<&str>) -> C
     let mut command = Command::new(program);
     command.args(&spec.args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os().filter(|(name, _)| !passes(&spec.pass_env, name)) {
+        command.env_remove(name);
+    }
+    // A caller who sends none must not have the bridge's own.
+    for (_, name) in spec.header_env.iter() {
         command.env_remove(name);
     }
     command.envs(spec.env.iter().map(|(name, value)| (name, value.expose())));

@@ -185,7 +185,9 @@ impl From<FrameError> for Refusal {
 impl From<OpenError> for Refusal {
     fn from(error: OpenError) -> Refusal {
         let (status, code) = match &error {
-            OpenError::Full { .. } => (StatusCode::SERVICE_UNAVAILABLE, code::LIMIT),
+            OpenError::Full { .. } | OpenError::Crowded { .. } => (StatusCode::SERVICE_UNAVAILABLE, code::LIMIT),
+            // The client's own fault, and there is no other server to try.
+            OpenError::Header(..) => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
             OpenError::BackingOff { .. } | OpenError::Draining => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
             OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => {
                 (StatusCode::BAD_GATEWAY, code::INTERNAL)

@@ -20,9 +20,9 @@ fn mixed() -> String {
         "no-env": {"command": "x", "envFile": "/no/such/file"},
         "absent": {"command": "/no/such/program"},
         "tools": {"command": "x", "tools": {"allow": ["read_*"]}},
-        "headers": {"command": "x", "header_env": {"X-Token": "TOKEN"}},
-        "warm": {"command": "x", "warm": 2},
-        "most": {"command": "x", "max_children": 2},
+        "headers": {"command": "x", "header_env": {"X-Token": "PATH"}},
+        "warm": {"command": "x", "warm": 2, "header_env": {"X-Token": "TOKEN"}},
+        "twice": {"command": "x", "env": {"TOKEN": "x"}, "header_env": {"X-Token": "TOKEN"}},
         "pooled": {"command": "x", "sharing": "pooled"},
     }))
 }
@@ -63,9 +63,9 @@ async fn bad_servers_leave_the_good_ones_and_are_named() {
         ("nowhere", "\"cwd\" dir: No such file"),
         ("no-env", "\"envFile\" file: No such file"),
         ("tools", "\"tools\" is not yet done"),
-        ("headers", "\"header_env\" is not yet done"),
-        ("warm", "\"warm\" is not yet done"),
-        ("most", "\"max_children\" is not yet done"),
+        ("headers", "\"header_env\": PATH is not for callers to set"),
+        ("warm", "\"header_env\" cannot be with spares"),
+        ("twice", "\"header_env\": TOKEN is set by \"env\", too"),
         ("pooled", "\"sharing = pooled\" is not yet done"),
     ] {
         let found = said.iter().find(|(found, _)| found == name);
@@ -89,7 +89,7 @@ async fn a_file_without_a_usable_server_is_refused_with_the_first_reason() {
         ("mcp.json", r#"{"mcpServers": {"a": {"comand": "x"}}}"#, "did you mean \"command\"?"),
         ("mcp.json", "{\"mcpServers\": {\n  \"a\": {\"command\": \"x\"\n}", ":1:16: this { has no }"),
         ("mcp.json", r#"{"mcpServers": {"a": {"command": "x", "disabled": true}}}"#, "all 1 servers are disabled"),
-        ("mcp.json", r#"{"mcpServers": {"a": {"command": "x", "warm": 1}}}"#, "\"warm\" is not yet done"),
+        ("mcp.json", r#"{"mcpServers": {"a": {"command": "x", "warm": 1}}}"#, "\"header_env\" cannot be with spares"),
         ("mcp.json", r#"{"mcpServers": {"a": {"command": "x"}, "a": {"command": "y"}}}"#, "2 servers are named \"a\""),
         ("mcp.toml", "[servers.a]\ncommand = 7\n", "2 | command = ***\n  |           ^"),
     ] {

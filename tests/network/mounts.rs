@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcp_bridge::{
     auth::resource::Gate,
-    config::{Back, ChildSpec, Door, EraSettings, Limits, NetworkSpec, Overrides, PassEnv, Secret, ServerName},
-    config::{ServerSpec, Sharing, StopLadder},
+    config::{Back, ChildSpec, Door, EraSettings, HeaderEnv, Limits, NetworkSpec, Overrides, PassEnv, Processes},
+    config::{Secret, ServerName, ServerSpec, Sharing, StopLadder},
     listen::{self, Mount, Offered, Routes, Table},
     peer::Peer,
     registry::{Ground, Registry},
@@ -22,12 +22,21 @@ fn child(name: &str, program: &str) -> ServerSpec {
         program: program.into(),
         args: Vec::new(),
         env: Vec::new(),
+        header_env: HeaderEnv::default(),
         pass_env: PassEnv::All,
         cwd: None,
         stop: StopLadder::default(),
     };
     let (eras, overrides) = (EraSettings::default(), Overrides::default());
-    ServerSpec { name, at_root: false, back: Back::Child(spec), sharing: Sharing::Own, eras, overrides }
+    ServerSpec {
+        name,
+        at_root: false,
+        back: Back::Child(spec),
+        sharing: Sharing::Own,
+        processes: Processes::default(),
+        eras,
+        overrides,
+    }
 }
 
 struct Socket {

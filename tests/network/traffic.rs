@@ -55,7 +55,7 @@ async fn forwarded_headers_count_only_from_a_trusted_proxy() {
 
 #[tokio::test]
 async fn guesses_are_paid_for_by_the_address_and_calls_by_the_principal() {
-    let door = Door::Bearer(vec![Secret::new("one"), Secret::new("two")]);
+    let door = Door::Locked(Gate::of_tokens([Secret::new("one"), Secret::new("two")]).into());
     let front = Front::with(Limits::default(), NetworkSpec { door, ..limited(2, Vec::new()) }, Sharing::Own).await;
     let token = |token: &str| format!("Authorization: Bearer {token}\r\n");
     for (name, want) in [("one", 400), ("one", 400), ("one", 429), ("two", 400), ("x", 401), ("y", 401), ("z", 429)] {

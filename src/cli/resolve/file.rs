@@ -12,13 +12,13 @@ use crate::{
         usage,
     },
     config::{
-        ConfigFile, EraSettings, PassEnv, RetryPolicy, ServerName, ServerSpec, Sharing, StopLadder, check,
+        ConfigFile, EraSettings, PassEnv, Processes, RetryPolicy, ServerName, ServerSpec, Sharing, StopLadder, check,
         load::{Base, LoadError, Loader},
     },
 };
 
 /// The flags that say what one server is, by their ids.
-const OF_ONE: [&str; 8] = ["command", "shell", "demo", "env", "env_file", "cwd", "header", "bearer"];
+const OF_ONE: [&str; 9] = ["command", "shell", "demo", "env", "env_file", "cwd", "header", "bearer", "header_env"];
 
 /// What a file came to.
 pub(super) struct FromFile {
@@ -63,7 +63,7 @@ impl Typed<'_> {
         path: &Path,
         server: Option<ServerArgs>,
         remote: Option<RemoteArgs>,
-        sharing: Sharing,
+        (sharing, processes): (Sharing, Processes),
         eras: EraSettings,
     ) -> Result<FromFile, Error> {
         let pass_env = match &server {
@@ -74,7 +74,7 @@ impl Typed<'_> {
         let retry = remote.as_ref().map_or_else(RetryPolicy::default, retry);
         let tls = remote.as_ref().map(remote::tls).transpose()?.unwrap_or_default();
         let logins = remote.as_ref().map(|remote| self.logins(true, &remote.oauth)).transpose()?.flatten();
-        let base = Base { sharing, eras, pass_env, stop, retry, tls, logins };
+        let base = Base { sharing, processes, eras, pass_env, stop, retry, tls, logins };
         let loader = Loader::new(path, base).map_err(wrong)?;
         let loaded = loader.text().and_then(|text| loader.servers(&text, self.env)).map_err(wrong)?;
         let file = ConfigFile { loader, bad: loaded.bad, notes: loaded.notes };

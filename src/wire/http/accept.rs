@@ -13,6 +13,7 @@ use tracing::debug;
 
 use self::{
     call::{call, call_batch, in_session},
+    callers::CallersBooks,
     modern::Exchanges,
     replay::{Missed, Place},
     session::{NotOpened, Session},
@@ -34,6 +35,7 @@ use crate::{
 };
 
 mod call;
+mod callers;
 mod lone;
 mod modern;
 mod replay;
@@ -62,7 +64,8 @@ pub struct Accept {
     exchanges: Exchanges,
     /// For large messages of exchanges.
     room: Room,
-    tools: Books,
+    tools: Arc<Books>,
+    callers: Arc<CallersBooks>,
 }
 
 impl Accept {
@@ -71,11 +74,24 @@ impl Accept {
     pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Accept {
         let sessions = Sessions::start(limits.clone(), keep_alive, call::capacity(registry.sharing()), scope.clone());
         let (exchanges, room) = (Exchanges::new(limits.max_exchanges), Room::new(limits.max_waiting()));
-        Accept { registry, sessions, limits, keep_alive, scope, exchanges, room, tools: Books::default() }
+        let (tools, callers) = (Arc::default(), Arc::default());
+        Accept { registry, sessions, limits, keep_alive, scope, exchanges, room, tools, callers }
     }
 
     /// Answers one request of an authorized caller.
     pub async fn handle(&self, request: Request, principal: Option<Principal>) -> Response {
+        // A session has the server that it was opened with, whatever its later requests say.
+        let opens = self.registry.reads_headers() && !request.headers().contains_key(rules::SESSION_ID);
+        if opens {
+            return match self.for_caller(request.headers()) {
+                Ok(own) => Box::pin(own.serve(request, principal)).await,
+                Err(refusal) => refusal.into_response(),
+            };
+        }
+        self.serve(request, principal).await
+    }
+
+    async fn serve(&self, request: Request, principal: Option<Principal>) -> Response {
         let stateless = self.registry.sharing() == Sharing::Stateless;
         let said = Said::by(request.headers());
         let modern = said.is_modern();

@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -151,7 +151,7 @@ impl Accept {
         if *request.method() != Method::GET {
             return not_allowed("the event stream takes GET", "GET");
         }
-        self.open(principal).await.unwrap_or_else(Refusal::into_response)
+        self.open(request.headers(), principal).await.unwrap_or_else(Refusal::into_response)
     }
 
     /// Answers a POST of a message.
@@ -167,13 +167,14 @@ impl Accept {
         self.open.lock().clear();
     }
 
-    async fn open(&self, principal: Option<Principal>) -> Result<Response, Refusal> {
+    async fn open(&self, headers: &HeaderMap, principal: Option<Principal>) -> Result<Response, Refusal> {
         if self.registry.sharing() == Sharing::Stateless {
             let text = "the event stream is a session, and the bridge runs without (--stateless); use Streamable HTTP";
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
         }
         let caller = Caller::legacy(principal.clone());
-        let peer = self.registry.open(&caller).await.map_err(Refusal::from)?;
+        let registry = self.registry.for_caller(headers)?;
+        let peer = registry.open(&caller).await?;
         let id = rules::fresh_session();
         let (inbox, from_client) = mpsc::channel(INBOX);
         let (to_client, outbox) = mpsc::channel(OUTBOX);
@@ -392,7 +393,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_died_at_its_start_is_named_before_the_stream_ends() {
         let accept = accept();
-        let stream = accept.open(None).await.unwrap();
+        let stream = accept.open(&HeaderMap::new(), None).await.unwrap();
         // The server's end has reached the stream before the client's first message.
         tokio::task::yield_now().await;
         let inbox = accept.open.lock().values().next().unwrap().tx.clone();
@@ -403,7 +404,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_to_a_dead_server_ends_when_its_client_says_nothing() {
-        let stream = accept().open(None).await.unwrap();
+        let stream = accept().open(&HeaderMap::new(), None).await.unwrap();
         let text = String::from_utf8(stream.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
         assert!(text.starts_with("event: endpoint"), "{text}");
     }
@@ -422,12 +423,12 @@ mod tests {
         let timeout = limits.session_timeout;
         let accept = Accept::new(registry, Arc::new(limits), keep_alive, "/messages".into(), scope.clone());
 
-        let read = accept.open(None).await.unwrap();
+        let read = accept.open(&HeaderMap::new(), None).await.unwrap();
         let read_id = *accept.open.lock().keys().next().unwrap();
         let _read_server = servers.recv().await.unwrap();
         let reading = scope.spawn(read.into_body().collect());
         let begun = Instant::now();
-        let _unread = accept.open(None).await.unwrap();
+        let _unread = accept.open(&HeaderMap::new(), None).await.unwrap();
         let mut unread_server = servers.recv().await.unwrap();
         assert!(unread_server.rx.recv().await.is_none(), "its server is let go");
         assert!(begun.elapsed() >= timeout && begun.elapsed() < timeout * 2, "{:?}", begun.elapsed());

@@ -101,7 +101,7 @@ impl Accept {
         let slot = request.extensions_mut().remove::<Slot>();
         let session = Session {
             caller: Caller::legacy(principal),
-            registry: self.registry.clone(),
+            registry: self.registry.for_caller(request.headers())?,
             limits: self.limits.clone(),
             scope: self.scope.clone(),
             gone: Arc::new(SetOnce::new()),
@@ -242,7 +242,8 @@ impl Session {
     /// Answers the first message, and says by the code whether it is worth another attempt.
     async fn refuse<S: Stream>(&self, socket: &Socket<S>, first: &Frame, error: &OpenError) -> Farewell {
         let (code, close) = match error {
-            OpenError::Full { .. } => (code::LIMIT, close::TRY_LATER),
+            OpenError::Full { .. } | OpenError::Crowded { .. } => (code::LIMIT, close::TRY_LATER),
+            OpenError::Header(..) => (code::INVALID_REQUEST, close::POLICY),
             OpenError::BackingOff { .. } => (code::INTERNAL, close::TRY_LATER),
             OpenError::Draining => (code::INTERNAL, close::GOING_AWAY),
             OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => (code::INTERNAL, close::FAILED),

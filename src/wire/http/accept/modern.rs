@@ -142,7 +142,7 @@ fn answered(answer: &Frame) -> Response {
 }
 
 /// The exchanges in flight at one endpoint.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Exchanges {
     places: Arc<Semaphore>,
     most: usize,

@@ -1,0 +1,203 @@
+//! A server that gets variables from its callers (`--header-env`): each caller has processes of its own.
+//!
+//! Owns one registry for each set of values that callers sent, which is found again by the values themselves: two callers
+//! share processes exactly when they sent the same. Talks to [`Children`]. A value goes into the environment of a process
+//! and nowhere else: never into a log line, an error, or an argument.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use http::HeaderMap;
+use tokio::{sync::Semaphore, time::Instant};
+
+use super::{OpenError, Registry, Server, children::Children, readiness::Readiness};
+use crate::{
+    config::{HeaderEnv, Limits, Secret, Sharing},
+    scope::Scope,
+};
+
+/// The longest value, in bytes: values are kept. Longer than any token, shorter than what a request's head may hold.
+const MAX_VALUE: usize = 8 * 1024;
+
+/// How long processes are kept for modern callers that do not come back. Longer than a parked call waits for its caller.
+const KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// How often those are looked for.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// What a caller sent: a value for each header, in the order of the configuration, or none.
+type Values = Box<[Option<Secret>]>;
+
+/// The callers that were there lately.
+pub(super) struct Callers {
+    children: Arc<Children>,
+    limits: Limits,
+    sessions: Arc<Semaphore>,
+    scope: Scope,
+    /// At most as many as there may be processes.
+    known: Arc<Mutex<HashMap<Values, Known>>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    registry: Arc<Registry>,
+    children: Arc<Children>,
+    used: Instant,
+}
+
+impl Known {
+    /// Whether nobody would miss it. Sessions keep their own processes.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.registry) == 1 && !self.children.is_in_use()
+    }
+}
+
+impl fmt::Debug for Callers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Callers").finish_non_exhaustive()
+    }
+}
+
+fn lock(known: &Mutex<HashMap<Values, Known>>) -> MutexGuard<'_, HashMap<Values, Known>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Callers {
+    pub(super) fn new(children: Arc<Children>, limits: &Limits, sessions: Arc<Semaphore>, scope: &Scope) -> Callers {
+        let known = Arc::new(Mutex::default());
+        scope.spawn(sweep(Arc::downgrade(&known), scope.clone()));
+        Callers { children, limits: limits.clone(), sessions, scope: scope.clone(), known }
+    }
+
+    /// The registry for a caller who sent these headers.
+    pub(super) fn registry_for(&self, headers: &HeaderMap) -> Result<Arc<Registry>, OpenError> {
+        let values = read(&self.children.spec.header_env, headers)?;
+        let mut known = lock(&self.known);
+        if let Some(found) = known.get_mut(&values) {
+            found.used = Instant::now();
+            return Ok(found.registry.clone());
+        }
+        let most = self.children.most();
+        let evicted = if known.len() < most { None } else { Some(evict(&mut known)) };
+        if matches!(evicted, Some(None)) {
+            return Err(OpenError::Crowded { limit: most });
+        }
+        let names = self.children.spec.header_env.iter();
+        let variables = names.zip(&values).filter_map(|((_, name), value)| Some((name.to_string(), value.clone()?)));
+        let readiness = Arc::new(Readiness::default());
+        let children = self.children.with(variables, readiness.clone());
+        let server = Server::Child(children.clone());
+        let (limits, sessions) = (&self.limits, self.sessions.clone());
+        let registry = Registry::new(server, Sharing::Own, limits, &self.scope, sessions, readiness, None);
+        known.insert(values, Known { registry: registry.clone(), children, used: Instant::now() });
+        drop(known);
+        if let Some(evicted) = evicted.flatten() {
+            self.scope.spawn(async move { evicted.registry.close().await });
+        }
+        Ok(registry)
+    }
+
+    /// Lets all go.
+    pub(super) async fn close(&self) {
+        let all = std::mem::take(&mut *lock(&self.known));
+        for known in all.into_values() {
+            known.children.close().await;
+        }
+    }
+}
+
+/// The one that was there longest ago, of those whom nobody would miss.
+fn evict(known: &mut HashMap<Values, Known>) -> Option<Known> {
+    let idle = known.iter().filter(|(_, known)| known.is_idle());
+    let oldest = idle.min_by_key(|(_, known)| known.used).map(|(values, _)| values.clone())?;
+    known.remove(&oldest)
+}
+
+/// Lets go of those that do not come back. Ends with the bridge.
+async fn sweep(known: Weak<Mutex<HashMap<Values, Known>>>, scope: Scope) {
+    let mut tick = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = scope.stopped() => return,
+        }
+        let Some(known) = known.upgrade() else { return };
+        let mut let_go = Vec::new();
+        lock(&known).retain(|_, known| {
+            let keep = known.used.elapsed() < KEPT || !known.is_idle();
+            if !keep {
+                let_go.push(known.registry.clone());
+            }
+            keep
+        });
+        for registry in let_go {
+            // A registry of one caller has no callers of its own: this does not come back here.
+            Box::pin(registry.close()).await;
+        }
+    }
+}
+
+/// The values of a caller. A header that is not there is a variable that is not set.
+fn read(wanted: &HeaderEnv, headers: &HeaderMap) -> Result<Values, OpenError> {
+    let value = |(header, _): (&http::HeaderName, &str)| {
+        let refused = |why| Err(OpenError::Header(header.clone(), why));
+        let mut all = headers.get_all(header).iter();
+        let Some(value) = all.next() else { return Ok(None) };
+        if all.next().is_some() {
+            return refused("it is there twice; send it once");
+        }
+        if value.len() > MAX_VALUE {
+            return refused("its value is longer than 8 KiB; send a shorter one");
+        }
+        match std::str::from_utf8(value.as_bytes()) {
+            // HTTP lets none of these through; a variable with one would end early, or be two lines to a shell.
+            Ok(text) if text.contains(['\0', '\n', '\r']) => {
+                refused("its value has a NUL or a line break; leave it out")
+            }
+            Ok(text) => Ok(Some(Secret::new(text))),
+            Err(_) => refused("its value is not UTF-8; encode it"),
+        }
+    };
+    wanted.iter().map(value).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn wanted() -> HeaderEnv {
+        HeaderEnv::new(vec![
+            (HeaderName::from_static("x-token"), "TOKEN".into()),
+            (HeaderName::from_static("x-user"), "USER_NAME".into()),
+        ])
+        .unwrap()
+    }
+
+    fn headers(pairs: &[(&'static str, &'static [u8])]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_bytes(v).unwrap())).collect()
+    }
+
+    #[test]
+    fn values_are_read_in_order_and_a_missing_one_is_none() {
+        let values = read(&wanted(), &headers(&[("x-user", b"me")])).unwrap();
+        assert_eq!(*values, [None, Some(Secret::new("me"))]);
+        assert_eq!(read(&wanted(), &headers(&[("x-token", b"")])).unwrap()[0], Some(Secret::new("")));
+    }
+
+    #[test]
+    fn what_cannot_be_a_variable_is_refused_without_telling_it() {
+        let mut twice = headers(&[("x-token", b"hunter2")]);
+        twice.append("x-token", HeaderValue::from_static("hunter3"));
+        for bad in [twice, headers(&[("x-token", b"hunter2\xff")]), headers(&[("x-token", &[b'h'; 9000])])] {
+            let error = read(&wanted(), &bad).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("x-token") && !shown.contains("hunter") && !shown.contains("hhh"), "{shown}");
+        }
+    }
+}

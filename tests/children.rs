@@ -1,0 +1,156 @@
+//! How many processes of a server there are, and what each one gets from its caller: `--max-children`, `--warm`,
+//! `--header-env`.
+
+use std::collections::BTreeSet;
+
+use mcp_bridge::peer::Era;
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{
+    client::{Client, Kind, initialize},
+    eventually, processes,
+    program::{BINARY, Bridge},
+    user::User,
+};
+
+fn servers(bridge: &Bridge) -> BTreeSet<i32> {
+    bridge.program.servers().into_iter().map(|(pid, _)| pid).collect()
+}
+
+async fn spares(bridge: &Bridge, number: usize) -> BTreeSet<i32> {
+    eventually("the spare processes", || Some(servers(bridge)).filter(|pids| pids.len() == number)).await
+}
+
+async fn pid(client: &mut Client) -> i32 {
+    client.call("pid", json!({})).await.tool_text().parse().unwrap()
+}
+
+async fn token(user: &mut User) -> String {
+    user.call("env", json!({"name": "DEMO_TOKEN"})).await.tool_text().to_owned()
+}
+
+async fn check_modern(bridge: &Bridge) {
+    let answer = User::modern(Client::modern(bridge.addr, "/mcp")).call("echo", json!({"message": "modern"})).await;
+    assert_eq!(answer.tool_text(), "modern");
+}
+
+// ---- --max-children
+
+#[tokio::test]
+async fn a_process_over_the_limit_is_refused_until_one_has_ended() {
+    let bridge = Bridge::demo(&["serve", "--max-children", "1"]).await;
+    let one = bridge.client(Kind::Http).await;
+    let refused = bridge.post(&initialize("0", "2025-06-18")).await;
+    assert!(refused.header("retry-after").is_some());
+    let (status, code, _, text) = refused.refusal();
+    assert_eq!((status, code), (503, -32000), "{text}");
+    assert!(text.contains("--max-children"), "{text}");
+    drop(one.finish().await);
+    // The next one waits for it to end, if it must.
+    bridge.client(Kind::Sse).await.check("a new one").await;
+    bridge.stop().await;
+}
+
+/// Where only one process may be, the era is found out all the same, for callers of both.
+#[tokio::test]
+async fn one_process_is_enough_for_any_pair_of_eras() {
+    for era in ["legacy", "modern", "both"] {
+        let demo = ["--max-children", "1", "--", BINARY, "demo-server", "--era", era];
+        let bridge = Bridge::start(&[&["serve"], &demo[..]].concat()).await;
+        let mut legacy = bridge.client(Kind::Http).await;
+        legacy.check("legacy").await;
+        legacy.finish().await;
+        eventually("the end of its server", || servers(&bridge).is_empty().then_some(())).await;
+        check_modern(&bridge).await;
+        bridge.stop().await;
+    }
+}
+
+// ---- --warm
+
+#[tokio::test]
+async fn a_session_takes_a_spare_and_the_next_one_is_started() {
+    let bridge = Bridge::demo(&["serve", "--warm", "2"]).await;
+    let before = spares(&bridge, 2).await;
+    let mut one = bridge.client(Kind::Http).await;
+    assert!(before.contains(&pid(&mut one).await));
+    let mut two = bridge.client(Kind::Sse).await;
+    assert!(servers(&bridge).contains(&pid(&mut two).await));
+    spares(&bridge, 4).await;
+    drop((one.finish().await, two.finish().await));
+    spares(&bridge, 2).await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn a_spare_that_dies_is_replaced() {
+    let bridge = Bridge::demo(&["serve", "--warm", "2"]).await;
+    let before = spares(&bridge, 2).await;
+    let killed = *before.first().unwrap();
+    processes::signal(killed, Signal::KILL);
+    eventually("another spare", || Some(servers(&bridge)).filter(|pids| pids.len() == 2 && !pids.contains(&killed)))
+        .await;
+    bridge.client(Kind::Http).await.check("alive").await;
+    bridge.stop().await;
+}
+
+/// They are somebody's of either era: nothing is asked of them before.
+#[tokio::test]
+async fn spares_serve_callers_of_both_eras_and_count_as_processes() {
+    for era in ["legacy", "modern"] {
+        let demo = ["--warm", "1", "--max-children", "2", "--", BINARY, "demo-server", "--era", era];
+        let bridge = Bridge::start(&[&["serve"], &demo[..]].concat()).await;
+        spares(&bridge, 1).await;
+        check_modern(&bridge).await;
+        let mut legacy = bridge.client(Kind::Http).await;
+        legacy.check("legacy").await;
+        assert!(bridge.program.servers().len() <= 2);
+        bridge.stop().await;
+    }
+}
+
+// ---- --header-env
+
+const HEADER: &str = "X-Demo-Token";
+
+async fn with_tokens(env: &[(&str, &str)]) -> Bridge {
+    let flags = ["serve", "--log-level", "trace", "--header-env", "x-demo-token=DEMO_TOKEN"];
+    Bridge::start_with(&[&flags[..], &["--demo", "--env", "MCP_BRIDGE_DEMO_TEST=1"]].concat(), env).await
+}
+
+#[tokio::test]
+async fn each_caller_has_its_own_server_with_its_own_variable() {
+    // What the bridge itself has is nobody's.
+    let bridge = with_tokens(&[("DEMO_TOKEN", "of-the-bridge")]).await;
+    for era in [Era::Legacy, Era::Modern] {
+        let user = async |value: Option<&str>| {
+            let header = |client: Client| match value {
+                Some(value) => client.with_header(HEADER, value),
+                None => client,
+            };
+            match era {
+                Era::Legacy => User::legacy(header(Client::http(bridge.addr, "/mcp"))).await,
+                Era::Modern => User::modern(header(Client::modern(bridge.addr, "/mcp"))),
+            }
+        };
+        let (mut one, mut two) = (user(Some("hunter-1")).await, user(Some("hunter-2")).await);
+        assert_eq!(token(&mut one).await, "DEMO_TOKEN=hunter-1");
+        assert_eq!(token(&mut two).await, "DEMO_TOKEN=hunter-2");
+        assert_eq!(token(&mut user(None).await).await, "DEMO_TOKEN is not set");
+        assert_eq!(token(&mut one).await, "DEMO_TOKEN=hunter-1", "again");
+        assert!(!bridge.program.family().iter().any(|(_, line)| line.contains("hunter")));
+    }
+    let log = bridge.stop().await;
+    assert!(!log.contains("hunter"), "{log}");
+}
+
+/// A session's server has what its first request said.
+#[tokio::test]
+async fn another_value_within_a_session_changes_nothing() {
+    let bridge = with_tokens(&[]).await;
+    let user = User::legacy(Client::http(bridge.addr, "/mcp").with_header(HEADER, "hunter-1")).await;
+    let mut user = User { client: user.client.with_header(HEADER, "hunter-2"), ..user };
+    assert_eq!(token(&mut user).await, "DEMO_TOKEN=hunter-1");
+    bridge.stop().await;
+}
