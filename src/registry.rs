@@ -17,13 +17,20 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use http::{HeaderMap, HeaderName};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
 };
 
-use self::{callers::Callers, children::Children, readiness::Readiness, remotes::Remotes, shared::Hub};
+use self::{
+    callers::Callers,
+    children::Children,
+    readiness::Readiness,
+    remotes::Remotes,
+    shared::{Hub, Source},
+};
 use crate::{
     config::{Back, Limits, ServerSpec, Sharing},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
@@ -332,26 +339,51 @@ impl Registry {
         // Held across the start on purpose: whoever comes second waits for the one server that all share.
         let mut slot = self.hub.lock().await;
         if slot.as_ref().is_none_or(Hub::is_gone) {
-            let back = match &self.server {
-                Server::Scripted(server) => server(&Caller::legacy(None)),
-                Server::Child(children) => {
-                    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-                    let sessions = self.sharing == Sharing::Shared;
-                    drop(children.session(ours, Role::ConnectShared { sessions }, None).await?);
-                    theirs
-                }
-                Server::Remote(remotes) => {
+            let (back, source) = match self.source() {
+                Ok(source) => ((source.open)().await?, Some(source)),
+                Err(remotes) => {
                     let (ours, theirs) = Peer::pair(PEER_CAPACITY);
                     drop(remotes.session(ours));
-                    theirs
+                    (theirs, None) // It sees to its own connection.
                 }
             };
             let hub = match self.sharing {
-                Sharing::Stateless => Hub::stateless(back, &self.scope).await.map_err(OpenError::Handshake)?,
-                Sharing::Own | Sharing::Shared => Hub::sessions(back, &self.scope),
+                Sharing::Stateless => Hub::stateless(back, source, &self.scope).await.map_err(OpenError::Handshake)?,
+                Sharing::Own | Sharing::Shared => Hub::sessions(back, source, &self.scope),
             };
             *slot = Some(hub);
         }
+        if let Some(hub) = &*slot {
+            hub.wake().await?;
+        }
         slot.as_ref().map(work).ok_or(OpenError::Draining)
+    }
+
+    /// Where processes that callers share come from; a remote server has none.
+    fn source(&self) -> Result<Source, &Arc<Remotes>> {
+        match &self.server {
+            Server::Scripted(server) => {
+                let server = server.clone();
+                let open = move || std::future::ready(Ok(server(&Caller::legacy(None)))).boxed();
+                Ok(Source { open: Arc::new(open), lasts: Arc::new(|| true), idle: None })
+            }
+            Server::Child(children) => {
+                let role = Role::ConnectShared { sessions: self.sharing == Sharing::Shared };
+                let (starter, verdict) = (children.clone(), children.clone());
+                let open = move || {
+                    let children = starter.clone();
+                    async move {
+                        let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+                        drop(children.session(ours, role, None).await?);
+                        Ok(theirs)
+                    }
+                    .boxed()
+                };
+                // Sessions that were translated for a server without any end with it.
+                let lasts = move || !verdict.is_modern_only();
+                Ok(Source { open: Arc::new(open), lasts: Arc::new(lasts), idle: children.idle() })
+            }
+            Server::Remote(remotes) => Err(remotes),
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! How many processes of a server there are, and what each one gets from its caller: `--max-children`, `--warm`,
-//! `--header-env`.
+//! `--header-env`, `--idle-timeout`.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
-    client::{Client, Kind, initialize},
+    client::{Client, Kind, initialize, tool},
     eventually, processes,
     program::{BINARY, Bridge},
     user::User,
@@ -153,4 +153,54 @@ async fn another_value_within_a_session_changes_nothing() {
     let mut user = User { client: user.client.with_header(HEADER, "hunter-2"), ..user };
     assert_eq!(token(&mut user).await, "DEMO_TOKEN=hunter-1");
     bridge.stop().await;
+}
+
+// ---- --idle-timeout
+
+async fn none_is_left(bridge: &Bridge) {
+    eventually("the end of an idle server", || servers(bridge).is_empty().then_some(())).await;
+}
+
+#[tokio::test]
+async fn an_idle_shared_server_ends_and_its_sessions_have_another_when_they_need_it() {
+    let bridge = Bridge::demo(&["serve", "--shared", "--idle-timeout", "300ms"]).await;
+    let (mut one, mut two) = (bridge.client(Kind::Sse).await, bridge.client(Kind::Http).await);
+    let first = pid(&mut one).await;
+    none_is_left(&bridge).await;
+    let second = pid(&mut two).await;
+    assert_ne!(first, second);
+    // A call in flight is a use, however long it takes.
+    let slow = one.call("slow", json!({"steps": 1, "step_ms": 1200})).await;
+    assert!(slow.tool_text().contains('1'), "{}", slow.text);
+    none_is_left(&bridge).await;
+    // A subscription is one, too: its news come only from a process.
+    one.request("resources/subscribe", json!({"uri": "demo://counter"})).await;
+    let third = pid(&mut one).await;
+    two.call("slow", json!({"steps": 1, "step_ms": 1200})).await;
+    assert_eq!(pid(&mut two).await, third);
+    bridge.stop().await;
+}
+
+#[tokio::test]
+async fn idle_servers_of_callers_without_a_session_end_and_start_again() {
+    for (flags, era, modern) in [
+        (&["--stateless"][..], "legacy", false),
+        (&[], "modern", true),
+        // Kept for modern callers by the translation.
+        (&[], "legacy", true),
+    ] {
+        let demo = ["--idle-timeout", "300ms", "--", BINARY, "demo-server", "--era", era];
+        let bridge = Bridge::start(&[&["serve"], flags, &demo[..]].concat()).await;
+        for _ in 0..2 {
+            match modern {
+                true => check_modern(&bridge).await,
+                false => {
+                    let answer = bridge.post(&tool("1", "echo", json!({"message": "x"}))).await;
+                    assert_eq!(answer.json()["result"]["content"][0]["text"], "x");
+                }
+            }
+            none_is_left(&bridge).await;
+        }
+        bridge.stop().await;
+    }
 }

@@ -5,7 +5,10 @@
 //! of the first request that it sees, and may end at one that it does not know. One that is silent is asked in both eras at
 //! the same time (`probe`). Talks to [`child`] and to the translations. It never moves a message.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use futures::FutureExt;
 use tokio::{
@@ -135,6 +138,9 @@ impl Children {
             spares: Spares::default(),
         });
         spares::keep(&children);
+        if let Some(idle) = children.idle() {
+            children.scope.spawn(watch_idle(Arc::downgrade(&children), idle, ground.scope.clone()));
+        }
         children
     }
 
@@ -163,6 +169,11 @@ impl Children {
             processes: Processes { warm: 0, ..self.processes.clone() },
             spares: Spares::default(),
         })
+    }
+
+    /// How long a process that callers share may be idle.
+    pub fn idle(&self) -> Option<Duration> {
+        self.processes.idle_shared()
     }
 
     /// Whether a modern exchange is in flight.
@@ -512,6 +523,21 @@ async fn tell(ahead: Vec<Frame>, initialize: &Envelope, peer: &Peer, server: &Ar
         match along {
             Some(reply) => drop(reply.update(envelope).await),
             None => drop(peer.tx.send(envelope).await),
+        }
+    }
+}
+
+/// Looks for a modern server that nobody uses. Ends with the owner, or with the bridge.
+async fn watch_idle(children: Weak<Children>, idle: Duration, scope: Scope) {
+    let mut tick = tokio::time::interval((idle / 4).clamp(Duration::from_millis(10), Duration::from_secs(30)));
+    while let Some(children) = children.upgrade() {
+        if children.modern.rest(idle) {
+            info!(name = %children.spec.name, "nobody has used the server for --idle-timeout; it is ended until it is needed");
+        }
+        drop(children);
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = scope.stopped() => return,
         }
     }
 }

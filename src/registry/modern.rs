@@ -4,8 +4,9 @@
 //! Owns the one running modern server that all exchanges share, and the one translation. Talks to whoever finds and
 //! starts servers. It never moves a message but for what a modern server says on its own, which is nothing.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -38,6 +39,8 @@ pub struct Modern {
 struct Slot {
     direct: Option<Direct>,
     translation: Option<Outbox>,
+    /// When somebody last asked for the way in, or was seen to have one.
+    used: Option<Instant>,
 }
 
 impl Direct {
@@ -121,7 +124,8 @@ impl Modern {
 
     /// The way in, where nothing has to be started for it.
     pub fn ready(&self, eras: &Eras) -> Option<Outbox> {
-        let slot = self.slot.try_lock().ok()?;
+        let mut slot = self.slot.try_lock().ok()?;
+        slot.used = Some(Instant::now());
         let direct = slot.direct.as_ref().filter(|direct| !direct.is_gone()).map(Direct::outbox);
         match eras.speaks(Era::Modern) {
             Some(false) => slot.translation.clone().filter(|outbox| !outbox.is_closed()),
@@ -158,7 +162,23 @@ impl Modern {
 
     /// Takes a server that was found in another way.
     pub async fn adopt(&self, direct: Direct) {
-        self.slot.lock().await.direct = Some(direct);
+        let mut slot = self.slot.lock().await;
+        (slot.direct, slot.used) = (Some(direct), Some(Instant::now()));
+    }
+
+    /// Lets the server go if nobody has used it for so long. Whoever has an exchange in flight, or a session, holds the way
+    /// in. Says whether it did. (The translation sees to its own servers.)
+    pub fn rest(&self, idle: Duration) -> bool {
+        let Ok(mut slot) = self.slot.try_lock() else { return false };
+        let Some(direct) = &slot.direct else { return false };
+        if direct.outbox.strong_count() > 1 {
+            slot.used = Some(Instant::now());
+        }
+        let due = slot.used.is_some_and(|used| used.elapsed() >= idle);
+        if due {
+            slot.direct = None;
+        }
+        due
     }
 }
 
@@ -167,6 +187,7 @@ impl Slot {
     where
         F: Future<Output = Result<Option<Direct>, OpenError>>,
     {
+        self.used = Some(Instant::now());
         if self.direct.as_ref().is_none_or(Direct::is_gone) {
             self.direct = find().await?;
             eras.learn(Era::Modern, self.direct.is_some());

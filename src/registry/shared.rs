@@ -16,6 +16,9 @@ use std::{
     time::Duration,
 };
 
+mod again;
+mod line;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::{
@@ -24,6 +27,10 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+pub use self::line::Source;
+
+use self::line::Line;
+use super::OpenError;
 use crate::{
     message::{Frame, Kind, code, position},
     peer::{Caller, CallerId, Envelope, Inbox, PEER_CAPACITY, Peer, Reply},
@@ -39,6 +46,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// its memory.
 const MAX_SUBSCRIPTIONS: (usize, usize) = (1024, 8 * 1024);
 
+/// The longest params of `logging/setLevel` that are remembered for the next process.
+const MAX_LEVEL: usize = 1024;
+
 /// A running shared server. Clones are the same one.
 #[derive(Debug, Clone)]
 pub struct Hub {
@@ -50,11 +60,20 @@ pub struct Hub {
 
 #[derive(Debug)]
 struct Shared {
-    back: mpsc::Sender<Envelope>,
+    me: Weak<Shared>,
+    scope: Scope,
+    line: Line,
+    /// Held while a process is started.
+    starting: tokio::sync::Mutex<()>,
+    /// Where another process comes from; `None`: from nowhere, and sessions end with the server.
+    source: Option<Source>,
+    /// The params of the last `logging/setLevel`.
+    level: Mutex<Option<Box<str>>>,
     members: Mutex<HashMap<CallerId, Member>>,
     handshake: watch::Sender<Handshake>,
     stateless: bool,
-    /// The server has nothing more to say. Its peer stays open for as long as this hub holds it, so that tells nothing.
+    /// The server has nothing more to say, and there is no other. Its peer stays open for as long as this hub holds it, so
+    /// that tells nothing.
     gone: AtomicBool,
 }
 
@@ -72,8 +91,8 @@ enum Handshake {
     Open,
     /// Somebody's `initialize` is on its way.
     Running,
-    /// The server's result, as JSON text, and whether `notifications/initialized` was sent.
-    Done { result: Arc<str>, announced: bool },
+    /// What the server was asked, its result, as JSON text, and whether `notifications/initialized` was sent.
+    Done { asked: Frame, result: Arc<str>, announced: bool },
 }
 
 /// The one parameter of the subscription methods that matters here.
@@ -84,13 +103,13 @@ struct Uri {
 
 impl Hub {
     /// A server whose first caller initializes it.
-    pub fn sessions(back: Peer, scope: &Scope) -> Hub {
-        Hub::start(back, scope, false)
+    pub fn sessions(back: Peer, source: Option<Source>, scope: &Scope) -> Hub {
+        Hub::start(back, source, scope, false)
     }
 
     /// A server that the bridge initializes, for callers without a session.
-    pub async fn stateless(back: Peer, scope: &Scope) -> Result<Hub, String> {
-        let mut hub = Hub::start(back, scope, true);
+    pub async fn stateless(back: Peer, source: Option<Source>, scope: &Scope) -> Result<Hub, String> {
+        let mut hub = Hub::start(back, source, scope, true);
         let caller = Caller::legacy(None);
         let params = serde_json::json!({
             "protocolVersion": NEWEST_LEGACY,
@@ -98,14 +117,14 @@ impl Hub {
             "clientInfo": { "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION") },
         });
         let request = Frame::request(&crate::message::Id::Number(0), "initialize", Some(&params.to_string()));
-        let Ok(answer) = timeout(PATIENCE, hub.shared.ask(&caller, request)).await else {
+        let Ok(answer) = timeout(PATIENCE, hub.shared.ask(&caller, request.clone())).await else {
             return Err(format!("it did not answer within {} s; look into its log", PATIENCE.as_secs()));
         };
         let result = answer.as_ref().filter(|frame| !frame.is_error()).and_then(Frame::body);
         let Some(result) = result else {
-            return Err(answer.as_ref().and_then(Frame::body).unwrap_or("it gave no answer").to_string());
+            return Err(last_words(answer.as_ref()));
         };
-        hub.shared.handshake.send_replace(Handshake::Done { result: result.into(), announced: true });
+        hub.shared.handshake.send_replace(Handshake::Done { asked: request, result: result.into(), announced: true });
         let initialized = Frame::notification("notifications/initialized", None);
         hub.shared.forward(Envelope::one_way(caller, initialized)).await;
 
@@ -115,22 +134,33 @@ impl Hub {
         Ok(hub)
     }
 
-    fn start(back: Peer, scope: &Scope, stateless: bool) -> Hub {
+    fn start(back: Peer, source: Option<Source>, scope: &Scope, stateless: bool) -> Hub {
         let Peer { tx, rx, home: _ } = back;
-        let shared = Arc::new(Shared {
-            back: tx,
+        let shared = Arc::new_cyclic(|me| Shared {
+            me: me.clone(),
+            scope: scope.clone(),
+            line: Line::to(tx),
+            starting: tokio::sync::Mutex::default(),
+            source,
+            level: Mutex::default(),
             members: Mutex::new(HashMap::new()),
             handshake: watch::Sender::new(Handshake::Open),
             stateless,
             gone: AtomicBool::new(false),
         });
-        scope.spawn(hand_out(Arc::downgrade(&shared), rx));
+        shared.line.read_by(scope.spawn(hand_out(Arc::downgrade(&shared), rx, 1)));
+        again::watch(&shared);
         Hub { shared, scope: scope.clone(), lone: None }
     }
 
     /// Whether the server has ended.
     pub fn is_gone(&self) -> bool {
-        self.shared.gone.load(Ordering::Acquire) || self.shared.back.is_closed()
+        self.shared.gone.load(Ordering::Acquire) || self.shared.line.is_closed()
+    }
+
+    /// Sees to it that there is a process: another one, if the last has ended.
+    pub async fn wake(&self) -> Result<(), OpenError> {
+        self.shared.way().await.map(drop)
     }
 
     /// Lets a session in. It leaves when its partner drops the other end of `peer`.
@@ -152,8 +182,8 @@ impl Hub {
 
     /// The way in for an exchange that stands alone.
     pub fn outbox(&self) -> mpsc::Sender<Envelope> {
-        // A hub of sessions has no such way in; its own inbox refuses nothing that matters.
-        self.lone.clone().unwrap_or_else(|| self.shared.back.clone())
+        // A hub of sessions has no such way in.
+        self.lone.clone().unwrap_or_else(|| mpsc::channel(1).0)
     }
 }
 
@@ -162,25 +192,46 @@ impl Shared {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// To the server. Waits while it is slow: that slows down the one who asks.
-    async fn forward(&self, envelope: Envelope) {
-        if self.back.send(envelope).await.is_err() {
-            // The reply in the envelope, if any, was dropped and has answered.
-            debug!("the shared server is gone");
+    /// To the server. Waits while it is slow, or while another is started: that slows down the one who asks.
+    async fn forward(&self, mut envelope: Envelope) {
+        envelope.reply = envelope.reply.map(|reply| self.line.count(reply));
+        if envelope.reply.is_none() && !self.line.is_up() {
+            return; // What is not asked is about what has ended; the next process hears what it must.
+        }
+        match self.way().await {
+            // If it has ended, the reply in the envelope, if any, was dropped and has answered.
+            Ok(way) => drop(way.send(envelope).await),
+            Err(error) => {
+                let why = error.to_string();
+                envelope.reply.into_iter().for_each(|reply| reply.fail(code::INTERNAL, &why, None));
+            }
         }
     }
 
-    /// Asks the server on the bridge's own account; `None` when it is gone.
+    /// Asks the server on behalf of `caller`; `None` when it has ended.
     async fn ask(&self, caller: &Arc<Caller>, request: Frame) -> Option<Frame> {
-        let (tx, mut answers) = mpsc::channel(8);
+        let (tx, answers) = mpsc::channel(8);
         let reply = Reply::on(tx, &request, caller).await.ok()?;
         self.forward(Envelope { from: caller.clone(), frame: request, reply: Some(reply) }).await;
-        loop {
-            let envelope = answers.recv().await?;
-            if matches!(envelope.frame.kind(), Kind::Response(_)) {
-                return Some(envelope.frame);
-            }
-        }
+        answer_of(answers).await
+    }
+
+    /// The same on this way, whatever is known of it.
+    async fn ask_on(&self, way: &mpsc::Sender<Envelope>, caller: &Arc<Caller>, request: Frame) -> Option<Frame> {
+        let (tx, answers) = mpsc::channel(8);
+        let reply = Reply::on(tx, &request, caller).await.ok()?;
+        way.send(Envelope { from: caller.clone(), frame: request, reply: Some(reply) }).await.ok()?;
+        answer_of(answers).await
+    }
+
+    /// Whether sessions go on with another process. Where nobody has shaken hands yet there is nothing to go on with.
+    fn lasts(&self) -> bool {
+        let shaken = matches!(*self.handshake.borrow(), Handshake::Done { .. });
+        shaken && self.source.as_ref().is_some_and(|source| (source.lasts)())
+    }
+
+    fn level(&self) -> Option<Box<str>> {
+        self.level.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Answers `initialize` from the first result; the first caller's own goes to the server.
@@ -208,13 +259,15 @@ impl Shared {
     }
 
     async fn first_initialize(&self, from: &Arc<Caller>, frame: Frame, reply: Reply) {
-        let Ok(Some(answer)) = timeout(PATIENCE, self.ask(from, frame)).await else {
+        let Ok(Some(answer)) = timeout(PATIENCE, self.ask(from, frame.clone())).await else {
             // The dropped reply answers, and whoever comes next may try.
             self.handshake.send_replace(Handshake::Open);
             return;
         };
         let next = match answer.body() {
-            Some(result) if !answer.is_error() => Handshake::Done { result: result.into(), announced: false },
+            Some(result) if !answer.is_error() => {
+                Handshake::Done { asked: frame, result: result.into(), announced: false }
+            }
             _ => Handshake::Open,
         };
         self.handshake.send_replace(next);
@@ -277,6 +330,9 @@ impl Shared {
         let left = self.members().remove(&caller.id).map(|member| member.subscriptions).unwrap_or_default();
         let alone = left.into_iter().filter(|uri| !self.members().values().any(|m| m.subscriptions.contains(uri)));
         for uri in alone.collect::<Vec<_>>() {
+            if !self.line.is_up() {
+                return; // The next process knows of nothing.
+            }
             let params = serde_json::json!({ "uri": uri }).to_string();
             let request = Frame::request(&crate::message::Id::Number(0), "resources/unsubscribe", Some(&params));
             let (tx, answers) = mpsc::channel(1);
@@ -345,6 +401,11 @@ async fn serve_member(shared: &Shared, caller: &Arc<Caller>, mut rx: Inbox) {
                     reply.answer(Frame::result("0", "{}"));
                 }
             }
+            ("logging/setLevel", Some(reply)) => {
+                let level = frame.body().filter(|params| params.len() <= MAX_LEVEL);
+                *shared.level.lock().unwrap_or_else(PoisonError::into_inner) = level.map(Into::into);
+                shared.forward(Envelope { from, frame, reply: Some(reply) }).await;
+            }
             (_, reply) => shared.forward(Envelope { from, frame, reply }).await,
         }
     }
@@ -365,9 +426,9 @@ async fn serve_lone(shared: Arc<Shared>, mut rx: mpsc::Receiver<Envelope>) {
     }
 }
 
-/// Hands out what the server says outside of any call. Ends when the server is gone; then every session ends with it.
-/// Keeps nothing alive: a server that nobody can reach any more is to see its stdin close.
-async fn hand_out(shared: Weak<Shared>, mut rx: Inbox) {
+/// Hands out what a process says outside of any call. Ends when it is gone; then another one is started, or every session
+/// ends with it. Keeps nothing alive: a server that nobody can reach any more is to see its stdin close.
+async fn hand_out(shared: Weak<Shared>, mut rx: Inbox, number: u64) {
     while let Some(envelope) = rx.recv().await {
         let Some(shared) = shared.upgrade() else { return };
         match envelope.reply {
@@ -376,8 +437,27 @@ async fn hand_out(shared: Weak<Shared>, mut rx: Inbox) {
         }
     }
     let Some(shared) = shared.upgrade() else { return };
-    shared.gone.store(true, Ordering::Release);
-    shared.members().clear();
+    if !shared.lasts() {
+        shared.gone.store(true, Ordering::Release);
+        shared.members().clear();
+    } else if shared.line.ended(number) {
+        shared.revive();
+    }
+}
+
+/// The answer among what comes with it.
+async fn answer_of(mut answers: mpsc::Receiver<Envelope>) -> Option<Frame> {
+    loop {
+        let envelope = answers.recv().await?;
+        if matches!(envelope.frame.kind(), Kind::Response(_)) {
+            return Some(envelope.frame);
+        }
+    }
+}
+
+/// What a server said that refused `initialize`.
+fn last_words(answer: Option<&Frame>) -> String {
+    answer.and_then(Frame::body).unwrap_or("it gave no answer").to_string()
 }
 
 /// A request of the server's that no call accounts for.

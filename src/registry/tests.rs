@@ -159,24 +159,99 @@ async fn a_request_that_no_call_accounts_for_is_refused_while_several_share() {
     assert_eq!(body(&mut ping).await, "{}");
     drop(server.tx);
     drop(std::mem::replace(&mut server.rx, mpsc::channel(1).1.into()));
-    assert!(a.peer.rx.recv().await.is_none(), "the end of the server is the end of its sessions");
+    assert!(
+        a.peer.rx.recv().await.is_none(),
+        "nobody had shaken hands: the end of the server is the end of its sessions"
+    );
     Client::join(&registry).await;
     assert!(servers.recv().await.is_some(), "the next session gets a new server");
 }
 
-#[tokio::test]
-async fn a_shared_server_that_ended_is_replaced_for_the_next_session() {
-    let (registry, mut servers) = shared(Sharing::Shared);
-    let mut first = Client::join(&registry).await;
-    // A wire keeps taking what is asked of a server that has ended, to answer it.
-    let Peer { tx, rx: _taking, home: _ } = servers.recv().await.unwrap();
-    drop(tx);
-    assert!(first.peer.rx.recv().await.is_none(), "its sessions end");
-    let second = Client::join(&registry).await;
+const CHANGING: &str = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{"listChanged":true},"prompts":{},"resources":{"subscribe":true}},"serverInfo":{"name":"x","version":"1"}}"#;
+
+/// A client that has shaken hands with the first server, which is given along.
+async fn introduced(registry: &Registry, servers: &mut mpsc::Receiver<Peer>) -> (Client, Peer) {
+    let client = Client::join(registry).await;
     let mut server = servers.recv().await.unwrap();
-    let mut answers = second.ask(1, "tools/list", None).await;
+    let mut first = client.ask(1, "initialize", Some(r#"{"clientInfo":"first"}"#)).await;
+    answer(&mut server, CHANGING).await;
+    body(&mut first).await;
+    client.tell("notifications/initialized").await;
+    assert_eq!(server.rx.recv().await.unwrap().frame.method(), "notifications/initialized");
+    (client, server)
+}
+
+#[tokio::test]
+async fn the_next_process_of_a_shared_server_hears_what_the_one_before_was_told() {
+    let (registry, mut servers) = shared(Sharing::Shared);
+    let (mut a, mut server) = introduced(&registry, &mut servers).await;
+    let mut b = Client::join(&registry).await;
+    for (client, method, params) in [
+        (&a, "logging/setLevel", r#"{"level":"error"}"#),
+        (&a, "resources/subscribe", r#"{"uri":"demo://x"}"#),
+        (&b, "logging/setLevel", r#"{"level":"debug"}"#),
+    ] {
+        let mut done = client.ask(2, method, Some(params)).await;
+        answer(&mut server, "{}").await;
+        body(&mut done).await;
+    }
+    // A wire keeps taking what is asked of a server that has ended, to answer it.
+    let Peer { tx, rx: _taking, home: _ } = server;
+    drop(tx);
+    let mut server = servers.recv().await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 4 {
+        let Envelope { frame, reply, .. } = server.rx.recv().await.unwrap();
+        heard.push((frame.method().to_string(), frame.body().unwrap_or_default().to_string()));
+        let result = if frame.method() == "initialize" { CHANGING } else { "{}" };
+        reply.into_iter().for_each(|reply| reply.answer(Frame::result("0", result)));
+    }
+    let heard: Vec<_> = heard.iter().map(|(method, body)| (&**method, &**body)).collect();
+    assert_eq!(
+        heard,
+        [
+            ("initialize", r#"{"clientInfo":"first"}"#),
+            ("notifications/initialized", ""),
+            ("logging/setLevel", r#"{"level":"debug"}"#),
+            ("resources/subscribe", r#"{"uri":"demo://x"}"#),
+        ]
+    );
+    for (client, news) in
+        [(&mut a, &["tools/list_changed", "resources/updated"][..]), (&mut b, &["tools/list_changed"])]
+    {
+        for news in news {
+            let next = client.peer.rx.recv().await.unwrap();
+            assert_eq!(next.frame.method(), format!("notifications/{news}"));
+        }
+    }
+    let mut call = b.ask(3, "tools/list", None).await;
     answer(&mut server, "{}").await;
-    assert_eq!(body(&mut answers).await, "{}");
+    assert_eq!(body(&mut call).await, "{}");
+}
+
+#[tokio::test]
+async fn a_call_that_comes_while_there_is_no_process_waits_for_the_next() {
+    let (registry, mut servers) = shared(Sharing::Shared);
+    let (a, server) = introduced(&registry, &mut servers).await;
+    drop(server);
+    let mut server = servers.recv().await.unwrap();
+    let mut call = a.ask(2, "tools/list", None).await;
+    answer(&mut server, CHANGING).await;
+    assert_eq!(answer(&mut server, "{}").await, "tools/list");
+    assert_eq!(body(&mut call).await, "{}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_refuses_the_handshake_is_tried_again_later() {
+    let (registry, mut servers) = shared(Sharing::Shared);
+    let (mut a, server) = introduced(&registry, &mut servers).await;
+    drop(server);
+    let mut refusing = servers.recv().await.unwrap();
+    refusing.rx.recv().await.unwrap().reply.unwrap().fail(code::INTERNAL, "no", None);
+    assert!(refusing.rx.recv().await.is_none(), "it is let go");
+    let mut server = servers.recv().await.unwrap();
+    answer(&mut server, CHANGING).await;
+    assert_eq!(a.peer.rx.recv().await.unwrap().frame.method(), "notifications/tools/list_changed");
 }
 
 #[tokio::test]

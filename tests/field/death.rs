@@ -41,10 +41,13 @@ async fn field_12_a_dead_child_answers_what_is_pending_and_ends_its_session() {
     bridge.stop().await;
 }
 
+/// The sessions go on with the next process, which hears what the one before was told; the clients hear that lists and
+/// resources may have changed.
 #[tokio::test]
-async fn field_12_a_shared_child_that_died_is_replaced_for_the_next_session() {
+async fn field_12_a_shared_child_that_died_is_replaced_and_its_sessions_go_on() {
     let bridge = Bridge::demo(&["serve", "--shared"]).await;
     let (mut one, mut two) = (bridge.client(Kind::Sse).await, bridge.client(Kind::Http).await);
+    one.request("resources/subscribe", json!({"uri": "demo://counter"})).await;
     two.send(&tool("1", "slow", json!({"steps": 1, "step_ms": 600_000}))).await;
     // The server has it when it has answered what came after it.
     two.check("there").await;
@@ -52,11 +55,14 @@ async fn field_12_a_shared_child_that_died_is_replaced_for_the_next_session() {
     for client in [&mut one, &mut two] {
         assert_eq!(client.answer("1").await.json["error"]["data"]["exitCode"], 7);
     }
-    one.end_of(On::Pipe).await;
-    two.end_of(On::Get).await;
-    assert_eq!(two.post(&tool("2", "echo", json!({"message": "x"}))).await.status(), 404);
-    bridge.client(Kind::Sse).await.check("a new one").await;
+    for client in [&mut one, &mut two] {
+        client.message("notifications/tools/list_changed").await;
+    }
+    one.message("notifications/resources/updated").await;
+    two.call("touch", json!({})).await;
+    one.message("notifications/resources/updated").await;
     bridge.client(Kind::Http).await.check("the same new one").await;
+    assert_eq!(bridge.program.servers().len(), 1);
     bridge.stop().await;
 }
 
