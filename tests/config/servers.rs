@@ -89,7 +89,11 @@ async fn a_file_without_a_usable_server_is_refused_with_the_first_reason() {
         ("mcp.json", r#"{"mcpServers": {"a": {"comand": "x"}}}"#, "did you mean \"command\"?"),
         ("mcp.json", "{\"mcpServers\": {\n  \"a\": {\"command\": \"x\"\n}", ":1:16: this { has no }"),
         ("mcp.json", r#"{"mcpServers": {"a": {"command": "x", "disabled": true}}}"#, "all 1 servers are disabled"),
-        ("mcp.json", r#"{"mcpServers": {"a": {"command": "x", "warm": 1}}}"#, "\"header_env\" cannot be with spares"),
+        (
+            "mcp.json",
+            r#"{"mcpServers": {"a": {"command": "x", "sharing": "pooled"}}}"#,
+            "\"sharing = pooled\" is not yet done",
+        ),
         ("mcp.json", r#"{"mcpServers": {"a": {"command": "x"}, "a": {"command": "y"}}}"#, "2 servers are named \"a\""),
         ("mcp.toml", "[servers.a]\ncommand = 7\n", "2 | command = ***\n  |           ^"),
     ] {
@@ -154,10 +158,13 @@ async fn status_tells_all_fine_from_some_bad_and_from_nobody_there() {
     let (code, said) = status(&[&url]).await;
     assert!(code == 69 && said.starts_with("mcp-bridge: cannot ask http://127.0.0.1:"), "{code} {said}");
 
-    let place = Place::new("mcp.json", &mcp_servers(json!({"a": demo(), "b": {"command": "x", "warm": 1}})));
+    let place = Place::new("mcp.json", &mcp_servers(json!({"a": demo(), "b": {"command": "x", "sharing": "pooled"}})));
     let bridge = place.serve().await;
     let (code, said) = status(&[&bridge.url("")]).await;
-    assert!(code == 1 && said.contains("a       ok\nb       line 1: \"warm\" is not yet done"), "{code} {said}");
+    assert!(
+        code == 1 && said.contains("a       ok\nb       line 1: \"sharing = pooled\" is not yet done"),
+        "{code} {said}"
+    );
     let (code, said) = status(&[&bridge.url(""), "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert!(code == 1 && json["servers"][1]["name"] == "b" && json["servers"][1]["ready"] == false, "{said}");

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use mcp_bridge::config::{
-    Door, Limits, NetworkSpec, Secret, Sharing,
-    traffic::{Proxy, Rate, Traffic},
+use mcp_bridge::{
+    auth::resource::Gate,
+    config::{
+        Door, Limits, NetworkSpec, Secret, Sharing,
+        traffic::{Proxy, Rate, Traffic},
+    },
 };
 
 use super::support::*;
