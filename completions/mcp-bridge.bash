@@ -135,7 +135,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__connect)
-            opts="-H -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,6 +331,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -377,7 +385,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__sse)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -657,6 +665,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -706,6 +742,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -734,7 +778,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -892,6 +936,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -920,7 +972,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__ws)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1203,6 +1255,34 @@ _mcp__bridge() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --session-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1243,6 +1323,14 @@ _mcp__bridge() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-message)
@@ -1379,7 +1467,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__serve)
-            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --config --dry-run --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --config --aggregate --aggregate-prefix --dry-run --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1697,6 +1785,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1751,6 +1867,10 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --aggregate-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --server-era)
                     COMPREPLY=($(compgen -W "auto legacy modern" -- "${cur}"))
                     return 0
@@ -1775,6 +1895,14 @@ _mcp__bridge() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-message)
@@ -1805,7 +1933,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__http)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2085,6 +2213,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2130,6 +2286,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2158,7 +2322,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2316,6 +2480,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2344,7 +2516,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__ws)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2627,6 +2799,34 @@ _mcp__bridge() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --session-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2667,6 +2867,14 @@ _mcp__bridge() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-message)
@@ -2715,7 +2923,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__http)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2907,6 +3115,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -2952,6 +3188,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2980,7 +3224,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__sse)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3172,6 +3416,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3221,6 +3493,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3249,7 +3529,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__ws)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3441,6 +3721,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3486,6 +3794,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3514,7 +3830,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__http)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3794,6 +4110,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -3839,6 +4183,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3867,7 +4219,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__sse)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --shared --stateless --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4147,6 +4499,34 @@ _mcp__bridge() {
                     return 0
                     ;;
                 --oauth-introspection-cache)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --rate-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-concurrent)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --trusted-proxy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-children)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --warm)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --idle-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --header-env)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -4196,6 +4576,14 @@ _mcp__bridge() {
                     fi
                     return 0
                     ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --max-message)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -4224,7 +4612,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4380,6 +4768,14 @@ _mcp__bridge() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --allow-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --deny-tool)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --max-message)

@@ -93,6 +93,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-in
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -104,11 +111,14 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s o -l out
 http\t''
 ws\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l config -d 'Serve the servers of this file instead of one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l aggregate-prefix -d 'What stands before the names of a server\'s tools and prompts there' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l server-era -d 'Revisions that the server speaks: legacy is up to 2025-11-25, modern is 2026-07-28, auto is what it answers to' -r -f -a "auto\t''
 legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -130,6 +140,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-un
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l shared -d 'Start one server for all sessions (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l aggregate -d 'Offer all servers of --config as one at the root, too (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l dry-run -d 'Print what would be started and reached, and end (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s h -l help -d 'Print help'
@@ -160,6 +171,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -207,6 +220,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l o
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -217,6 +237,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -266,6 +288,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -275,6 +304,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -324,6 +355,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oa
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -333,6 +371,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -373,6 +413,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-stdio" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -429,6 +471,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oa
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -438,6 +487,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -500,6 +551,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oaut
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -509,6 +567,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -552,6 +612,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-stdio" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -608,6 +670,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oa
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -618,6 +687,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -680,6 +751,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oau
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -689,6 +767,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -732,6 +812,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-stdio" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -788,6 +870,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oaut
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -798,6 +887,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r
@@ -860,6 +951,13 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oau
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-introspection-client -d 'The client that the bridge is when it asks (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-introspection-secret-file -d 'A file with that client\'s secret (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l oauth-introspection-cache -d 'For how long the answer about a token is believed; seconds, or 500ms, 5m, 1h' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l rate-limit -d 'Serve each caller so many requests a second, minute or hour, and so many at once; more get 429: 20, 600/m, 5000/h (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-concurrent -d 'Number of calls of one caller at once; one more gets 429 (default: no limit)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l trusted-proxy -d 'Take the client\'s address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l keepalive -d 'Time between keep-alives on an event stream, or pings on a WebSocket connection, 0 for none; seconds, or 500ms, 5m, 1h' -r
@@ -869,6 +967,8 @@ legacy\t''
 modern\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l root -d 'Name this directory or file:// URI to a legacy server that asks a modern client for roots outside of any call, once for each (default: none)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l state-key-file -d 'Seal requestState with the key in this file, which is made if it is not there (default: a key for this run)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-tool -d 'Offer only tools whose name matches, as in \'read_*\', once for each (default: all)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l deny-tool -d 'Offer no tool whose name matches, whatever is allowed, once for each (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-message -d 'Size of the largest message; bytes, or 64KiB, 1MB, 16MiB' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l request-timeout -d 'Time after which an unanswered request fails, 0 for never; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l grace -d 'Time for calls to finish after SIGTERM or Ctrl-C; seconds, or 500ms, 5m, 1h' -r

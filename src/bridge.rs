@@ -173,7 +173,7 @@ async fn serve(network: &NetworkSpec, config: &Config, ground: &Ground, servers:
     // Changes count, and SIGHUP is heeded, before anybody is told that the bridge is there.
     let reload = config.file.as_ref().map(|file| Reload::new(file.loader.clone()));
     let places = listening.places();
-    announce::announce(&places, network, &config.servers);
+    announce::announce(&places, network, &config.servers, config.aggregate.is_some());
     #[cfg(unix)]
     listen::systemd::ready(&places.iter().map(|place| format!("listening on {place}")).collect::<Vec<_>>().join(", "));
     if let Some(reload) = reload {

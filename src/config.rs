@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use crate::{
+    aggregate::Template,
     auth::{client::Authorizer, resource},
     era::modern_to_legacy::seal::Sealer,
     tls,
@@ -25,6 +26,7 @@ pub mod tools;
 pub mod traffic;
 pub(crate) mod values;
 
+use self::tools::ToolFilter;
 pub use processes::{HeaderEnv, HeaderEnvError, Processes};
 
 /// One bridge: servers on one side, the faces that they are offered by on the other.
@@ -34,6 +36,8 @@ pub struct Config {
     pub servers: Vec<ServerSpec>,
     /// The file that the servers come from; `None` where the command line names the server.
     pub file: Option<ConfigFile>,
+    /// How tools are named where all servers are offered at the root as one, too; `None`: they are not. `--aggregate`.
+    pub aggregate: Option<Template>,
     /// The clients' side.
     pub front: Front,
     /// Every limit, with its default; a server may have its own for some.
@@ -75,12 +79,17 @@ pub struct ServerSpec {
     pub eras: EraSettings,
     /// Where it differs from the limits of the bridge.
     pub overrides: Overrides,
+    /// Which of its tools are offered. `--allow-tool`, `--deny-tool`.
+    pub tools: ToolFilter,
 }
 
 /// A server's name: letters, digits, `_`, `-` and `.`, up to 64 of them, neither `.` nor `..`. So it stands in a path as it
 /// is, and nothing in it has to be decoded.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ServerName(Arc<str>);
+
+/// What all servers as one are called: the name that leads to the root.
+pub const AGGREGATE: &str = "default";
 
 /// Most characters of a server's name. It stands in every path and log line.
 const MAX_NAME: usize = 64;

@@ -48,6 +48,17 @@
 //! A server is asked in its caller's own era first, on the process that is kept; the other era is tried on another process.
 //! What came of that is remembered until it proves wrong.
 //!
+//! # Several servers as one
+//!
+//! Each server has a registry of its own. The registry of all of them together is made of those: it decides by a message's
+//! own words which server is meant, rewrites the names in it, and sends it there with its own way home. The same rewriting
+//! on the way home ([`peer::Reply::through`]) hides tools that are not offered.
+//!
+//! ```text
+//! wire (accept) ─> registry of all ─┬─> registry of one ─> wire (connect)
+//!                   aggregate       └─> registry of one ─> wire (connect)
+//! ```
+//!
 //! # Where to read
 //!
 //! | module | owns |
@@ -58,6 +69,7 @@
 //! | [`wire`] | the table of wires; one module a transport, `accept` (we are the server) and `connect` (we are the client) |
 //! | [`registry`] | which server a caller gets, and in which era it is spoken to; limits; back-off |
 //! | [`era`] | the two translations |
+//! | [`aggregate`] | several servers as one: names, lists, capabilities |
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`annotations`] | what a tool's schema says about headers |
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
@@ -71,8 +83,8 @@
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
 //! Dependencies point one way: cli > config > bridge > listen, registry > era, wire, auth > pump > pipe, pending > peer >
-//! message, protocol > json. What is pure and belongs to no layer (annotations, backoff, room) uses at most json. One arrow
-//! goes back: wires that accept ask the registry for a server.
+//! message, protocol > json. What is pure and belongs to no layer (aggregate, annotations, backoff, room) uses at most
+//! message, protocol and json. One arrow goes back: wires that accept ask the registry for a server.
 //!
 //! # What holds
 //!
@@ -86,6 +98,7 @@
 //! 7. Nothing is lost silently: with a server of its own a slow caller slows its server; on a shared server a caller
 //!    over its buffer is cut off with an error that says so.
 
+pub mod aggregate;
 pub mod annotations;
 pub mod auth;
 pub mod backoff;

@@ -9,6 +9,7 @@
 
 use std::{
     collections::VecDeque,
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -97,6 +98,17 @@ struct Duty {
     to: Arc<Caller>,
     /// Counted by whoever made it for as long as the request is unanswered.
     mark: Option<Arc<()>>,
+    change: Option<Change>,
+}
+
+/// What is done to each frame on its way home: the answer, and what runs ahead of it.
+#[derive(Clone)]
+struct Change(Arc<dyn Fn(Frame) -> Frame + Send + Sync>);
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Change")
+    }
 }
 
 /// The caller hung up.
@@ -126,12 +138,25 @@ impl Reply {
             id: request.id_text().into(),
             to: to.clone(),
             mark: None,
+            change: None,
         })))
     }
 
     /// Keeps a mark until the request is answered, so that its owner can count what is in flight.
     pub fn marked(mut self, mark: &Arc<()>) -> Reply {
         self.0.mark = Some(mark.clone());
+        self
+    }
+
+    /// The same way home, on which every frame is changed first: the answer, an error included, and what runs ahead of it.
+    /// For what stands between a wire and a server and has to touch what comes back; it costs no task, and keeps the
+    /// order. Of several changes the one that was added last is made first: it is nearest to the server.
+    pub fn through(mut self, change: impl Fn(Frame) -> Frame + Send + Sync + 'static) -> Reply {
+        let outer = self.0.change.take();
+        self.0.change = Some(Change(match outer {
+            None => Arc::new(change),
+            Some(Change(outer)) => Arc::new(move |frame| outer(change(frame))),
+        }));
         self
     }
 
@@ -142,12 +167,13 @@ impl Reply {
 
     /// Sends what belongs to the request ahead of its answer; see [`Updates::send`].
     pub async fn update(&self, envelope: Envelope) -> Result<(), Gone> {
+        let envelope = changed(envelope, self.0.change.as_ref());
         self.0.stream.send(envelope).await.map_err(|_| Gone)
     }
 
     /// The way for updates alone, for a sender that must not hold the table's lock while it waits.
     pub fn updates(&self) -> Updates {
-        Updates { stream: self.0.stream.clone(), to: self.0.to.clone() }
+        Updates { stream: self.0.stream.clone(), to: self.0.to.clone(), change: self.0.change.clone() }
     }
 
     /// Answers, under the caller's own id. Cannot wait and cannot fail; a caller that hung up hears nothing.
@@ -173,6 +199,10 @@ impl Reply {
 
     fn send(&mut self, frame: Frame) {
         if let Some(place) = self.0.answer.take() {
+            let frame = match &self.0.change {
+                Some(Change(change)) => change(frame),
+                None => frame,
+            };
             place.send(Envelope::one_way(self.0.to.clone(), frame.with_id(&self.0.id)));
         }
     }
@@ -184,17 +214,25 @@ impl Reply {
 pub struct Updates {
     stream: mpsc::Sender<Envelope>,
     to: Arc<Caller>,
+    change: Option<Change>,
+}
+
+fn changed(mut envelope: Envelope, change: Option<&Change>) -> Envelope {
+    if let Some(Change(change)) = change {
+        envelope.frame = change(envelope.frame);
+    }
+    envelope
 }
 
 impl Updates {
     /// Waits while the caller is slow: for a server of the caller's own, which is slowed down in turn.
     pub async fn send(&self, envelope: Envelope) -> Result<(), Gone> {
-        self.stream.send(envelope).await.map_err(|_| Gone)
+        self.stream.send(changed(envelope, self.change.as_ref())).await.map_err(|_| Gone)
     }
 
     /// The same without waiting: for a server that others share. `Full` means that this caller is to be cut off.
     pub fn try_send(&self, envelope: Envelope) -> Result<(), NotTaken> {
-        self.stream.try_send(envelope).map_err(|error| match error {
+        self.stream.try_send(changed(envelope, self.change.as_ref())).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => NotTaken::Full,
             mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
         })
@@ -355,6 +393,28 @@ mod tests {
         rx.recv().await.unwrap();
         rx.recv().await.unwrap();
         assert_eq!(rx.recv().await.unwrap().frame.id_text(), "1.0");
+    }
+
+    #[tokio::test]
+    async fn what_comes_home_is_changed_by_whoever_stands_nearest_to_the_server_first() {
+        let (tx, mut rx) = mpsc::channel(4);
+        let caller = Caller::legacy(None);
+        let reply = Reply::on(tx, &request(r#"{"jsonrpc":"2.0","id":1.0,"method":"x"}"#), &caller).await.unwrap();
+        let add = |what: &'static str| {
+            move |frame: Frame| {
+                let said = format!("{}{what}", frame.body().unwrap_or_default());
+                match frame.kind() {
+                    crate::message::Kind::Notification => Frame::notification("x", Some(&said)),
+                    _ => Frame::result("7", &said),
+                }
+            }
+        };
+        let reply = reply.through(add("2")).through(add("1"));
+        let note = Envelope::one_way(caller.clone(), Frame::notification("x", Some("3")));
+        reply.updates().try_send(note).unwrap();
+        reply.answer(Frame::result("7", "4"));
+        let (note, answer) = (rx.recv().await.unwrap().frame, rx.recv().await.unwrap().frame);
+        assert_eq!((note.body(), answer.body(), answer.id_text()), (Some("312"), Some("412"), "1.0"));
     }
 
     #[tokio::test]

@@ -4,10 +4,12 @@
 //! and readiness. Talks to the wires that connect, and puts a translation around a server that speaks another era than its
 //! caller. It never sees a transport of the client's side.
 
+mod aggregate;
 mod backoff;
 mod callers;
 mod children;
 mod eras;
+mod gate;
 mod modern;
 mod readiness;
 mod remotes;
@@ -24,14 +26,18 @@ use tokio::{
     task::JoinHandle,
 };
 
+pub use self::aggregate::Member;
 use self::{
+    aggregate::Aggregate,
     callers::Callers,
     children::Children,
+    gate::Gate,
     readiness::Readiness,
     remotes::Remotes,
     shared::{Hub, Source},
 };
 use crate::{
+    aggregate::Template,
     config::{Back, Limits, ServerSpec, Sharing},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::Role,
@@ -54,6 +60,8 @@ pub struct Registry {
     readiness: Arc<Readiness>,
     /// `Some` of a server that gets variables from its callers: each has a registry of its own.
     callers: Option<Callers>,
+    /// `None` where every tool is offered.
+    gate: Option<Gate>,
 }
 
 /// What the servers of one bridge stand on.
@@ -89,6 +97,8 @@ type Script = dyn Fn(&Arc<Caller>) -> Peer + Send + Sync;
 enum Server {
     Child(Arc<Children>),
     Remote(Arc<Remotes>),
+    /// Several servers, each with a registry of its own.
+    Aggregate(Arc<Aggregate>),
     /// Tests put a script here.
     Scripted(Arc<Script>),
 }
@@ -98,6 +108,7 @@ impl fmt::Debug for Server {
         match self {
             Server::Child(children) => f.debug_tuple("Child").field(&children.spec.name).finish(),
             Server::Remote(_) => f.write_str("Remote"),
+            Server::Aggregate(_) => f.write_str("Aggregate"),
             Server::Scripted(_) => f.write_str("Scripted"),
         }
     }
@@ -174,7 +185,7 @@ impl Registry {
                 let (sessions, readiness) = (sessions.clone(), readiness.clone());
                 let children = Children::new(spec.clone(), limits, server, sessions.clone(), readiness, ground);
                 if !spec.header_env.is_empty() {
-                    callers = Some(Callers::new(children.clone(), limits, sessions, &ground.scope));
+                    callers = Some(Callers::new(children.clone(), limits, sessions, ground, &server.tools));
                 }
                 Server::Child(children)
             }
@@ -182,7 +193,15 @@ impl Registry {
                 Server::Remote(Remotes::new(spec.clone(), limits, server.eras.clone(), readiness.clone(), &ground.way))
             }
         };
-        Registry::new(back, server.sharing, limits, &ground.scope, sessions, readiness, callers)
+        let gate = Gate::new(&server.tools, &ground.way);
+        Registry::new(back, server.sharing, limits, &ground.scope, sessions, readiness, (callers, gate))
+    }
+
+    /// The registry of several servers as one. How each of them is shared is its own registry's matter.
+    pub fn aggregate(members: Vec<Member>, prefix: &Template, limits: &Limits, ground: &Ground) -> Arc<Registry> {
+        let sessions = Arc::new(Semaphore::new(limits.max_sessions));
+        let server = Server::Aggregate(Aggregate::new(members, prefix, &ground.way));
+        Registry::new(server, Sharing::Own, limits, &ground.scope, sessions, Arc::default(), (None, None))
     }
 
     /// A registry for tests: `server` makes the peer of each session.
@@ -193,7 +212,15 @@ impl Registry {
         scope: &Scope,
     ) -> Arc<Registry> {
         let sessions = Arc::new(Semaphore::new(limits.max_sessions));
-        Registry::new(Server::Scripted(Arc::new(server)), sharing, limits, scope, sessions, Arc::default(), None)
+        Registry::new(
+            Server::Scripted(Arc::new(server)),
+            sharing,
+            limits,
+            scope,
+            sessions,
+            Arc::default(),
+            (None, None),
+        )
     }
 
     fn new(
@@ -203,7 +230,7 @@ impl Registry {
         scope: &Scope,
         sessions: Arc<Semaphore>,
         readiness: Arc<Readiness>,
-        callers: Option<Callers>,
+        (callers, gate): (Option<Callers>, Option<Gate>),
     ) -> Arc<Registry> {
         Arc::new(Registry {
             server,
@@ -214,6 +241,7 @@ impl Registry {
             hub: tokio::sync::Mutex::new(None),
             readiness,
             callers,
+            gate,
         })
     }
 
@@ -256,12 +284,24 @@ impl Registry {
         peer: Peer,
     ) -> Result<JoinHandle<Result<(), ConnectError>>, OpenError> {
         let place = self.place()?;
+        let peer = match &self.gate {
+            Some(gate) => gate.behind(peer),
+            None => peer,
+        };
         match (self.sharing, &self.server) {
             (Sharing::Own, Server::Scripted(_)) => return Err(OpenError::Draining),
             (Sharing::Own, Server::Child(children)) => {
                 let session = children.session(peer, Role::Connect, Some(place)).await?;
                 return Ok(self.scope.spawn(async move {
                     drop(session.await);
+                    Ok(())
+                }));
+            }
+            (_, Server::Aggregate(servers)) => {
+                let session = servers.session(peer);
+                return Ok(self.scope.spawn(async move {
+                    session.await;
+                    drop(place);
                     Ok(())
                 }));
             }
@@ -294,12 +334,17 @@ impl Registry {
         if self.scope.is_stopped() {
             return Err(OpenError::Draining);
         }
-        match (caller.era, &self.server) {
-            (Era::Modern, Server::Scripted(server)) => Ok(server(caller).tx),
-            (Era::Modern, Server::Child(children)) => children.outbox().await,
-            (Era::Modern, Server::Remote(remotes)) => remotes.outbox().await,
-            (Era::Legacy, _) => self.with_hub(Hub::outbox).await,
-        }
+        let server = match (caller.era, &self.server) {
+            (Era::Modern, Server::Scripted(server)) => server(caller).tx,
+            (Era::Modern, Server::Child(children)) => children.outbox().await?,
+            (Era::Modern, Server::Remote(remotes)) => remotes.outbox().await?,
+            (Era::Modern, Server::Aggregate(servers)) => servers.outbox(),
+            (Era::Legacy, _) => self.with_hub(Hub::outbox).await?,
+        };
+        Ok(match &self.gate {
+            Some(gate) => gate.outbox(server),
+            None => server,
+        })
     }
 
     /// Lets go of the servers that callers share. To be called when no call is in flight any more.
@@ -308,9 +353,13 @@ impl Registry {
             callers.close().await;
         }
         *self.hub.lock().await = None;
+        if let Some(gate) = &self.gate {
+            gate.close();
+        }
         match &self.server {
             Server::Remote(remotes) => remotes.close().await,
             Server::Child(children) => children.close().await,
+            Server::Aggregate(servers) => servers.close(),
             Server::Scripted(_) => {}
         }
     }
@@ -319,7 +368,7 @@ impl Registry {
     pub fn verdict(&self) -> Result<(), ConnectError> {
         match &self.server {
             Server::Remote(remotes) => remotes.verdict(),
-            Server::Child(_) | Server::Scripted(_) => Ok(()),
+            Server::Child(_) | Server::Aggregate(_) | Server::Scripted(_) => Ok(()),
         }
     }
 
@@ -328,8 +377,10 @@ impl Registry {
         if self.scope.is_stopped() {
             return Err(OpenError::Draining.to_string());
         }
-        if let Server::Child(children) = &self.server {
-            children.look_again();
+        match &self.server {
+            Server::Child(children) => children.look_again(),
+            Server::Aggregate(servers) => return servers.ready(),
+            Server::Remote(_) | Server::Scripted(_) => {}
         }
         self.readiness.check()
     }
@@ -382,6 +433,15 @@ impl Registry {
                 // Sessions that were translated for a server without any end with it.
                 let lasts = move || !verdict.is_modern_only();
                 Ok(Source { open: Arc::new(open), lasts: Arc::new(lasts), idle: children.idle() })
+            }
+            Server::Aggregate(servers) => {
+                let (servers, scope) = (servers.clone(), self.scope.clone());
+                let open = move || {
+                    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
+                    scope.spawn(servers.session(ours));
+                    std::future::ready(Ok(theirs)).boxed()
+                };
+                Ok(Source { open: Arc::new(open), lasts: Arc::new(|| true), idle: None })
             }
             Server::Remote(remotes) => Err(remotes),
         }

@@ -2,6 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `aggregate` | several servers as one, and servers with only some of their tools |
 //! | `auth` | logins at an authorization server that the test scripts, its oddities and its attacks |
 //! | `bad_input` | bad input on the command line, from clients and from servers, and the exact answer to each |
 //! | `children` | how many processes of a server there are, and what each gets from its caller |
@@ -24,6 +25,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(target_os = "linux")]
+mod aggregate;
 #[cfg(target_os = "linux")]
 mod auth;
 #[cfg(target_os = "linux")]

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tracing::info;
 
 use crate::{
-    config::{Door, NetworkSpec, Output, ServerSpec},
+    config::{AGGREGATE, Door, NetworkSpec, Output, ServerSpec},
     listen::{Place, home},
     observe,
     wire::Wire,
@@ -23,14 +23,15 @@ use crate::{
 /// What a client calls the variable that holds the token.
 const TOKEN: &str = "${TOKEN}";
 
-/// Says where `network` offers these servers, a line for each socket: for a person, and for scripts that asked for port 0.
-pub(super) fn announce(places: &[Place], network: &NetworkSpec, servers: &[ServerSpec]) {
+/// Says where `network` offers these servers, and all of them as one, a line for each socket: for a person, and for scripts
+/// that asked for port 0.
+pub(super) fn announce(places: &[Place], network: &NetworkSpec, servers: &[ServerSpec], aggregate: bool) {
     let all: Vec<_> = places.iter().map(|place| Announcement::new(place, network)).collect();
     let name = match servers {
         [only] => only.name.to_string(),
         several => format!("{} servers", several.len()),
     };
-    let root = servers.iter().any(|server| server.at_root);
+    let root = aggregate || servers.iter().any(|server| server.at_root);
     for said in &all {
         let url = |wire| said.urls.iter().find(|url| url.wire == wire && root).map(|url| url.at("", true));
         // The text form shows the message, the JSON form the fields, too.
@@ -46,7 +47,7 @@ pub(super) fn announce(places: &[Place], network: &NetworkSpec, servers: &[Serve
     }
     // Entries for one of them are enough: TCP, which clients of all kinds can reach.
     if let Some(said) = all.iter().find(|said| !said.is_unix).or(all.first()) {
-        info!(target: observe::ENTRIES, "{}", said.entries(servers, &command()));
+        info!(target: observe::ENTRIES, "{}", said.entries(servers, aggregate, &command()));
     }
 }
 
@@ -101,8 +102,10 @@ impl Announcement {
         }
     }
 
-    fn entries(&self, servers: &[ServerSpec], command: &str) -> String {
-        let places = servers.iter().map(|server| (server.name.as_str(), server.at_root)).collect::<Vec<_>>();
+    fn entries(&self, servers: &[ServerSpec], aggregate: bool, command: &str) -> String {
+        let whole = aggregate.then_some((AGGREGATE, true));
+        let places = servers.iter().map(|server| (server.name.as_str(), server.at_root));
+        let places: Vec<_> = whole.into_iter().chain(places).collect();
         self.entries_of(&places, command)
     }
 

@@ -13,12 +13,13 @@ use tracing::{info, warn};
 
 use super::time_to_end;
 use crate::{
+    aggregate::Template,
     config::{
-        Config, Limits, NetworkSpec, ServerSpec,
+        AGGREGATE, Config, Limits, NetworkSpec, ServerName, ServerSpec,
         load::{Bad, Loaded},
     },
     listen::{Mount, Offered, Routes, Table},
-    registry::{Ground, Registry},
+    registry::{Ground, Member, Registry},
 };
 
 /// The servers of one bridge.
@@ -34,6 +35,8 @@ pub(super) struct Servers {
 #[derive(Debug, Default)]
 struct Now {
     running: Vec<Running>,
+    /// All of them as one.
+    whole: Option<Whole>,
     bad: Vec<Bad>,
     notes: Vec<String>,
 }
@@ -44,6 +47,16 @@ struct Running {
     spec: ServerSpec,
     mount: Arc<Mount>,
     /// Its own: it can be ended alone.
+    ground: Ground,
+}
+
+/// All servers as one, at the root.
+#[derive(Debug, Clone)]
+struct Whole {
+    prefix: Template,
+    /// The servers, in their order.
+    of: Vec<Arc<Mount>>,
+    mount: Arc<Mount>,
     ground: Ground,
 }
 
@@ -59,8 +72,9 @@ impl Servers {
         };
         let (bad, notes) = config.file.as_ref().map(|file| (file.bad.clone(), file.notes.clone())).unwrap_or_default();
         tell(&bad, &notes, &Now::default());
-        let running = config.servers.iter().map(|spec| servers.run(spec.clone())).collect();
-        servers.offer(&mut servers.now(), Now { running, bad, notes });
+        let running: Vec<_> = config.servers.iter().map(|spec| servers.run(spec.clone())).collect();
+        let whole = servers.together(config.aggregate.as_ref(), &running, None);
+        servers.offer(&mut servers.now(), Now { running, whole, bad, notes });
         Arc::new(servers)
     }
 
@@ -100,9 +114,19 @@ impl Servers {
             differs = true;
             leaving.push(gone);
         }
-        self.offer(&mut now, Now { running, bad: loaded.bad, notes: loaded.notes });
+        let before = now.whole.take();
+        let had = before.is_some();
+        let whole = self.together(loaded.aggregate.as_ref(), &running, before.as_ref());
+        let stays = |one: &Whole| whole.as_ref().is_some_and(|whole| Arc::ptr_eq(&whole.mount, &one.mount));
+        let left = before.filter(|one| !stays(one));
+        differs |= whole.is_some() != had || left.is_some();
+        self.offer(&mut now, Now { running, whole, bad: loaded.bad, notes: loaded.notes });
+        if let Some(Whole { mount, ground, .. }) = left {
+            self.ground.scope.spawn(leave(mount, ground, self.limits.grace, Duration::ZERO));
+        }
         for one in leaving {
-            self.ground.scope.spawn(one.leave(self.limits.grace));
+            let end = time_to_end(&one.spec);
+            self.ground.scope.spawn(leave(one.mount, one.ground, self.limits.grace, end));
         }
         differs
     }
@@ -113,6 +137,10 @@ impl Servers {
         for one in running {
             one.mount.registry().close().await;
         }
+        let whole = self.now().whole.clone();
+        if let Some(whole) = whole {
+            whole.mount.registry().close().await;
+        }
     }
 
     fn now(&self) -> MutexGuard<'_, Now> {
@@ -121,9 +149,33 @@ impl Servers {
 
     fn offer(&self, now: &mut Now, next: Now) {
         let bad = next.bad.iter().map(|bad| (bad.name.clone(), bad.brief.clone())).collect();
-        let mounts = next.running.iter().map(|running| running.mount.clone());
+        let whole = next.whole.iter().map(|whole| whole.mount.clone());
+        let mounts = whole.chain(next.running.iter().map(|running| running.mount.clone()));
         drop(self.routes.swap(Table::new(mounts).with_bad(bad)));
         *now = next;
+    }
+
+    /// These servers as one, if that is wanted; what was there before, where nothing differs: it keeps its sessions.
+    fn together(&self, prefix: Option<&Template>, running: &[Running], before: Option<&Whole>) -> Option<Whole> {
+        let prefix = prefix?;
+        let of: Vec<_> = running.iter().map(|running| running.mount.clone()).collect();
+        let is_same = |whole: &&Whole| {
+            let pairs = || whole.of.iter().zip(&of);
+            whole.prefix == *prefix && whole.of.len() == of.len() && pairs().all(|(one, other)| Arc::ptr_eq(one, other))
+        };
+        if let Some(same) = before.filter(is_same) {
+            return Some(same.clone());
+        }
+        let ground = self.ground.of_one();
+        let member = |mount: &Arc<Mount>| Member { name: mount.name().clone(), registry: mount.registry().clone() };
+        let offered = Offered {
+            name: ServerName::near(AGGREGATE),
+            at_root: true,
+            registry: Registry::aggregate(of.iter().map(member).collect(), prefix, &self.limits, &ground),
+            limits: Arc::new(self.limits.clone()),
+            scope: ground.scope.clone(),
+        };
+        Some(Whole { prefix: prefix.clone(), of, mount: Mount::new(offered, &self.network), ground })
     }
 
     fn run(&self, spec: ServerSpec) -> Running {
@@ -140,20 +192,17 @@ impl Servers {
     }
 }
 
-impl Running {
-    /// Ends as the whole bridge does: nothing new, time for the calls in flight, then time for the server.
-    async fn leave(self, grace: Duration) {
-        let Running { spec, mount, ground } = self;
-        ground.scope.stop();
-        if tokio::time::timeout(grace, mount.idle()).await.is_err() {
-            warn!("some calls to {:?} were still in flight after --grace, and are cut off", spec.name.as_str());
-        }
-        mount.end();
-        mount.registry().close().await;
-        // Sessions with remote servers end by themselves; the rest of the time is for those that do not.
-        drop(tokio::time::timeout(time_to_end(&spec), ground.way.stopped()).await);
-        ground.way.stop();
+/// Ends as the whole bridge does: nothing new, time for the calls in flight, then time for the server.
+async fn leave(mount: Arc<Mount>, ground: Ground, grace: Duration, end: Duration) {
+    ground.scope.stop();
+    if tokio::time::timeout(grace, mount.idle()).await.is_err() {
+        warn!("some calls to {:?} were still in flight after --grace, and are cut off", mount.name().as_str());
     }
+    mount.end();
+    mount.registry().close().await;
+    // Sessions with remote servers end by themselves; the rest of the time is for those that do not.
+    drop(tokio::time::timeout(end, ground.way.stopped()).await);
+    ground.way.stop();
 }
 
 /// Says what is wrong with a file, unless it was said before. Whether there was anything new.

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     config::{
         JwtAlgorithm,
+        tools::{Glob, ToolFilter},
         traffic::{Proxy, Rate},
     },
     demo, observe,
@@ -358,9 +359,31 @@ pub(super) struct SharedArgs {
     #[command(flatten)]
     pub(super) eras: EraArgs,
     #[command(flatten)]
+    pub(super) tools: ToolArgs,
+    #[command(flatten)]
     pub(super) limits: LimitArgs,
     #[command(flatten)]
     pub(super) log: LogArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Tools")]
+pub(super) struct ToolArgs {
+    /// Offer only tools whose name matches, as in 'read_*', once for each (default: all)
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    pub(super) allow_tool: Vec<String>,
+    /// Offer no tool whose name matches, whatever is allowed, once for each (default: none)
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    pub(super) deny_tool: Vec<String>,
+}
+
+impl ToolArgs {
+    /// Which tools are offered.
+    pub(super) fn filter(&self) -> ToolFilter {
+        let globs = |typed: &[String]| typed.iter().map(|glob| Glob::new(glob.as_str())).collect::<Vec<_>>();
+        let allow = Some(globs(&self.allow_tool)).filter(|allow| !allow.is_empty());
+        ToolFilter { allow, deny: globs(&self.deny_tool) }
+    }
 }
 
 #[derive(Debug, Args)]

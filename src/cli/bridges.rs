@@ -12,6 +12,7 @@ use super::{
     values,
 };
 use crate::{
+    aggregate::Template,
     config::{Output, RemoteTransport, check},
     wire::{self, Listed, WIRES},
 };
@@ -47,6 +48,10 @@ pub(super) struct Typed {
     pub(super) config: Option<PathBuf>,
     /// Whether to say only what would be done.
     pub(super) dry_run: bool,
+    /// `--aggregate`.
+    pub(super) aggregate: bool,
+    /// `--aggregate-prefix`.
+    pub(super) aggregate_prefix: Template,
     /// `None` where the command starts no server.
     pub(super) server: Option<ServerArgs>,
     /// `None` where the command reaches no server.
@@ -187,6 +192,12 @@ impl Bridge {
             let config = Arg::new("config").long("config").value_name("FILE").value_hint(ValueHint::FilePath);
             let config = config.value_parser(clap::value_parser!(PathBuf)).help_heading("Server");
             command = command.arg(config.help("Serve the servers of this file instead of one (default: none)"));
+            let whole = Arg::new("aggregate").long("aggregate").action(ArgAction::SetTrue).help_heading("Server");
+            let whole = whole.value_parser(values::switch);
+            command = command.arg(whole.help("Offer all servers of --config as one at the root, too (default: off)"));
+            let prefix = Arg::new("aggregate_prefix").long("aggregate-prefix").value_name("TEMPLATE");
+            let prefix = prefix.value_parser(Template::parse).default_value("{name}_").help_heading("Server");
+            command = command.arg(prefix.help("What stands before the names of a server's tools and prompts there"));
             let dry_run = Arg::new("dry_run").long("dry-run").action(ArgAction::SetTrue).help_heading("Server");
             let dry_run = dry_run.value_parser(values::switch);
             command = command.arg(dry_run.help("Print what would be started and reached, and end (default: off)"));
@@ -241,7 +252,20 @@ impl Bridge {
         let network = network.map(|network| (network, self.chosen(matches)));
         let config = if self.chooses { matches.get_one("config").cloned() } else { None };
         let dry_run = self.chooses && matches.get_flag("dry_run");
-        Ok(Typed { url, config, dry_run, server, remote, network, shared: SharedArgs::from_arg_matches(matches)? })
+        let aggregate = self.chooses && matches.get_flag("aggregate");
+        let prefix = if self.chooses { matches.get_one::<Template>("aggregate_prefix").cloned() } else { None };
+        let aggregate_prefix = prefix.unwrap_or_default();
+        Ok(Typed {
+            url,
+            config,
+            dry_run,
+            aggregate,
+            aggregate_prefix,
+            server,
+            remote,
+            network,
+            shared: SharedArgs::from_arg_matches(matches)?,
+        })
     }
 
     /// The wires that are asked for, at their paths.

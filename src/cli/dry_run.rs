@@ -21,6 +21,7 @@ pub(super) fn plan(
     servers: &[ServerSpec],
     bad: &[Bad],
     written: &[(ServerName, Vec<String>)],
+    aggregate: bool,
     front: &Front,
 ) -> String {
     let mut out = String::new();
@@ -29,8 +30,11 @@ pub(super) fn plan(
         let as_written = written.iter().find(|(name, _)| *name == server.name).map(|(_, argv)| argv.clone());
         one(&mut out, server, as_written);
         if let Front::Network(network) = front {
-            let _ = writeln!(out, "  at       {}", paths(network, server));
+            let _ = writeln!(out, "  at       {}", paths(network, server.name.as_str(), server.at_root));
         }
+    }
+    if let (true, Front::Network(network)) = (aggregate, front) {
+        let _ = writeln!(out, "all of them as one\n  at       {}", paths(network, "", true));
     }
     for one in bad {
         let _ = writeln!(out, "{:?}\n  not offered: {}", one.name, one.why);
@@ -80,8 +84,8 @@ fn one(out: &mut String, server: &ServerSpec, written: Option<Vec<String>>) {
     }
 }
 
-fn paths(network: &NetworkSpec, server: &ServerSpec) -> String {
-    let home = home(server.name.as_str(), server.at_root);
+fn paths(network: &NetworkSpec, name: &str, at_root: bool) -> String {
+    let home = home(name, at_root);
     let paths: Vec<String> = network.outputs.iter().map(|output| format!("{home}{}", output.path())).collect();
     paths.join(" ")
 }

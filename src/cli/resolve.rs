@@ -101,11 +101,26 @@ impl Typed<'_> {
         };
         let eras = self.eras(&args.shared.eras)?;
         let logging = self.logging(&args.shared.log);
-        let mut written = Vec::new();
+        let (mut written, mut aggregate) = (Vec::new(), None);
+        for (flag, needed, there) in
+            [("aggregate", "config", args.config.is_some()), ("aggregate_prefix", "aggregate", args.aggregate)]
+        {
+            if (self.by_hand)(flag) && !there {
+                return usage(format!("--{} needs --{needed}; add it, or leave it out", flag.replace('_', "-")));
+            }
+        }
         let (servers, file) = match self.config_file(args.config, args.url.as_deref(), args.server.as_ref())? {
             Some(path) => {
-                let loaded = self.load(&path, args.server, args.remote, (sharing, processes), eras)?;
+                // From a variable, too: a filter that nobody enforces is worse than none.
+                if !args.shared.tools.filter().is_open() {
+                    let file = path.display();
+                    let text = "--allow-tool and --deny-tool are of one server, and --config names several; write";
+                    return usage(format!("{text} tools.allow and tools.deny into {file}"));
+                }
+                let whole = args.aggregate.then_some(args.aggregate_prefix);
+                let loaded = self.load(&path, args.server, args.remote, (sharing, processes), eras, whole)?;
                 written = loaded.written;
+                aggregate = loaded.aggregate;
                 (loaded.servers, Some(loaded.file))
             }
             None => {
@@ -113,16 +128,16 @@ impl Typed<'_> {
                 if let Back::Child(spec) = &mut back {
                     processes::give(spec, header_env)?;
                 }
-                let overrides = Overrides::default();
-                (vec![ServerSpec { name, at_root: true, back, sharing, processes, eras, overrides }], None)
+                let (overrides, tools) = (Overrides::default(), args.shared.tools.filter());
+                (vec![ServerSpec { name, at_root: true, back, sharing, processes, eras, overrides, tools }], None)
             }
         };
         if args.dry_run {
             let (bad, notes) = file.map(|file| (file.bad, file.notes)).unwrap_or_default();
             notes.iter().for_each(|note| complain(note));
-            return print(dry_run::plan(&servers, &bad, &written, &front).as_bytes());
+            return print(dry_run::plan(&servers, &bad, &written, aggregate.is_some(), &front).as_bytes());
         }
-        Ok(Task::Bridge(Box::new(Config { servers, file, front, limits }), logging))
+        Ok(Task::Bridge(Box::new(Config { servers, file, aggregate, front, limits }), logging))
     }
 
     /// Without sessions, only wires that have a form without them are served.

@@ -19,6 +19,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
 
 use super::{RemoteTransport, Secret, ServerName, expand::Env, tools::ToolFilter};
+use crate::aggregate::Template;
 
 mod entry;
 mod json;
@@ -67,6 +68,8 @@ pub struct Source<'a> {
 pub struct File {
     /// In the order of the file; no two have the same name.
     pub servers: Vec<Entry>,
+    /// `[aggregate]`: all servers are offered as one, too.
+    pub aggregate: Option<Template>,
     /// Keys that mean nothing, with what was meant.
     pub warnings: Vec<Problem>,
 }
@@ -180,6 +183,7 @@ pub fn read(source: &Source<'_>) -> Result<File, Problem> {
     let mut warnings = Vec::new();
     places::warnings(source.file, &text, &root, is_toml, &mut warnings);
     let defaults = defaults(&text, &root, is_toml, &mut warnings)?;
+    let aggregate = aggregate(&text, &root, is_toml, &mut warnings)?;
     let values = Values { source, text: &text };
     let mut servers: Vec<Entry> = Vec::with_capacity(found.len());
     for (name, all) in by_name(found) {
@@ -189,7 +193,7 @@ pub fn read(source: &Source<'_>) -> Result<File, Problem> {
         });
     }
     bound(&mut warnings);
-    Ok(File { servers, warnings })
+    Ok(File { servers, aggregate, warnings })
 }
 
 fn is_toml(file: &Path, text: &Text<'_>) -> Result<bool, Problem> {
@@ -242,6 +246,32 @@ fn defaults(
     let settings = Settings::read(&table, settings::For::Either, &Settings::default())?;
     table.leftovers(&keys::SETTINGS, true, warnings);
     Ok(settings)
+}
+
+/// `[aggregate]`, or `aggregate = true`, which only the bridge's own files have.
+fn aggregate(
+    text: &Text<'_>,
+    root: &tree::Node<'_>,
+    is_toml: bool,
+    warnings: &mut Vec<Problem>,
+) -> Result<Option<Template>, Problem> {
+    let members = root.table().unwrap_or_default();
+    let Some(member) = members.iter().find(|member| is_toml && member.key == "aggregate") else { return Ok(None) };
+    let set = match &member.node.value {
+        tree::Value::Bool(on) => return Ok(on.then(Template::default)),
+        tree::Value::Table(set) => set,
+        _ => return Err(text.showing(&member.at, "\"aggregate\" has to be true, false or a table; write true")),
+    };
+    let table = Table::new(text, "aggregate: ".into(), set)?;
+    let prefix = match table.member("prefix") {
+        None => Template::default(),
+        Some(member) => {
+            let written = table.text_of(member, "\"{name}_\"")?;
+            Template::parse(written).map_err(|why| table.open(member, format!("\"prefix\": {why}")))?
+        }
+    };
+    table.leftovers(&["prefix"], true, warnings);
+    Ok(Some(prefix))
 }
 
 fn bound(warnings: &mut Vec<Problem>) {

@@ -17,16 +17,16 @@ use std::{
 use http::header::AUTHORIZATION;
 
 use super::{
-    Back, ChildSpec, EraSettings, HeaderEnv, Overrides, PassEnv, Processes, RemoteSpec, RetryPolicy, Secret,
+    AGGREGATE, Back, ChildSpec, EraSettings, HeaderEnv, Overrides, PassEnv, Processes, RemoteSpec, RetryPolicy, Secret,
     ServerName, ServerSpec, Sharing, StopLadder, check,
     expand::{self, Env},
     file::{self, Child, Children, Entry, MAX_BYTES, Problem, Reach, Server, Settings},
     oauth::OauthSpec,
 };
-use crate::{auth::client::Authorizer, tls::client::Client};
+use crate::{aggregate::Template, auth::client::Authorizer, tls::client::Client};
 
 /// The server of this name is at the root.
-const AT_ROOT: &str = "default";
+const AT_ROOT: &str = AGGREGATE;
 
 /// The most of a file of variables that is read, in bytes.
 const MAX_ENV_FILE: usize = 1024 * 1024;
@@ -60,6 +60,8 @@ pub struct Base {
     pub tls: Client,
     /// How to log in to servers that ask for it; `None`: not at all. `--no-login` and what belongs to it.
     pub logins: Option<OauthSpec>,
+    /// `--aggregate` and what belongs to it.
+    pub aggregate: Option<Template>,
 }
 
 /// What a file came to.
@@ -71,6 +73,8 @@ pub struct Loaded {
     pub bad: Vec<Bad>,
     /// What else is to be said about the file, a line each.
     pub notes: Vec<String>,
+    /// Whether all servers are offered as one, too.
+    pub aggregate: Option<Template>,
     /// The commands as they are written: arguments from variables may be secrets.
     pub written: Vec<(ServerName, Vec<String>)>,
 }
@@ -145,7 +149,13 @@ impl Loader {
     pub fn servers(&self, text: &str, env: Env<'_>) -> Result<Loaded, LoadError> {
         let dir = self.path.parent().unwrap_or(Path::new("/"));
         let file = file::read(&file::Source { file: &self.named, dir, text, env })?;
-        let mut loaded = Loaded { servers: Vec::new(), bad: Vec::new(), notes: Vec::new(), written: Vec::new() };
+        let mut loaded = Loaded {
+            servers: Vec::new(),
+            bad: Vec::new(),
+            notes: Vec::new(),
+            aggregate: file.aggregate.or_else(|| self.base.aggregate.clone()),
+            written: Vec::new(),
+        };
         loaded.notes.extend(self.open_to_all());
         loaded.notes.extend(file.warnings.iter().map(Problem::to_string));
         let mut disabled = 0;
@@ -160,6 +170,15 @@ impl Loader {
             }
         }
         let file = self.named.display();
+        if loaded.aggregate.is_some() {
+            if loaded.servers.iter().any(|server| server.at_root) {
+                let what = "is at the root, where --aggregate offers all servers; rename it, or leave --aggregate out";
+                return Err(format!("{file}: the server {AT_ROOT:?} {what}").into());
+            }
+            if self.base.sharing == Sharing::Stateless {
+                return Err(format!("{file}: --aggregate keeps sessions; leave --stateless or --aggregate out").into());
+            }
+        }
         match (loaded.servers.is_empty(), loaded.bad.first()) {
             (false, _) => Ok(loaded),
             (true, Some(bad)) => {
@@ -238,6 +257,7 @@ impl Loader {
                 session_timeout: set.session_timeout,
                 max_sessions: None,
             },
+            tools: server.tools,
         })
     }
 
@@ -290,7 +310,7 @@ impl Loader {
 /// What a server asks for and would not get.
 fn not_done(server: &Server) -> Option<&'static str> {
     let set = &server.settings;
-    let asked = [(!server.tools.is_open(), "tools"), (set.sharing == Some(Children::Pooled), "sharing = pooled")];
+    let asked = [(set.sharing == Some(Children::Pooled), "sharing = pooled")];
     asked.into_iter().find(|(asked, _)| *asked).map(|(_, key)| key)
 }
 

@@ -74,6 +74,20 @@ impl Frame {
         Frame::build(Kind::Notification, method, None, params.map(|params| ("params", Body::Text(params))))
     }
 
+    /// The same message with another object for its `params` or `result`, whose text is written once. What it holds, it
+    /// goes on to hold. An error stays as it is.
+    pub fn with_body(&self, body: &Object<'_>) -> Frame {
+        let id = Some(self.id_text()).filter(|_| !matches!(self.kind(), Kind::Notification));
+        let key = match self.kind() {
+            Kind::Response(_) if self.is_error() => return self.clone(),
+            Kind::Response(_) => "result",
+            Kind::Request(_) | Kind::Notification => "params",
+        };
+        let mut built = Frame::build(self.kind().clone(), self.method(), id, Some((key, Body::Object(body))));
+        Arc::make_mut(&mut built.head).hold.clone_from(&self.head.hold);
+        built
+    }
+
     fn build(kind: Kind, method: &str, id: Option<&str>, body: Option<(&str, Body<'_>)>) -> Frame {
         let lengths = [method.len(), id.map_or(0, str::len), body.map_or(0, |(_, value)| value.len())];
         // With what stands around them.

@@ -14,9 +14,9 @@ use std::{
 use http::HeaderMap;
 use tokio::{sync::Semaphore, time::Instant};
 
-use super::{OpenError, Registry, Server, children::Children, readiness::Readiness};
+use super::{Ground, OpenError, Registry, Server, children::Children, gate::Gate, readiness::Readiness};
 use crate::{
-    config::{HeaderEnv, Limits, Secret, Sharing},
+    config::{HeaderEnv, Limits, Secret, Sharing, tools::ToolFilter},
     scope::Scope,
 };
 
@@ -38,6 +38,8 @@ pub(super) struct Callers {
     limits: Limits,
     sessions: Arc<Semaphore>,
     scope: Scope,
+    /// Which tools every caller is offered, and where that is seen to.
+    tools: (ToolFilter, Scope),
     /// At most as many as there may be processes.
     known: Arc<Mutex<HashMap<Values, Known>>>,
 }
@@ -67,10 +69,17 @@ fn lock(known: &Mutex<HashMap<Values, Known>>) -> MutexGuard<'_, HashMap<Values,
 }
 
 impl Callers {
-    pub(super) fn new(children: Arc<Children>, limits: &Limits, sessions: Arc<Semaphore>, scope: &Scope) -> Callers {
-        let known = Arc::new(Mutex::default());
+    pub(super) fn new(
+        children: Arc<Children>,
+        limits: &Limits,
+        sessions: Arc<Semaphore>,
+        ground: &Ground,
+        tools: &ToolFilter,
+    ) -> Callers {
+        let (known, scope) = (Arc::new(Mutex::default()), &ground.scope);
         scope.spawn(sweep(Arc::downgrade(&known), scope.clone()));
-        Callers { children, limits: limits.clone(), sessions, scope: scope.clone(), known }
+        let tools = (tools.clone(), ground.way.clone());
+        Callers { children, limits: limits.clone(), sessions, scope: scope.clone(), tools, known }
     }
 
     /// The registry for a caller who sent these headers.
@@ -92,7 +101,8 @@ impl Callers {
         let children = self.children.with(variables, readiness.clone());
         let server = Server::Child(children.clone());
         let (limits, sessions) = (&self.limits, self.sessions.clone());
-        let registry = Registry::new(server, Sharing::Own, limits, &self.scope, sessions, readiness, None);
+        let gate = Gate::new(&self.tools.0, &self.tools.1);
+        let registry = Registry::new(server, Sharing::Own, limits, &self.scope, sessions, readiness, (None, gate));
         known.insert(values, Known { registry: registry.clone(), children, used: Instant::now() });
         drop(known);
         if let Some(evicted) = evicted.flatten() {

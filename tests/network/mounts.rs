@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mcp_bridge::{
     auth::resource::Gate,
     config::{Back, ChildSpec, Door, EraSettings, HeaderEnv, Limits, NetworkSpec, Overrides, PassEnv, Processes},
-    config::{Secret, ServerName, ServerSpec, Sharing, StopLadder},
+    config::{Secret, ServerName, ServerSpec, Sharing, StopLadder, tools::ToolFilter},
     listen::{self, Mount, Offered, Routes, Table},
     peer::Peer,
     registry::{Ground, Registry},
@@ -36,6 +36,7 @@ fn child(name: &str, program: &str) -> ServerSpec {
         processes: Processes::default(),
         eras,
         overrides,
+        tools: ToolFilter::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Typed, remote, retry, stop};
 use crate::{
+    aggregate::Template,
     cli::{
         Error,
         args::{RemoteArgs, ServerArgs},
@@ -23,6 +24,7 @@ const OF_ONE: [&str; 9] = ["command", "shell", "demo", "env", "env_file", "cwd",
 /// What a file came to.
 pub(super) struct FromFile {
     pub(super) servers: Vec<ServerSpec>,
+    pub(super) aggregate: Option<Template>,
     pub(super) file: ConfigFile,
     pub(super) written: Vec<(ServerName, Vec<String>)>,
 }
@@ -65,6 +67,7 @@ impl Typed<'_> {
         remote: Option<RemoteArgs>,
         (sharing, processes): (Sharing, Processes),
         eras: EraSettings,
+        aggregate: Option<Template>,
     ) -> Result<FromFile, Error> {
         let pass_env = match &server {
             Some(args) => check::pass_env(&args.pass_env).map_err(|why| Error::Usage(format!("--pass-env {why}")))?,
@@ -74,11 +77,11 @@ impl Typed<'_> {
         let retry = remote.as_ref().map_or_else(RetryPolicy::default, retry);
         let tls = remote.as_ref().map(remote::tls).transpose()?.unwrap_or_default();
         let logins = remote.as_ref().map(|remote| self.logins(true, &remote.oauth)).transpose()?.flatten();
-        let base = Base { sharing, processes, eras, pass_env, stop, retry, tls, logins };
+        let base = Base { sharing, processes, eras, pass_env, stop, retry, tls, logins, aggregate };
         let loader = Loader::new(path, base).map_err(wrong)?;
         let loaded = loader.text().and_then(|text| loader.servers(&text, self.env)).map_err(wrong)?;
         let file = ConfigFile { loader, bad: loaded.bad, notes: loaded.notes };
-        Ok(FromFile { servers: loaded.servers, file, written: loaded.written })
+        Ok(FromFile { servers: loaded.servers, aggregate: loaded.aggregate, file, written: loaded.written })
     }
 }
 

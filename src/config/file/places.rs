@@ -171,7 +171,7 @@ pub(super) fn warnings(file: &Path, text: &Text<'_>, root: &Node<'_>, is_toml: b
         }
         let near = near_top(key);
         let what = match (key, near) {
-            ("defaults", _) if own => continue,
+            ("defaults" | "aggregate", _) if own => continue,
             ("listen", _) if own => "is not read: flags say where to listen; see mcp-bridge serve --help".into(),
             (_, Some(near)) => format!("is not read; did you mean {near:?}?"),
             // Clients keep much else beside their servers.
