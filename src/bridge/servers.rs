@@ -158,7 +158,9 @@ impl Servers {
     /// These servers as one, if that is wanted; what was there before, where nothing differs: it keeps its sessions.
     fn together(&self, prefix: Option<&Template>, running: &[Running], before: Option<&Whole>) -> Option<Whole> {
         let prefix = prefix?;
-        let of: Vec<_> = running.iter().map(|running| running.mount.clone()).collect();
+        // What runs for nobody in particular has no variables of a caller's.
+        let fits = |running: &&Running| !running.mount.registry().reads_headers();
+        let of: Vec<_> = running.iter().filter(fits).map(|running| running.mount.clone()).collect();
         let is_same = |whole: &&Whole| {
             let pairs = || whole.of.iter().zip(&of);
             whole.prefix == *prefix && whole.of.len() == of.len() && pairs().all(|(one, other)| Arc::ptr_eq(one, other))
