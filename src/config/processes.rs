@@ -55,7 +55,7 @@ pub enum HeaderEnvError {
     /// Two headers for one variable, or two variables for one header.
     #[error("{0} is named twice; name each header and each variable once")]
     Twice(String),
-    /// More than [`MOST`].
+    /// More than `MOST`.
     #[error("{0} are named, and a server may have {MOST}; leave some out")]
     TooMany(usize),
 }

@@ -1,7 +1,7 @@
 //! HTTP with SSE as a client (2024-11-05, Transports, HTTP with SSE).
 //!
 //! Owns the connection: the event stream, and the `endpoint` that it names. Talks to the server through
-//! [`crate::wire::remote`], and to the partner through [`session`], which comes back when the stream breaks: the stream is
+//! [`crate::wire::remote`], and to the partner through `session`, which comes back when the stream breaks: the stream is
 //! the session. It never sends a call again.
 
 use std::{collections::VecDeque, future::ready, sync::Arc, time::Duration};
