@@ -1,12 +1,21 @@
-//! Any text as a config file: no panic, every problem within the text, and no name that could lead out of its path.
+//! Any text as a config file: no panic, every problem within the text, no name that could lead out of its path, and no
+//! value of a variable where it would be shown.
 #![no_main]
 
 use std::{ffi::OsString, path::Path};
 
 use libfuzzer_sys::fuzz_target;
-use mcp_bridge::config::file::{Entry, Source, read};
+use mcp_bridge::config::file::{Entry, Reach, Server, Source, read};
 
 const SECRET: &str = "hunter2hunter2";
+
+/// What may be a secret and must not stand in a log. What program is started, where, and on which host are none.
+fn shown(server: &Server) -> String {
+    match &server.reach {
+        Reach::Child(child) => format!("{:?} {:?} {:?}", child.args, child.written, child.env),
+        Reach::Remote(remote) => format!("{:?}", remote.headers),
+    }
+}
 
 fuzz_target!(|input: &str| {
     // The first byte chooses between TOML, JSON and what the text looks like.
@@ -20,10 +29,10 @@ fuzz_target!(|input: &str| {
     match read(&Source { file, dir: Path::new("/etc"), text, env: &env }) {
         Ok(file) => {
             let known = text.contains(SECRET);
-            assert!(known || !format!("{:?}", file.servers).contains(SECRET));
             for entry in &file.servers {
                 match entry {
                     Entry::Server(server) => {
+                        assert!(known || !shown(server).contains(SECRET));
                         let name = server.name.as_str();
                         assert!(!name.contains(['/', '%', '\\']) && !matches!(name, "." | ".."));
                     }
