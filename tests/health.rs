@@ -8,8 +8,9 @@ use serde_json::json;
 use crate::support::{
     client::{Client, Kind, On, tool},
     eventually,
-    http::Conn,
+    http::{Conn, request},
     program::Bridge,
+    soon,
 };
 
 #[tokio::test]
@@ -60,8 +61,17 @@ async fn sigterm_lets_calls_in_flight_finish() {
     }
     bridge.program.signal(Signal::TERM);
     bridge.program.stderr.has("asked to end").await;
-    // A new probe sees the drain, which begins just after that line. Ends at the latest with the calls.
-    while bridge.get("/readyz").await.status() != 503 {}
+    // A new probe sees the drain, which begins just after that line. One that was accepted at that moment and had not yet
+    // said anything is closed like any idle connection. Ends at the latest with the calls.
+    let probe = request("GET", "/readyz", &[], "");
+    loop {
+        let mut conn = Conn::open(bridge.addr).await;
+        if conn.try_send(&probe).await
+            && soon("an answer", conn.try_head()).await.is_some_and(|head| head.status == 503)
+        {
+            break;
+        }
+    }
     for client in &mut clients {
         assert_eq!(client.answer("1").await.tool_text(), "Did 1 steps.");
     }
