@@ -21,3 +21,20 @@ mod parked;
 pub mod place;
 pub mod script;
 mod verdicts;
+
+use crate::support::{
+    client::{Client, initialize},
+    program::Bridge,
+    user::{LEGACY, User},
+};
+
+fn modern(bridge: &Bridge) -> User {
+    User::modern(Client::modern(bridge.addr, "/mcp"))
+}
+
+/// A legacy client that has asked for a session, as request `"0"`, and waits.
+async fn knocking(bridge: &Bridge) -> Client {
+    let mut client = Client::http(bridge.addr, "/mcp");
+    client.send(&initialize("0", LEGACY)).await;
+    client
+}

@@ -180,16 +180,14 @@ async fn a_session_over_the_limit_gets_503_with_retry_after_until_one_ends() {
 
 /// A session as soon as there is a place: it is free when no process of the session before is left.
 async fn retried(bridge: &Bridge) -> Client {
-    crate::support::soon("a place", async {
-        loop {
-            let mut client = Client::http(bridge.addr, "/mcp");
-            client.send(&initialize("0", "2025-06-18")).await;
-            if client.answer("0").await.status == 200 {
-                client.send(&notification("notifications/initialized")).await;
-                return client;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    crate::support::at_last("a place", async || {
+        let mut client = Client::http(bridge.addr, "/mcp");
+        client.send(&initialize("0", "2025-06-18")).await;
+        if client.answer("0").await.status != 200 {
+            return None;
         }
+        client.send(&notification("notifications/initialized")).await;
+        Some(client)
     })
     .await
 }

@@ -22,6 +22,9 @@ pub mod user;
 /// Longest wait for anything: long enough for a busy machine, short enough for a test that hangs.
 pub const GUARD: Duration = Duration::from_secs(40);
 
+/// Between two looks at what has no event to wait for.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Fails the test when `future` takes longer than [`GUARD`].
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(GUARD, future).await;
@@ -35,7 +38,20 @@ pub async fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> 
             if let Some(found) = check() {
                 return found;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(LOOK).await;
+        }
+    })
+    .await
+}
+
+/// As [`eventually`], for what has to be asked of another program.
+pub async fn at_last<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    soon(what, async {
+        loop {
+            if let Some(found) = check().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     })
     .await

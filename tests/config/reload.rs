@@ -13,12 +13,8 @@ use crate::support::{
 
 /// Waits until a path leads somewhere, or nowhere.
 async fn until(bridge: &Bridge, path: &str, there: bool) {
-    crate::support::soon(&format!("{path} to be {there}"), async {
-        while (bridge.get(path).await.status() != 404) != there {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    let has_come = async || ((bridge.get(path).await.status() != 404) == there).then_some(());
+    crate::support::at_last(&format!("{path} to be {there}"), has_come).await;
 }
 
 fn with(more: Value) -> String {

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::{knocking, modern};
 use crate::support::{
     actor::{Actor, Run},
     client::{Client, initialize},
@@ -10,14 +11,9 @@ use crate::support::{
     user::{LEGACY, User},
 };
 
-fn modern(bridge: &Bridge) -> User {
-    User::modern(Client::modern(bridge.addr, "/mcp"))
-}
-
 /// A legacy session that is open at this run, which is of the modern era.
 async fn session(bridge: &Bridge, run: &mut Run) -> User {
-    let mut client = Client::http(bridge.addr, "/mcp");
-    client.send(&initialize("0", LEGACY)).await;
+    let mut client = knocking(&bridge).await;
     run.discovered().await;
     let answer = client.answer("0").await;
     assert_eq!(answer.json["result"]["protocolVersion"], LEGACY, "{}", answer.text);
@@ -28,10 +24,8 @@ const UNKNOWN: &str = "no such method";
 
 #[tokio::test]
 async fn a_server_of_neither_era_is_quoted_to_a_legacy_client_and_named_to_a_modern_one() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve"])).await;
-    let mut client = Client::http(bridge.addr, "/mcp");
-    client.send(&initialize("0", LEGACY)).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
+    let mut client = knocking(&bridge).await;
     let mut first = actor.next().await;
     let asked = first.expect("initialize").await;
     first.fail(&asked, -32601, UNKNOWN).await;
@@ -65,8 +59,7 @@ async fn a_server_of_neither_era_is_quoted_to_a_legacy_client_and_named_to_a_mod
 /// the client waits for the second start alone.
 #[tokio::test]
 async fn a_server_that_ends_at_the_first_request_that_it_does_not_know_is_asked_in_the_other_era() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
     let mut user = modern(&bridge);
     let id = user.send("tools/call", json!({"name": "x"})).await;
     actor.next().await.expect("server/discover").await;
@@ -80,8 +73,7 @@ async fn a_server_that_ends_at_the_first_request_that_it_does_not_know_is_asked_
     bridge.stop().await;
 
     let bridge = Bridge::start(&actor.command(&["serve"])).await;
-    let mut client = Client::http(bridge.addr, "/mcp");
-    client.send(&initialize("0", LEGACY)).await;
+    let mut client = knocking(&bridge).await;
     actor.next().await.expect("initialize").await;
     let mut run = actor.next().await;
     run.discovered().await; // Which era it is, and what it offers.
@@ -93,10 +85,8 @@ async fn a_server_that_ends_at_the_first_request_that_it_does_not_know_is_asked_
 
 #[tokio::test]
 async fn a_server_that_ends_at_both_is_told_of_to_both() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve"])).await;
-    let mut client = Client::http(bridge.addr, "/mcp");
-    client.send(&initialize("0", LEGACY)).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
+    let mut client = knocking(&bridge).await;
     actor.next().await.expect("initialize").await;
     actor.next().await.expect("server/discover").await;
     let answer = client.answer("0").await;
@@ -118,8 +108,7 @@ async fn what_a_legacy_server_asks_outside_of_any_call_the_bridge_answers() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().to_str().unwrap();
     for flags in [vec!["serve"], vec!["serve", "--root", root]] {
-        let mut actor = Actor::start().await;
-        let bridge = Bridge::start(&actor.command(&flags)).await;
+        let (mut actor, bridge) = Actor::bridged(&flags).await;
         let mut user = modern(&bridge);
         let id = user.send("tools/call", json!({"name": "x"})).await;
         actor.next().await.expect("server/discover").await; // It is of the legacy era.
@@ -159,8 +148,7 @@ async fn what_a_legacy_server_asks_outside_of_any_call_the_bridge_answers() {
 /// With `--root`, also for a client that has no roots: the server is told that there are some.
 #[tokio::test]
 async fn roots_of_the_bridge_are_declared_for_clients_that_have_none() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve", "--root", "file:///srv"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve", "--root", "file:///srv"]).await;
     let mut user = modern(&bridge);
     user.capabilities = json!({});
     let id = user.send("tools/call", json!({"name": "x"})).await;
@@ -179,8 +167,7 @@ async fn roots_of_the_bridge_are_declared_for_clients_that_have_none() {
 
 #[tokio::test]
 async fn a_modern_server_that_sends_a_request_is_told_that_none_may() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve", "--server-era", "modern", "--shared"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve", "--server-era", "modern", "--shared"]).await;
     let mut user = modern(&bridge);
     let id = user.send("tools/call", json!({"name": "x"})).await;
     let mut run = actor.next().await;
@@ -200,8 +187,7 @@ async fn a_modern_server_that_sends_a_request_is_told_that_none_may() {
 /// What the modern era may say some day passes to clients of that era; a legacy one cannot be told.
 #[tokio::test]
 async fn a_result_of_an_unknown_type() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve", "--server-era", "modern", "--shared"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve", "--server-era", "modern", "--shared"]).await;
     let mut user = modern(&bridge);
     let id = user.send("tools/call", json!({"name": "x"})).await;
     let mut run = actor.next().await;
@@ -231,8 +217,7 @@ async fn a_result_of_an_unknown_type() {
 /// A legacy server cannot mean what the word means now.
 #[tokio::test]
 async fn a_legacy_server_that_speaks_of_result_types_is_not_believed() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve", "--server-era", "legacy"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve", "--server-era", "legacy"]).await;
     let mut user = modern(&bridge);
     user.capabilities = json!({});
     let id = user.send("tools/call", json!({"name": "x"})).await;

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::modern;
 use crate::support::{
     actor::{Actor, Run},
     client::Client,
@@ -14,10 +15,6 @@ const UNKNOWN: &str = "requestState is not one that this bridge gave to this cal
 
 fn words<'a>(flags: &[&'a str]) -> Vec<&'a str> {
     [&["serve"], flags, &["--", BINARY, "demo-server", "--era", "legacy"]].concat()
-}
-
-fn modern(bridge: &Bridge) -> User {
-    User::modern(Client::modern(bridge.addr, "/mcp"))
 }
 
 /// Has the tool `ask` ask; gives the params of the retry that answers.
@@ -123,8 +120,7 @@ async fn ask_in(run: &mut Run, user: &mut User, id: &str, mut params: Value) -> 
 /// As a reference server does it: it asks for roots while a call runs, and reports progress of that call meanwhile.
 #[tokio::test]
 async fn progress_of_a_call_that_waits_for_its_client_is_not_lost() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve", "--server-era", "legacy"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve", "--server-era", "legacy"]).await;
     let mut user = modern(&bridge);
     let mut params = json!({"name": "x", "_meta": {"progressToken": "first"}});
     let id = user.send("tools/call", params.clone()).await;

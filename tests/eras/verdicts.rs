@@ -6,24 +6,22 @@ use std::path::Path;
 use mcp_bridge::demo::Eras;
 use serde_json::json;
 
-use super::place::{Door, Offer, Place};
+use super::{
+    knocking, modern,
+    place::{Door, Offer, Place},
+};
 use crate::support::{
     actor::Actor,
-    client::{Client, Kind, initialize},
+    client::{Client, Kind},
     program::{BINARY, Bridge},
     remote::Remote,
     script::initialize_result,
     user::{Era, LEGACY, User},
 };
 
-fn modern(bridge: &Bridge) -> User {
-    User::modern(Client::modern(bridge.addr, "/mcp"))
-}
-
 #[tokio::test]
 async fn a_server_that_is_said_to_be_legacy_is_never_asked_to_discover() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve", "--server-era", "legacy"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve", "--server-era", "legacy"]).await;
     let mut user = modern(&bridge);
     let id = user.send("server/discover", json!({})).await;
     let mut run = actor.next().await;
@@ -31,8 +29,7 @@ async fn a_server_that_is_said_to_be_legacy_is_never_asked_to_discover() {
     let found = user.client.answer(&id).await;
     assert_eq!(found.json["result"]["supportedVersions"], json!(["2026-07-28"]));
     // Not even where it refuses.
-    let mut client = Client::http(bridge.addr, "/mcp");
-    client.send(&initialize("0", LEGACY)).await;
+    let mut client = knocking(&bridge).await;
     let mut second = actor.next().await;
     let asked = second.expect("initialize").await;
     second.fail(&asked, -32022, "only 2026-07-28 here").await;
@@ -46,16 +43,14 @@ async fn a_server_that_is_said_to_be_legacy_is_never_asked_to_discover() {
 
 #[tokio::test]
 async fn a_server_that_is_said_to_be_modern_is_never_sent_initialize() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve", "--server-era", "modern"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve", "--server-era", "modern"]).await;
     let mut user = modern(&bridge);
     let id = user.send("tools/list", json!({})).await;
     let mut run = actor.next().await;
     let call = run.expect("tools/list").await;
     run.answer(&call, json!({"resultType": "complete", "tools": []})).await;
     assert_eq!(user.client.answer(&id).await.json["result"]["tools"], json!([]));
-    let mut client = Client::http(bridge.addr, "/mcp");
-    client.send(&initialize("0", LEGACY)).await;
+    let mut client = knocking(&bridge).await;
     let mut second = actor.next().await;
     let asked = second.expect("server/discover").await;
     second.fail(&asked, -32601, "no such method").await;
@@ -71,8 +66,7 @@ async fn a_server_that_is_said_to_be_modern_is_never_sent_initialize() {
 
 #[tokio::test]
 async fn a_legacy_server_is_asked_to_discover_once() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
     let mut runs = Vec::new();
     for (at, capabilities) in [json!({}), json!({"sampling": {}}), json!({"roots": {}})].into_iter().enumerate() {
         let mut user = modern(&bridge);
@@ -90,14 +84,12 @@ async fn a_legacy_server_is_asked_to_discover_once() {
         runs.push(run);
     }
     // Nor is it for a session, and its refusal is that of one client.
-    let mut client = Client::http(bridge.addr, "/mcp");
-    client.send(&initialize("0", LEGACY)).await;
+    let mut client = knocking(&bridge).await;
     let mut run = actor.next().await;
     let asked = run.expect("initialize").await;
     run.answer(&asked, initialize_result(LEGACY)).await;
     client.answer("0").await;
-    let mut refused = Client::http(bridge.addr, "/mcp");
-    refused.send(&initialize("0", LEGACY)).await;
+    let mut refused = knocking(&bridge).await;
     let mut last = actor.next().await;
     let asked = last.expect("initialize").await;
     last.fail(&asked, -32000, "not you").await;
@@ -111,12 +103,10 @@ async fn a_legacy_server_is_asked_to_discover_once() {
 
 #[tokio::test]
 async fn a_modern_server_is_sent_initialize_once() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
     let mut runs = Vec::new();
     for at in 0..3 {
-        let mut client = Client::http(bridge.addr, "/mcp");
-        client.send(&initialize("0", LEGACY)).await;
+        let mut client = knocking(&bridge).await;
         let mut run = actor.next().await;
         if at == 0 {
             let asked = run.expect("initialize").await;
@@ -142,8 +132,7 @@ async fn a_modern_server_is_sent_initialize_once() {
 /// It reads on, and says nothing to what it does not know. The first answer decides, and nothing else does.
 #[tokio::test]
 async fn a_server_that_is_silent_at_discover_is_asked_for_a_handshake_on_a_second_process() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
     let mut user = modern(&bridge);
     let id = user.send("tools/call", json!({"name": "x"})).await;
     let mut silent = actor.next().await;
@@ -173,8 +162,7 @@ async fn a_server_that_is_silent_at_discover_is_asked_for_a_handshake_on_a_secon
 /// As one does that is fetched before it starts.
 #[tokio::test]
 async fn a_slow_server_is_not_judged_by_its_silence() {
-    let mut actor = Actor::start().await;
-    let bridge = Bridge::start(&actor.command(&["serve"])).await;
+    let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
     let mut user = modern(&bridge);
     let id = user.send("tools/list", json!({})).await;
     let mut slow = actor.next().await;
@@ -195,10 +183,8 @@ async fn a_slow_server_is_not_judged_by_its_silence() {
 #[tokio::test]
 async fn a_server_that_is_silent_at_initialize_is_asked_to_discover_on_a_second_process() {
     for modern_only in [true, false] {
-        let mut actor = Actor::start().await;
-        let bridge = Bridge::start(&actor.command(&["serve"])).await;
-        let mut client = Client::http(bridge.addr, "/mcp");
-        client.send(&initialize("0", LEGACY)).await;
+        let (mut actor, bridge) = Actor::bridged(&["serve"]).await;
+        let mut client = knocking(&bridge).await;
         let mut first = actor.next().await;
         let asked = first.expect("initialize").await;
         let mut second = actor.next().await;
@@ -208,8 +194,7 @@ async fn a_server_that_is_silent_at_initialize_is_asked_to_discover_on_a_second_
             first.ended().await;
             assert_eq!(client.answer("0").await.json["result"]["serverInfo"]["name"], "unnamed server");
             // The verdict holds for the next session.
-            let mut next = Client::http(bridge.addr, "/mcp");
-            next.send(&initialize("0", LEGACY)).await;
+            let mut next = knocking(&bridge).await;
             let mut run = actor.next().await;
             run.discovered().await;
             next.answer("0").await;

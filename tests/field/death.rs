@@ -116,12 +116,8 @@ async fn field_12_health_turns_red_while_the_server_keeps_crashing() {
     assert_eq!(sse.status(), 503);
     let pause: u64 = sse.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=60).contains(&pause), "{pause}");
-    crate::support::soon("green health after the pause", async {
-        while bridge.get("/readyz").await.status() != 200 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    let is_green = async || (bridge.get("/readyz").await.status() == 200).then_some(());
+    crate::support::at_last("green health after the pause", is_green).await;
     bridge.http().await.check("it recovers").await;
     bridge.stop().await;
 }

@@ -10,7 +10,7 @@ use tokio::{
     },
 };
 
-use super::soon;
+use super::{program::Bridge, soon};
 
 /// Ends when either side does, after those that copy: a process that nobody has waited for counts as left over. No
 /// `wait -n`: bash misses a child that ends between its look at those that have ended and its wait for the next.
@@ -36,6 +36,13 @@ impl Actor {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
         Actor { listener, port }
+    }
+
+    /// A bridge in front of it, started with these words.
+    pub async fn bridged(words: &[&str]) -> (Actor, Bridge) {
+        let actor = Actor::start().await;
+        let bridge = Bridge::start(&actor.command(words)).await;
+        (actor, bridge)
     }
 
     /// These words, and the command after them.
