@@ -138,7 +138,7 @@ async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
     let (near, far) = Peer::pair(PEER_CAPACITY);
     // Not stopped by the first signal: calls in flight need it.
     let way = ground.way.clone();
-    let registry = Registry::of(server, &limits, &Ground { scope: way.clone(), ..ground.clone() });
+    let registry = Registry::of(server, &limits, &Ground { scope: way.clone(), lone: true, ..ground.clone() });
     let back = way.spawn(face::serve(far, None, registry.clone()));
     let rules = Rules {
         name: "stdio".into(),

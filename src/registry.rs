@@ -75,13 +75,15 @@ pub struct Ground {
     pub scope: Scope,
     /// Of the ways to remote servers. Not stopped by the first signal: calls in flight need them.
     pub way: Scope,
+    /// Whether one client is all that is served: what it waits for ends with it.
+    pub lone: bool,
 }
 
 impl Ground {
     /// The ground of a bridge that runs in `scope`.
     pub fn new(mark: Option<String>, limits: &Limits, scope: &Scope) -> Ground {
         let starting = Arc::new(Semaphore::new(limits.max_spawning));
-        Ground { mark, starting, scope: scope.clone(), way: scope.sibling() }
+        Ground { mark, starting, scope: scope.clone(), way: scope.sibling(), lone: false }
     }
 
     /// The same for one server, which can be ended alone.
@@ -190,7 +192,7 @@ impl Registry {
                 Server::Child(children)
             }
             Back::Remote(spec) => {
-                Server::Remote(Remotes::new(spec.clone(), limits, server.eras.clone(), readiness.clone(), &ground.way))
+                Server::Remote(Remotes::new(spec.clone(), limits, server.eras.clone(), readiness.clone(), ground))
             }
         };
         let gate = Gate::new(&server.tools, &ground.way);
@@ -361,6 +363,13 @@ impl Registry {
             Server::Child(children) => children.close().await,
             Server::Aggregate(servers) => servers.close(),
             Server::Scripted(_) => {}
+        }
+    }
+
+    /// A client has left while it waited for a server.
+    pub fn left(&self) {
+        if let Server::Remote(remotes) = &self.server {
+            remotes.left();
         }
     }
 

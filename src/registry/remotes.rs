@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{
-    OpenError,
+    Ground, OpenError,
     eras::Eras,
     modern::{self, Direct, Modern},
     readiness::Readiness,
@@ -27,7 +27,7 @@ use crate::{
     scope::Scope,
     wire::{
         http::connect::modern::{self as exchanges, Contact},
-        remote::{self, ConnectError, Way},
+        remote::{self, ConnectError, Desk, Way},
         ws::connect as ws,
     },
 };
@@ -46,17 +46,22 @@ pub struct Remotes {
     /// Whether a legacy server took messages by POST: Streamable HTTP.
     takes_posts: AtomicBool,
     readiness: Arc<Readiness>,
+    /// Whether one client is all that is served.
+    lone: bool,
+    /// Nobody is there to wait any more.
+    hurried: AtomicBool,
 }
 
 impl Remotes {
-    /// Nothing is connected yet. `scope` is not to be stopped while calls are in flight.
+    /// Nothing is connected yet.
     pub fn new(
         spec: RemoteSpec,
         limits: &Limits,
         settings: EraSettings,
         readiness: Arc<Readiness>,
-        scope: &Scope,
+        ground: &Ground,
     ) -> Arc<Remotes> {
+        let scope = &ground.way; // Not stopped while calls are in flight.
         Arc::new(Remotes {
             way: Mutex::new(Way::new(&spec, limits, scope)),
             takes_posts: AtomicBool::new(spec.transport == RemoteTransport::Http),
@@ -67,6 +72,8 @@ impl Remotes {
             settings,
             modern: Modern::default(),
             readiness,
+            lone: ground.lone,
+            hurried: AtomicBool::new(false),
         })
     }
 
@@ -80,8 +87,23 @@ impl Remotes {
         })
     }
 
+    /// A client has left. Where it was the only one, no attempt to reach the server is worth a wait any more, nor is a
+    /// login.
+    pub fn left(&self) {
+        if self.lone {
+            self.hurry();
+        }
+    }
+
+    fn hurry(&self) {
+        self.hurried.store(true, Ordering::SeqCst);
+        let _ = self.way().hurry.set(());
+    }
+
     /// Lets go of what modern exchanges share.
     pub async fn close(&self) {
+        // A login that is open would hold it for as long as its user takes.
+        self.hurry();
         self.modern.close().await;
     }
 
@@ -104,25 +126,50 @@ impl Remotes {
     }
 
     async fn serve(self: &Arc<Self>, mut peer: Peer) -> Result<(), ConnectError> {
-        if self.eras.speaks(Era::Legacy) == Some(false)
-            && let Some(server) = self.direct().await?
-        {
-            self.translate(peer, server).await;
-            return self.verdict();
-        }
         let way = Way::new(&self.spec, &self.limits, &self.scope);
-        let ask = self.eras.speaks(Era::Modern) != Some(false);
-        let Some(refused) = remote::legacy(way.clone(), peer, ask).await? else { return Ok(()) };
-        let Some(server) = self.direct().await? else { return refused.go_on().await };
-        info!("{} speaks revision 2026-07-28 only; translating", way.shown());
-        self.eras.learn(Era::Legacy, false);
-        peer = refused.into_peer();
-        self.translate(peer, server).await;
+        // Ends with the session; starts over where a login is open, of which the client was told.
+        loop {
+            if self.eras.speaks(Era::Legacy) == Some(false) {
+                let Some(first) = peer.rx.recv().await else { return way.verdict(Ok(())) };
+                peer.rx.put_back(first);
+                let mut desk = Desk::new(peer);
+                match self.direct_for(&mut desk).await {
+                    Ok(Some(server)) => return self.translate(desk.into_peer(), server).await,
+                    Ok(None) => peer = desk.into_peer(),
+                    Err(error) => {
+                        peer = told(&way, desk, error)?;
+                        continue;
+                    }
+                }
+            }
+            let ask = self.eras.speaks(Era::Modern) != Some(false);
+            let Some(mut refused) = remote::legacy(way.clone(), peer, ask).await? else { return Ok(()) };
+            match self.direct_for(refused.desk()).await {
+                Ok(None) => return refused.go_on().await,
+                Ok(Some(server)) => {
+                    info!("{} speaks revision 2026-07-28 only; translating", way.shown());
+                    self.eras.learn(Era::Legacy, false);
+                    return self.translate(refused.into_desk().into_peer(), server).await;
+                }
+                Err(error) => peer = told(&way, refused.into_desk(), error)?,
+            }
+        }
+    }
+
+    async fn translate(&self, peer: Peer, server: Outbox) -> Result<(), ConnectError> {
+        legacy_to_modern::serve(peer, server, legacy_to_modern::Settings::default(), &self.scope).await;
         self.verdict()
     }
 
-    async fn translate(&self, peer: Peer, server: Outbox) {
-        legacy_to_modern::serve(peer, server, legacy_to_modern::Settings::default(), &self.scope).await;
+    /// The same as [`Remotes::direct`], for a client that may leave.
+    async fn direct_for(self: &Arc<Self>, desk: &mut Desk) -> Result<Option<Outbox>, ConnectError> {
+        let found = self.direct();
+        tokio::pin!(found);
+        tokio::select! {
+            found = &mut found => return found,
+            () = desk.ended() => self.left(),
+        }
+        found.await
     }
 
     /// The way to the server in the modern era; `None` when it does not speak that.
@@ -141,6 +188,9 @@ impl Remotes {
         }
         let way = Way::new(&self.spec, &self.limits, &self.scope);
         *self.way.lock().unwrap_or_else(PoisonError::into_inner) = way.clone();
+        if self.hurried.load(Ordering::SeqCst) {
+            let _ = way.hurry.set(());
+        }
         if self.spec.transport == RemoteTransport::Ws {
             let found = ws::modern(&way, !self.eras.is_pinned()).await?;
             return Ok(found.map(|peer| Direct::behind(peer, None, &self.scope)));
@@ -196,4 +246,15 @@ impl Remotes {
         let settings = modern::translation(&self.settings, &self.limits, self.takes_posts.load(Ordering::Relaxed));
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
+}
+
+/// Answers what the client has asked so far. Gives its side back where a login is open: the browser comes back to this
+/// process, and the client may try again.
+fn told(way: &Way, mut desk: Desk, error: ConnectError) -> Result<Peer, ConnectError> {
+    desk.refuse_waiting(&error);
+    if !error.is_open() {
+        return Err(error);
+    }
+    way.failed(error);
+    Ok(desk.into_peer())
 }

@@ -16,6 +16,9 @@ use crate::{
     wire::remote::ConnectError,
 };
 
+/// Envelopes that are read ahead while a server is not reached yet, to see the client's end. More wait in the channel.
+const READ_AHEAD: usize = 16;
+
 /// Serves the server's end of a client's pipe until the client is gone. `principal`: whom the client was authenticated as.
 pub async fn serve(mut peer: Peer, principal: Option<Principal>, registry: Arc<Registry>) -> Result<(), ConnectError> {
     let caller = Caller::modern(principal.clone());
@@ -31,7 +34,15 @@ pub async fn serve(mut peer: Peer, principal: Option<Principal>, registry: Arc<R
                 Err(error) => Err(ConnectError::Unreachable(error.to_string())),
             };
         }
-        modern |= exchange(envelope, &caller, &registry).await;
+        let exchange = exchange(envelope, &caller, &registry);
+        tokio::pin!(exchange);
+        modern |= tokio::select! {
+            reached = &mut exchange => reached,
+            () = peer.rx.ended(READ_AHEAD) => {
+                registry.left();
+                exchange.await
+            }
+        };
     }
     // The pump ended with its answers given, or waited for in vain.
     registry.verdict()

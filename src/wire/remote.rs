@@ -172,11 +172,16 @@ pub(crate) struct NotLegacy {
 }
 
 impl NotLegacy {
-    /// It is modern: the client's side, from which the refused `initialize` comes first once more.
-    pub(crate) fn into_peer(self) -> Peer {
+    /// The client's side, as long as it is not known what the server is.
+    pub(crate) fn desk(&mut self) -> &mut Desk {
+        &mut self.desk
+    }
+
+    /// It is modern, or of no use: the client's side, from which the refused `initialize` comes first once more.
+    pub(crate) fn into_desk(self) -> Desk {
         let NotLegacy { way: _, mut desk, refusal } = self;
         desk.put_back(refusal.envelope);
-        desk.into_peer()
+        desk
     }
 
     /// It is not modern: works the session on as if nobody had asked. The refusal leads to the older transport, or to the

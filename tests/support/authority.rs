@@ -54,6 +54,8 @@ pub struct Oddities {
     pub grants: bool,
     /// Whether there is any document.
     pub publishes: bool,
+    /// Speaks 2026-07-28 only, and refuses `initialize` from whomever it is.
+    pub modern: bool,
 }
 
 impl Default for Oddities {
@@ -72,6 +74,7 @@ impl Default for Oddities {
             write_scope: None,
             grants: true,
             publishes: true,
+            modern: false,
         }
     }
 }
@@ -314,6 +317,12 @@ impl Site {
     }
 
     async fn mcp(&self, exchange: Exchange) {
+        if self.oddities.modern && exchange.body.contains(r#""method":"initialize""#) {
+            let id = &exchange.json()["id"];
+            let body =
+                json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32020, "message": "no version in the headers"}});
+            return exchange.reply(400, &[], &body.to_string()).await;
+        }
         let token = exchange.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
         let allowed = {
             let notes = self.notes.lock().unwrap();
@@ -339,6 +348,10 @@ impl Site {
             "tools/call" => {
                 let name = message["params"]["name"].as_str().unwrap().to_owned();
                 exchange.result(text(&name)).await;
+            }
+            "server/discover" if self.oddities.modern => {
+                let result = json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}});
+                exchange.result(result).await;
             }
             "server/discover" => {
                 let body = json!({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no"}});

@@ -347,7 +347,7 @@ async fn a_refusal_that_a_modern_server_may_give_is_handed_back_with_the_client(
         let refused = handed_back(wire).await;
         assert_eq!(refused.refusal.status.as_u16(), status);
         assert!(fixture.is_idle(), "no other attempt was made");
-        let mut peer = refused.into_peer();
+        let mut peer = refused.into_desk().into_peer();
         let again = peer.rx.recv().await.unwrap();
         assert_eq!(again.frame.method(), "initialize");
         again.reply.unwrap().answer(Frame::result("0", "{}"));
