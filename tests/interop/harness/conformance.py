@@ -1,7 +1,8 @@
 """The jobs of the conformance suite: its scenarios directly, and through the bridge in every pairing of eras.
 
 Directly, each scenario must pass. Through the bridge, each check that succeeds directly must succeed, but for what
-`matrix.CONFORMANCE_EXCEPTIONS` lists; an exception that is not needed is a failure too.
+`matrix.CONFORMANCE_EXCEPTIONS` lists; an exception that is not needed is a failure too. Scenarios about logins have no
+baseline: each must pass through the bridge.
 """
 
 import json
@@ -13,6 +14,8 @@ from . import matrix
 SUITE_SECONDS = 150
 # For one scenario; they take up to 3 s.
 SCENARIO_MS = 15_000
+# For one about logins: the suite runs all of them at once.
+LOGIN_MS = 90_000
 # Made by the suite in every scenario, of whatever messages there were: they say nothing of what the scenario is about.
 WIRE_CHECKS = {"wire-schema-valid", "wire-schema-harness-error"}
 BAD = ("FAILURE", "WARNING")
@@ -38,6 +41,10 @@ def jobs(software):
             behind = partial(clients, software, revision, era, [software.bridge, "connect", *told])
             run = partial(through, ("client", revision, era), baseline, behind)
             yield f"{name}, connect, {era} client", run, True
+    for revision, wanted in matrix.LOGINS.items():
+        for era in wanted.eras:
+            run = partial(directly, partial(logins, software, revision, era), wanted.unserved)
+            yield f"conformance {revision}, auth scenarios, connect, {era} client", run, True
 
 
 # ---- the ways to a server under test; each starts what it needs and returns the suite's URL ----
@@ -123,6 +130,31 @@ def clients(software, revision, era, command, processes, name):
         if code != 0:
             done[scenario]["client"] = "FAILURE", f"the suite ended with {code}: {processes.tail(f'{log}.stderr')}"
     return done
+
+
+def logins(software, revision, era, processes, name):
+    done = {}
+    client = " ".join([*software.fixture("conformance_client.mjs", era), software.bridge, "connect"])
+    version = [] if revision == "extensions" else ["--spec-version", revision]
+    for suite, count in matrix.LOGINS[revision].lists.items():
+        output = processes.directory / f"results-{suite}"
+        argv = [*software.conformance, "client", "--command", client, "--suite", suite, *version]
+        argv += ["--timeout", str(LOGIN_MS), "--output-dir", str(output)]
+        processes.run(argv, f"suite-{suite}", SUITE_SECONDS)
+        # The lists hold scenarios about other things, too.
+        found = {scenario_name(path): path for path in output.glob("auth/*/checks.json")}
+        done |= {scenario: {**checks(path), "client": outcome(path)} for scenario, path in found.items()}
+        ran = "SUCCESS" if len(found) == count else "FAILURE"
+        tail = processes.tail(f"suite-{suite}.stderr")
+        done[f"the number of scenarios of {suite}"] = {"ran": (ran, f"{len(found)} of {count} ran: {tail}")}
+    return done
+
+
+def outcome(path):
+    """What the client itself says: the suite judges what it saw, which may be before the end."""
+    told = path.with_name("stdout.txt").read_text()
+    tail = " | ".join(path.with_name("stderr.txt").read_text().splitlines()[-12:])
+    return "SUCCESS" if "as expected" in told else "FAILURE", tail or "it said nothing"
 
 
 def scenario_name(path):

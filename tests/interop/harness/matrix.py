@@ -241,3 +241,36 @@ CONFORMANCE_EXCEPTIONS = {
         ("input-required-result-ignore-extra-params", "sep-2322-ignore-unexpected-params"): NAMES,
     },
 }
+
+
+@dataclass(frozen=True)
+class Logins:
+    """What the conformance suite runs of logins to a protected server, each scenario with tokens of its own."""
+
+    # The eras of the stdio clients behind `connect`.
+    eras: list
+    # Name of a list of the suite -> how many of its scenarios are about logins.
+    lists: dict
+    # Scenarios that fail, with the reason.
+    unserved: dict = field(default_factory=dict)
+
+
+DPOP = "tokens bound to a key (SEP-1932), which is a proposal yet: the bridge shows Bearer tokens, as both revisions say"
+
+# By revision; what is an extension belongs to none.
+LOGINS = {
+    "2025-03-26": Logins(["legacy"], {"backcompat": 2}),
+    "2025-06-18": Logins(["legacy"], {"auth": 3}),
+    "2025-11-25": Logins(ERAS, {"auth": 14}),
+    "2026-07-28": Logins(ERAS, {"auth": 14, "draft": 11}),
+    "extensions": Logins(
+        ["legacy"],
+        {"extensions": 6},
+        unserved={
+            "enterprise-managed-authorization": "it needs the user's ID token of a single sign-on, in which a bridge has no part",
+            "wif-jwt-bearer": "it needs a token of the platform that runs the client (SEP-1933), which is a proposal yet",
+            "dpop": DPOP,
+            "dpop-nonce": DPOP,
+        },
+    ),
+}
