@@ -13,7 +13,7 @@ use crate::support::{
 
 /// A legacy session that is open at this run, which is of the modern era.
 async fn session(bridge: &Bridge, run: &mut Run) -> User {
-    let mut client = knocking(&bridge).await;
+    let mut client = knocking(bridge).await;
     run.discovered().await;
     let answer = client.answer("0").await;
     assert_eq!(answer.json["result"]["protocolVersion"], LEGACY, "{}", answer.text);
