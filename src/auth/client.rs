@@ -44,6 +44,7 @@ mod machine;
 mod post;
 mod reach;
 pub mod record;
+mod register;
 pub mod store;
 mod web;
 

@@ -25,7 +25,7 @@ const PACE: Duration = Duration::from_secs(5);
 /// The slowest pace that is taken from a server.
 const SLOWEST: Duration = Duration::from_secs(60);
 
-const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(super) const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// What the user is to do.
 #[derive(Debug, Clone)]

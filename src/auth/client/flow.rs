@@ -19,6 +19,7 @@ use super::{
     challenge::{Challenge, union},
     reach::for_browser,
     record::{Client, ClientKind, Record, Token},
+    register::register,
     web::{LoginWeb, as_header},
 };
 use crate::{
@@ -29,8 +30,8 @@ use crate::{
     wire::remote::fault::{one_line, shown},
 };
 
-/// The name that people see where they allow it.
-const CLIENT_NAME: &str = "mcp-bridge";
+/// The scope of a token that outlasts the login and can be renewed.
+const OFFLINE: &str = "offline_access";
 
 /// A login under way.
 pub(super) struct Login<'a> {
@@ -117,43 +118,37 @@ impl<'a> Login<'a> {
                 Proof::Secret(secret) => Some(secret.expose().to_owned()),
                 Proof::None | Proof::Key(..) => None,
             };
-            let client = Client { kind: ClientKind::Registered, id: known.id.clone(), secret, redirect_uri: None };
+            let client = Client { secret, ..Client::named(ClientKind::Registered, &known.id) };
             return self.configured(client, redirect_uri);
         }
         if let Some(document) =
             self.spec.metadata_url.as_ref().filter(|_| self.says("client_id_metadata_document_supported"))
         {
-            let id = document.to_string();
-            return self
-                .configured(Client { kind: ClientKind::Document, id, secret: None, redirect_uri: None }, redirect_uri);
+            return self.configured(Client::named(ClientKind::Document, document.as_str()), redirect_uri);
         }
         let again = same.filter(|kept| {
-            kept.client.kind == ClientKind::Dynamic && kept.client.redirect_uri.as_deref() == Some(redirect_uri)
+            let client = &kept.client;
+            client.kind == ClientKind::Dynamic
+                && client.redirect_uri.as_deref() == Some(redirect_uri)
+                && client.is_for(scopes)
         });
         if let Some(kept) = again {
             return self.configured(kept.client.clone(), redirect_uri);
         }
-        if self.metadata.registration_endpoint.is_none() {
+        let Some(endpoint) = &self.metadata.registration_endpoint else {
             return Err(Denied::failed(format!(
                 "{} lets no client register itself: register one there, with the redirect URI http://127.0.0.1/callback, and \
                  give it as --client-id",
                 self.issuer_in_words()
             )));
-        }
-        let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
-        match self.manager.register_client(CLIENT_NAME, redirect_uri, &scopes).await {
-            Ok(config) => Ok(Client {
-                kind: ClientKind::Dynamic,
-                id: config.client_id,
-                secret: config.client_secret,
-                redirect_uri: Some(redirect_uri.to_owned()),
-            }),
+        };
+        match register(&self.web, endpoint, self.spec.grant, scopes, redirect_uri).await {
+            Ok(client) => self.configured(client, redirect_uri),
             // It published nothing, and the place where old servers have it does not register clients: there is no OAuth.
             Err(_) if !self.published => Err(Denied::NotOffered),
-            Err(error) => Err(Denied::failed(format!(
-                "{} does not register this client ({}); register one there by hand and give it as --client-id",
-                self.issuer_in_words(),
-                in_words(&error)
+            Err(why) => Err(Denied::failed(format!(
+                "{} does not register this client ({why}); register one there by hand and give it as --client-id",
+                self.issuer_in_words()
             ))),
         }
     }
@@ -181,7 +176,7 @@ impl<'a> Login<'a> {
         };
         let all = union(before, &named);
         // It asks for what outlasts a login, which there is none of.
-        let wanted = |scope: &String| self.spec.grant != Grant::Machine || scope != "offline_access";
+        let wanted = |scope: &String| self.spec.grant != Grant::Machine || scope != OFFLINE;
         all.into_iter().filter(wanted).collect()
     }
 
@@ -190,7 +185,12 @@ impl<'a> Login<'a> {
         let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
         let text =
             self.manager.get_authorization_url(&scopes).await.map_err(|error| Denied::failed(in_words(&error)))?;
-        let url = for_browser(&text, self.web.reach()).map_err(Denied::failed)?;
+        let mut url = for_browser(&text, self.web.reach()).map_err(Denied::failed)?;
+        // A server of OpenID grants this only with the user's consent in so many words, and else leaves it out without one
+        // (OpenID Connect Core 1.0, Offline Access).
+        if scopes.contains(&OFFLINE) {
+            url.query_pairs_mut().append_pair("prompt", "consent");
+        }
         let param =
             |name: &str| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
         let expected = Expected {

@@ -42,7 +42,7 @@ pub(super) async fn token(
     let scope = scopes.join(" ");
     let mut params = vec![("grant_type", "client_credentials"), ("resource", resource)];
     params.extend((!scope.is_empty()).then_some(("scope", scope.as_str())));
-    let mut client = Client { kind: ClientKind::Registered, id: known.id.clone(), secret: None, redirect_uri: None };
+    let mut client = Client::named(ClientKind::Registered, &known.id);
     let statement = match &known.proof {
         Proof::Key(key, kind) => {
             // The issuer is who reads it (RFC 7523, 3; the token endpoint's URL is what old servers wanted).

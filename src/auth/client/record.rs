@@ -50,6 +50,9 @@ pub struct Client {
     /// Where the browser was to come back to; a server may insist on the very same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
+    /// What it was registered for, where it registered by itself: a server may let it ask for nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scopes: Vec<String>,
 }
 
 /// How a client became one.
@@ -141,6 +144,16 @@ pub fn now() -> u64 {
 }
 
 impl Client {
+    /// One that has no more than a name.
+    pub fn named(kind: ClientKind, id: &str) -> Client {
+        Client { kind, id: id.to_owned(), secret: None, redirect_uri: None, scopes: Vec::new() }
+    }
+
+    /// Whether it may ask for these.
+    pub fn is_for(&self, scopes: &[String]) -> bool {
+        self.scopes.is_empty() || scopes.iter().all(|scope| self.scopes.contains(scope))
+    }
+
     /// The password, as something that is never shown.
     pub fn secret(&self) -> Option<Secret> {
         self.secret.as_deref().map(Secret::new)
@@ -243,8 +256,7 @@ mod tests {
             lasts: Some(60),
             scopes: Vec::new(),
         };
-        let client =
-            Client { kind: ClientKind::Dynamic, id: "id".into(), secret: Some("s3cret".into()), redirect_uri: None };
+        let client = Client { secret: Some("s3cret".into()), ..Client::named(ClientKind::Dynamic, "id") };
         let record = Record {
             server: "https://h/mcp".into(),
             resource: "https://h/mcp".into(),

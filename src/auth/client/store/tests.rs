@@ -10,7 +10,7 @@ fn record(server: &str) -> Record {
         server: server.into(),
         resource: server.into(),
         issuer: Some("https://as.example".into()),
-        client: Client { kind: ClientKind::Dynamic, id: "id".into(), secret: None, redirect_uri: None },
+        client: Client::named(ClientKind::Dynamic, "id"),
         metadata: AuthorizationMetadata::default(),
         requested: vec!["a".into()],
         token: None,
