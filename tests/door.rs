@@ -201,7 +201,7 @@ async fn opaque_tokens_are_asked_about_and_the_answer_is_remembered() {
     let issuer = Issuer::start().await;
     let dir = tempfile::tempdir().unwrap();
     let secret = dir.path().join("secret");
-    std::fs::write(&secret, "s3cret\n").unwrap();
+    std::fs::write(&secret, "s3cret+x%y:\n").unwrap();
     let introspection = format!("{}/introspect", issuer.url);
     let flags = [
         "--oauth-introspection-url",
@@ -222,8 +222,8 @@ async fn opaque_tokens_are_asked_about_and_the_answer_is_remembered() {
         assert_eq!(with_token(&bridge, token).await.status(), want, "{token}");
     }
     assert_eq!(issuer.asked("/introspect"), 4);
-    // "bridge:s3cret"
-    assert_eq!(issuer.client().as_deref(), Some("Basic YnJpZGdlOnMzY3JldA=="));
+    // "bridge:s3cret%2Bx%25y%3A": encoded as in a form (RFC 6749, 2.3.1).
+    assert_eq!(issuer.client().as_deref(), Some("Basic YnJpZGdlOnMzY3JldCUyQnglMjV5JTNB"));
     let log = bridge.stop().await;
     assert!(!log.contains("s3cret"), "{log}");
 }

@@ -26,7 +26,7 @@ pub struct DoorSpec {
     pub tokens: Option<resource::TokenFile>,
     /// A header that takes a token, too, for clients that cannot send `Authorization`. `--api-key-header`.
     pub api_key: Option<HeaderName>,
-    /// Tokens of an authorization server. `--jwt-issuer`, `--introspection-url`.
+    /// Tokens of an authorization server. `--oauth-issuer`, `--oauth-introspection-url`.
     pub oauth: Option<ResourceSpec>,
 }
 
@@ -59,7 +59,7 @@ pub enum TokenCheck {
     },
     /// By asking its issuer (RFC 7662).
     Introspection {
-        /// `--introspection-url`.
+        /// `--oauth-introspection-url`.
         url: Url,
         /// As what the bridge asks.
         client_id: String,

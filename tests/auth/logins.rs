@@ -131,6 +131,38 @@ async fn a_tool_that_needs_more_leads_to_a_login_for_all_of_it() {
     authority.notes(|notes| assert_eq!(notes.authorized[1]["scope"], "read list write"));
 }
 
+/// An authorization server may hold a client to what it registered with (RFC 7591, 2).
+#[tokio::test]
+async fn a_login_for_more_than_was_registered_for_registers_anew() {
+    let odd = Oddities { scope: Some("read"), write_scope: Some("write"), ..Oddities::default() };
+    let (authority, desktop) = (Authority::odd(odd).await, Desktop::new());
+    let mut client = connect(&desktop, &authority, &[]);
+    client.send(&initialize("0", V)).await;
+    desktop.log_in(0).await;
+    client.answer("0").await;
+    client.send(&crate::support::client::tool("1", "write", json!({}))).await;
+    desktop.log_in(1).await;
+    assert_eq!(client.answer("1").await.tool_text(), "write");
+    authority.notes(|notes| {
+        let scopes: Vec<_> = notes.registered.iter().map(|wanted| wanted["scope"].clone()).collect();
+        assert_eq!(scopes, ["read", "read write"]);
+    });
+}
+
+/// OpenID Connect Core 1.0, Offline Access: without consent in so many words there is no token that can be renewed.
+#[tokio::test]
+async fn what_outlasts_the_login_is_asked_for_with_consent() {
+    for (supported, prompt) in [(json!(["read", "offline_access"]), Some("consent")), (json!(["read"]), None)] {
+        let odd = Oddities { metadata: json!({ "scopes_supported": supported }), ..Oddities::default() };
+        let (authority, desktop) = (Authority::odd(odd).await, Desktop::new());
+        let mut client = connect(&desktop, &authority, &[]);
+        client.send(&initialize("0", V)).await;
+        desktop.log_in(0).await;
+        client.answer("0").await;
+        authority.notes(|notes| assert_eq!(notes.authorized[0].get("prompt").map(String::as_str), prompt));
+    }
+}
+
 #[tokio::test]
 async fn a_scope_that_is_not_granted_is_not_asked_for_again() {
     let odd = Oddities { write_scope: Some("write"), grants: false, ..Oddities::default() };
@@ -195,7 +227,12 @@ async fn another_device_takes_a_code() {
     assert!(out.starts_with("logged in\n"), "{out}");
     let mut client = connect(&desktop, &authority, &[]);
     client.initialize(V).await;
-    authority.notes(|notes| assert_eq!(notes.device_asked, 2));
+    authority.notes(|notes| {
+        assert_eq!(notes.device_asked, 2);
+        let kinds = json!(["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"]);
+        assert_eq!(notes.registered[0]["grant_types"], kinds);
+        assert_eq!(notes.registered[0]["response_types"], json!([]));
+    });
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use reqwest::{Client, RequestBuilder, redirect};
-use url::{Host, Url};
+use url::{Host, Url, form_urlencoded::byte_serialize};
 
 /// For one question and its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,7 +47,10 @@ impl Fetcher {
         user: &str,
         password: &str,
     ) -> Result<Vec<u8>, FetchError> {
-        let request = self.0.post(url.clone()).basic_auth(user, Some(password)).body(form);
+        // Each by itself in the form's encoding, before the two are joined (RFC 6749, 2.3.1): secrets may have a colon, a
+        // plus or a percent sign.
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let request = self.0.post(url.clone()).basic_auth(encoded(user), Some(encoded(password))).body(form);
         let request = request.header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.send(url, request).await
     }

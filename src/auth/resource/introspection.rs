@@ -36,7 +36,7 @@ pub(super) struct Introspection {
 impl Introspection {
     pub(super) fn new(spec: &ResourceSpec) -> Result<Introspection, FetchError> {
         let TokenCheck::Introspection { url, client_id, secret, cache } = &spec.check else {
-            return Err(FetchError::new("no introspection endpoint is named; add --introspection-url"));
+            return Err(FetchError::new("no introspection endpoint is named; add --oauth-introspection-url"));
         };
         Ok(Introspection {
             issuer: spec.issuer.clone(),
@@ -58,7 +58,7 @@ impl Introspection {
             .finish();
         let (user, password) = &self.client;
         let answer = self.fetcher.post(&self.url, form, user, password.expose()).await.map_err(|error| {
-            warn!("cannot ask about a token: {error}; check --introspection-url and its client");
+            warn!("cannot ask about a token: {error}; check --oauth-introspection-url and its client");
             away()
         })?;
         let claims = serde_json::from_slice::<Claims>(&answer).map_err(|error| {
