@@ -97,7 +97,9 @@ impl Announcement {
             listening: place.to_string(),
             is_unix,
             urls: network.outputs.iter().map(url).collect(),
-            asks_for_token: matches!(network.door, Door::Locked(_)),
+            // Where there is an authorization server, clients find it and log in by themselves; a token that nobody has
+            // would only keep them from it.
+            asks_for_token: matches!(&network.door, Door::Locked(gate) if gate.issuer().is_none()),
             asks_for_certificate: network.tls.as_ref().is_some_and(|tls| tls.asks_for_certificate()),
         }
     }
@@ -223,7 +225,7 @@ mod tests {
     use super::*;
     use crate::{
         auth::resource::Gate,
-        config::{Cors, Secret},
+        config::{Cors, DoorSpec, ResourceSpec, Secret, TokenCheck},
     };
 
     fn network(http: bool, sse: bool) -> NetworkSpec {
@@ -324,6 +326,24 @@ mod tests {
             json!(["connect", "http://127.0.0.1:1/mcp", "--bearer", "${TOKEN}"])
         );
         assert!(!text.contains("hunter2"));
+    }
+
+    #[test]
+    fn where_clients_can_log_in_no_entry_asks_for_a_token() {
+        let oauth = ResourceSpec {
+            issuer: "https://as.example".into(),
+            audience: [].into(),
+            scopes: [].into(),
+            tool_scopes: [].into(),
+            leeway: std::time::Duration::ZERO,
+            check: TokenCheck::Jwt { algorithms: [].into(), keys: None },
+        };
+        let gate = Gate::new(DoorSpec { tokens: None, api_key: None, oauth: Some(oauth) }).unwrap();
+        let door = Door::Locked(gate.into());
+        let entries = parsed(&entries("127.0.0.1:1", &NetworkSpec { door, ..network(true, true) }, "x", "mcp-bridge"));
+        assert_eq!(entries[0]["mcpServers"]["x"], json!({"type": "http", "url": "http://127.0.0.1:1/mcp"}));
+        let stdio = json!({"command": "mcp-bridge", "args": ["connect", "http://127.0.0.1:1/mcp"]});
+        assert_eq!(entries[1]["mcpServers"]["x"], stdio);
     }
 
     #[test]
