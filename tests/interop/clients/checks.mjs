@@ -10,7 +10,7 @@ const CHECK_MS = 15_000;
 const PROMPT_CLOSE_MS = 1_500;
 
 const args = process.argv.slice(2);
-const given = {};
+export const given = {};
 while (args[0]?.startsWith('--')) given[args.shift().slice(2)] = args.shift();
 export const { profile } = given;
 export const dirs = (given.dirs ?? '').split(',');

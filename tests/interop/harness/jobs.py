@@ -1,5 +1,5 @@
-"""The jobs: the SDKs' clients (`clients` makes these), the Inspector over a route, the conformance suite's (`conformance`) and
-Autobahn's (`websocket`).
+"""The jobs: the SDKs' clients (`clients` makes these), the Inspector over a route, the conformance suite's (`conformance`),
+Autobahn's (`websocket`), and logins at an authorization server (`oauth`).
 
 A job starts what it needs, yields checks (name, None or why it failed), and leaves nothing running.
 """
@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import clients, conformance, matrix, websocket
+from . import clients, conformance, matrix, oauth, websocket
 from .clients import job_name, reach
 from .processes import Failed, Processes
 
@@ -43,7 +43,8 @@ def all_jobs(software):
     suite = [Job(*each) for each in conformance.jobs(software)]
     sdks = [Job(*each) for each in clients.jobs(software)]
     autobahn = [Job(*each) for each in websocket.jobs(software)]
-    return [*autobahn, *suite, *inspector_jobs(software), *sdks]
+    logins = [Job(*each) for each in oauth.jobs(software)]
+    return [*autobahn, *suite, *logins, *inspector_jobs(software), *sdks]
 
 
 # ---- the Inspector ----
