@@ -5,8 +5,8 @@
 //! in by device.
 
 use http::{Method, Request, header};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{
     device,
@@ -19,6 +19,21 @@ use crate::{config::oauth::Grant, wire::remote::fault::one_line};
 /// The name that people see where they allow it.
 const CLIENT_NAME: &str = "mcp-bridge";
 
+/// What is asked for.
+#[derive(Serialize)]
+struct Wanted<'a> {
+    client_name: &'static str,
+    redirect_uris: [&'a str; 1],
+    grant_types: [&'static str; 2],
+    response_types: Vec<&'static str>,
+    token_endpoint_auth_method: &'static str,
+    /// A program on the user's machine (2026-07-28, Client Registration).
+    application_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<String>,
+}
+
+/// What is answered.
 #[derive(Deserialize)]
 struct Registered {
     client_id: String,
@@ -34,27 +49,26 @@ pub(super) async fn register(
     redirect_uri: &str,
 ) -> Result<Client, String> {
     let (kind, answers) = match grant {
-        Grant::Device => (device::GRANT, json!([])),
-        Grant::Browser | Grant::Url | Grant::Machine => ("authorization_code", json!(["code"])),
+        Grant::Device => (device::GRANT, vec![]),
+        Grant::Browser | Grant::Url | Grant::Machine => ("authorization_code", vec!["code"]),
     };
-    let mut wanted = json!({
-        "client_name": CLIENT_NAME,
-        "redirect_uris": [redirect_uri],
-        "grant_types": [kind, "refresh_token"],
-        "response_types": answers,
-        "token_endpoint_auth_method": "none",
-        // A program on the user's machine (2026-07-28, Client Registration, Application Type).
-        "application_type": "native",
-    });
-    if !scopes.is_empty() {
-        wanted["scope"] = scopes.join(" ").into();
-    }
+    let wanted = Wanted {
+        client_name: CLIENT_NAME,
+        redirect_uris: [redirect_uri],
+        grant_types: [kind, "refresh_token"],
+        response_types: answers,
+        token_endpoint_auth_method: "none",
+        application_type: "native",
+        scope: (!scopes.is_empty()).then(|| scopes.join(" ")),
+    };
+    // Texts and lists of texts: nothing in it can fail.
+    let wanted = serde_json::to_vec(&wanted).unwrap_or_default();
     let request = Request::builder()
         .method(Method::POST)
         .uri(endpoint)
         .header(header::CONTENT_TYPE, "application/json")
         .header(header::ACCEPT, "application/json")
-        .body(wanted.to_string().into_bytes())
+        .body(wanted)
         .map_err(|_| "its registration_endpoint is no URL")?;
     let answer = web.send(request).await.map_err(|error| error.to_string())?;
     if !answer.status().is_success() {
