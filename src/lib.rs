@@ -72,6 +72,7 @@
 //! | [`aggregate`] | several servers as one: names, lists, capabilities |
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`annotations`] | what a tool's schema says about headers |
+//! | [`seal`] | bytes that only the bridge can read and write: state that clients carry, files of logins |
 //! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
 //! | [`auth`] | tokens for servers that ask for them, as an OAuth client; the tokens of those who call |
 //! | [`listen`] | the listening sockets, Host and Origin, limits on callers, the door, which server is at which path, health |
@@ -83,7 +84,7 @@
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
 //! Dependencies point one way: cli > config > bridge > listen, registry > era, wire, auth > pump > pipe, pending > peer >
-//! message, protocol > json. What is pure and belongs to no layer (aggregate, annotations, backoff, room) uses at most
+//! message, protocol > json. What is pure and belongs to no layer (aggregate, annotations, backoff, room, seal) uses at most
 //! message, protocol and json. One arrow goes back: wires that accept ask the registry for a server.
 //!
 //! # What holds
@@ -119,6 +120,7 @@ pub mod pump;
 pub mod registry;
 pub mod room;
 pub mod scope;
+pub mod seal;
 pub mod status;
 pub mod tls;
 pub mod wire;

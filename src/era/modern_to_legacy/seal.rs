@@ -5,40 +5,28 @@
 //! Talks to nobody. It knows no clock: whoever opens a handle compares the expiry, and remembers which handles were used.
 //!
 //! # Format
-//! `v1.` and base64url without padding of: a random nonce (12 bytes), the encrypted claims (108 bytes), the tag (16).
-//! AES-256-GCM; the additional data is `mcp-bridge requestState v1`. The claims, integers in network order: parked id (16),
-//! instance id (16), digest of the principal (32), digest of the request (32), round (4), expiry (8). It stays as it is
-//! for as long as the text starts with `v1.`: a key that is kept in a file reads what was sealed before a restart.
+//! That of [`crate::seal`], for the use `mcp-bridge requestState v1`. The claims, integers in network order: parked id (16),
+//! instance id (16), digest of the principal (32), digest of the request (32), round (4), expiry (8).
 
 mod key;
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
-use aws_lc_rs::{
-    aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey},
-    digest,
-};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use aws_lc_rs::digest;
 use serde_json::Value;
 
-use self::key::KEY;
 pub use self::key::KeyError;
-use crate::{json::Object, peer::Principal};
+pub use crate::seal::NoRandomness;
+use crate::{json::Object, peer::Principal, seal};
 
-/// What every sealed text starts with: the version of the format.
-const PREFIX: &str = "v1.";
-
-/// Ties a sealed text to its use, so that a key that serves elsewhere, too, opens nothing here.
-const CONTEXT: &[u8] = b"mcp-bridge requestState v1";
+/// What is sealed here is good for.
+const USAGE: &[u8] = b"mcp-bridge requestState v1";
 
 /// Bytes of the claims as they are sealed.
 const CLAIMS: usize = 16 + 16 + 32 + 32 + 4 + 8;
 
-/// Bytes of the tag at the end.
-const TAG: usize = 16;
-
 /// Length of a sealed text. Every one has it; another length is not looked at, so what a caller sends costs nothing.
-pub const SEALED: usize = PREFIX.len() + ((NONCE_LEN + CLAIMS + TAG) * 4).div_ceil(3);
+pub const SEALED: usize = seal::sealed_len(CLAIMS);
 
 /// Largest whole number that a double holds without a gap (2^53).
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
@@ -68,49 +56,25 @@ pub struct Claims {
 #[error("the request state was not given by this bridge, or was changed")]
 pub struct NotOurs;
 
-/// The system gave no random bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the system gives no random bytes")]
-pub struct NoRandomness;
-
 /// Seals and opens handles under one key.
-pub struct Sealer {
-    key: RandomizedNonceKey,
-}
-
-impl fmt::Debug for Sealer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Sealer(***)")
-    }
-}
+#[derive(Debug)]
+pub struct Sealer(seal::Sealer);
 
 impl Sealer {
     /// With a key of this process alone: what it seals is void when it ends.
     pub fn random() -> Result<Sealer, NoRandomness> {
-        Sealer::new(&key::fresh()?)
+        Ok(Sealer(seal::Sealer::new(&seal::fresh()?)?))
     }
 
     /// With the key in a file (`--state-key-file`), which is made if it is not there: 64 hex digits, or
     /// 32 bytes as they are.
     pub fn from_file(path: &Path) -> Result<Sealer, KeyError> {
-        Ok(Sealer::new(&key::at(path)?)?)
-    }
-
-    fn new(key: &[u8; KEY]) -> Result<Sealer, NoRandomness> {
-        // It refuses a key of another length alone.
-        Ok(Sealer { key: RandomizedNonceKey::new(&AES_256_GCM, key).map_err(|_| NoRandomness)? })
+        Ok(Sealer(seal::Sealer::new(&key::at(path)?)?))
     }
 
     /// The text for the caller, [`SEALED`] bytes long. No two are alike.
     pub fn seal(&self, claims: &Claims) -> Result<String, NoRandomness> {
-        let mut sealed = claims.to_bytes();
-        let nonce = self.key.seal_in_place_append_tag(Aad::from(CONTEXT), &mut sealed).map_err(|_| NoRandomness)?;
-        let mut bytes = nonce.as_ref().to_vec();
-        bytes.extend(sealed);
-        let mut text = String::with_capacity(SEALED);
-        text.push_str(PREFIX);
-        URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
-        Ok(text)
+        self.0.seal(USAGE, claims.to_bytes())
     }
 
     /// Reads what a caller brought. It says nothing about expiry, caller or request: compare the claims.
@@ -118,19 +82,15 @@ impl Sealer {
         if text.len() != SEALED {
             return Err(NotOurs);
         }
-        let text = text.strip_prefix(PREFIX).ok_or(NotOurs)?;
-        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurs)?;
-        let (nonce, sealed) = bytes.split_at_mut_checked(NONCE_LEN).ok_or(NotOurs)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| NotOurs)?;
-        let claims = self.key.open_in_place(nonce, Aad::from(CONTEXT), sealed).map_err(|_| NotOurs)?;
-        Claims::from_bytes(claims).ok_or(NotOurs)
+        let claims = self.0.open(USAGE, text).map_err(|_| NotOurs)?;
+        Claims::from_bytes(&claims).ok_or(NotOurs)
     }
 }
 
 impl Claims {
     fn to_bytes(self) -> Vec<u8> {
         let Claims { parked, instance, principal, request, round, expiry } = self;
-        let mut bytes = Vec::with_capacity(CLAIMS + TAG);
+        let mut bytes = Vec::with_capacity(CLAIMS);
         bytes.extend(parked.to_be_bytes());
         bytes.extend(instance.to_be_bytes());
         bytes.extend(principal);

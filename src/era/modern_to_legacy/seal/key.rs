@@ -9,10 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::NoRandomness;
-
-/// Bytes of the key.
-pub(super) const KEY: usize = 32;
+use crate::seal::{KEY, NoRandomness, fresh};
 
 /// Most bytes that are read of a key file: 64 hex digits with white space around them.
 const MAX_KEY_FILE: u64 = 256;
@@ -69,13 +66,6 @@ pub(super) fn at(path: &Path) -> Result<[u8; KEY], KeyError> {
         }
         Err(why) => Err(KeyError::Read { path: path.into(), why }),
     }
-}
-
-/// A key that nobody has.
-pub(super) fn fresh() -> Result<[u8; KEY], NoRandomness> {
-    let mut key = [0; KEY];
-    aws_lc_rs::rand::fill(&mut key).map_err(|_| NoRandomness)?;
-    Ok(key)
 }
 
 fn read(path: &Path, file: File) -> Result<[u8; KEY], KeyError> {
