@@ -100,7 +100,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__auth)
-            opts="-h --auth-dir --help status"
+            opts="-h --auth-dir --auth-keyring --help status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -135,7 +135,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__connect)
-            opts="-H -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -385,7 +385,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__sse)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -778,7 +778,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -972,7 +972,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__ws)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1361,7 +1361,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__login)
-            opts="-h --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --help"
+            opts="-h --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1432,7 +1432,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__logout)
-            opts="-h --auth-dir --help"
+            opts="-h --auth-dir --auth-keyring --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1467,7 +1467,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__serve)
-            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --config --aggregate --aggregate-prefix --dry-run --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --config --aggregate --aggregate-prefix --dry-run --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1933,7 +1933,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__http)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2322,7 +2322,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2516,7 +2516,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__ws)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3830,7 +3830,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__http)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4219,7 +4219,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__sse)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4612,7 +4612,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__stdio)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

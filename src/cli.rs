@@ -7,7 +7,6 @@
 use std::{
     ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
     process::ExitCode,
 };
 
@@ -15,7 +14,10 @@ use clap::{ArgMatches, FromArgMatches, parser::ValueSource};
 use url::Url;
 
 use crate::{
-    config::{Config, expand, oauth::OauthSpec},
+    config::{
+        Config, expand,
+        oauth::{OauthSpec, TokenDir},
+    },
     demo::Eras,
     observe::{Logging, flat},
     status::Question,
@@ -62,9 +64,9 @@ pub enum LoginTask {
     /// Log in.
     In(Url, Box<OauthSpec>),
     /// Forget a login.
-    Out(Url, PathBuf),
+    Out(Url, TokenDir),
     /// Say what is kept, of one server or of all.
-    Status(Option<Url>, PathBuf),
+    Status(Option<Url>, TokenDir),
 }
 
 /// Why the command line could not be carried out. One line, with a next step, free of secrets.

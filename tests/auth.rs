@@ -5,6 +5,7 @@
 //! | `attacks` | T9 to T12: a server that names what is inside, poisoned documents, pages that are none, forged callbacks |
 //! | `commands` | `login`, `logout`, `auth status` |
 //! | `eras` | clients and servers of the modern era |
+//! | `keyring` | tokens under a key of the system's keyring |
 //! | `logins` | the ways to a token, renewal, more scopes, what the client hears |
 //! | `secrets` | T24, T25 and statement 25: logs, files, and five instances at once |
 
@@ -19,6 +20,7 @@ use crate::support::{
 mod attacks;
 mod commands;
 mod eras;
+mod keyring;
 mod logins;
 mod secrets;
 

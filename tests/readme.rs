@@ -120,7 +120,7 @@ fn every_flag_exists() {
     let known = flags(&help);
     assert!(known.contains("--max-message"));
     // Those of other programs.
-    let others = ["--release", "--path", "--open", "--help", "--unix-socket"];
+    let others = ["--release", "--path", "--features", "--open", "--help", "--unix-socket"];
     let own = flags(&readme());
     let own = own.iter().filter(|flag| !flag.trim_matches('-').is_empty() && !others.contains(&flag.as_str()));
     let unknown: Vec<_> = own.filter(|flag| !known.contains(*flag)).collect();

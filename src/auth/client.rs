@@ -39,6 +39,7 @@ mod callback;
 mod challenge;
 mod device;
 mod flow;
+pub mod keyring;
 pub mod login;
 mod machine;
 mod post;
@@ -193,7 +194,7 @@ impl Authorizer {
     /// For the server at `url`. Nothing is read or sent yet.
     pub fn new(url: &Url, spec: OauthSpec) -> Arc<Authorizer> {
         let mut server = record::address(url);
-        let store = spec.dir.as_deref().map(|dir| Store::new(dir, &server));
+        let store = spec.dir.as_ref().map(|dir| Store::new(dir, &server));
         // What tokens are asked for, and what authorization servers see. A query may hold a secret.
         server.set_query(None);
         Arc::new(Authorizer { server, spec, store, state: Mutex::default(), scope: Scope::new() })

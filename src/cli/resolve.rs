@@ -61,7 +61,7 @@ const OF_COMMANDS: [&str; 12] = [
 ];
 
 /// The flags that are of no use for a server that is started.
-const OF_URLS: [&str; 20] = [
+const OF_URLS: [&str; 21] = [
     "header",
     "bearer",
     "ca_file",
@@ -82,6 +82,7 @@ const OF_URLS: [&str; 20] = [
     "auth_timeout",
     "no_login",
     "auth_dir",
+    "auth_keyring",
 ];
 
 impl Typed<'_> {

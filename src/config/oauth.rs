@@ -2,17 +2,18 @@
 //!
 //! Owns the checked values of the login flags. Talks to nobody. It never holds a token: those are in the store.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use url::Url;
 
 use super::Secret;
+use crate::seal::Sealer;
 
 /// How the bridge gets a token, and where it keeps it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OauthSpec {
     /// Where tokens and registrations are kept. `None`: nowhere that this machine names, so a login is refused.
-    pub dir: Option<PathBuf>,
+    pub dir: Option<TokenDir>,
     /// A client that the authorization server knows already.
     pub client: Option<KnownClient>,
     /// Where a document about this client is published, for servers that take its URL for a client id.
@@ -29,6 +30,25 @@ pub struct OauthSpec {
     pub callback_port: u16,
     /// Longest wait for the user, and for another process that is at the login. `--auth-timeout`, 5 min.
     pub patience: Duration,
+}
+
+/// Where tokens and registrations are kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenDir {
+    /// The directory. `--auth-dir`.
+    pub path: PathBuf,
+    /// What is kept is sealed under this key, which the system's keyring holds. `--auth-keyring`; `None`: it is not sealed.
+    pub key: Option<TokenKey>,
+}
+
+/// The key that tokens are sealed under. It is the same when it is the same key in memory.
+#[derive(Debug, Clone)]
+pub struct TokenKey(pub Arc<Sealer>);
+
+impl PartialEq for TokenKey {
+    fn eq(&self, other: &TokenKey) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// A client that was registered by hand.

@@ -3,7 +3,7 @@
 //! Owns when a browser is opened, what the user is told, and how long is waited. Talks to `flow` for the protocol. The user
 //! is told by a warning, which desktop clients show by default.
 
-use std::{fmt, path::Path, time::Duration};
+use std::{fmt, time::Duration};
 
 use http::{Method, Request, StatusCode};
 use tokio::{
@@ -25,7 +25,7 @@ use super::{
     store::{self, Store},
 };
 use crate::{
-    config::oauth::{Grant, OauthSpec},
+    config::oauth::{Grant, OauthSpec, TokenDir},
     wire::remote::fault::shown,
 };
 
@@ -239,13 +239,13 @@ const PROBE: Duration = Duration::from_secs(30);
 const PING: &str = r#"{"jsonrpc":"2.0","id":"login","method":"ping"}"#;
 
 /// `mcp-bridge logout`: forgets what is kept of a server. Says whether there was anything.
-pub async fn logout(url: &Url, dir: &Path) -> Result<bool, Denied> {
+pub async fn logout(url: &Url, dir: &TokenDir) -> Result<bool, Denied> {
     let locked = Store::new(dir, &address(url)).lock(PROBE).await?;
     Ok(locked.remove()?)
 }
 
 /// `mcp-bridge auth status`: what is kept, of one server or of all, without any secret.
-pub fn status(url: Option<&Url>, dir: &Path) -> Result<Vec<Status>, Denied> {
+pub fn status(url: Option<&Url>, dir: &TokenDir) -> Result<Vec<Status>, Denied> {
     let records = match url {
         Some(url) => Store::new(dir, &address(url)).load().transpose().into_iter().collect(),
         None => store::all(dir)?,

@@ -1,7 +1,7 @@
 //! Where tokens and registrations are kept: one file a server, for this user's eyes.
 //!
-//! Owns the directory (mode 0700), its files (mode 0600, replaced in one step) and the lock of each server, which is shared
-//! by all processes. Talks to the file system. It never follows a symbolic link in the place of a file, never reads one
+//! Owns the directory (mode 0700), its files (mode 0600, replaced in one step, sealed where there is a key) and the lock of
+//! each server, which is shared by all processes. Talks to the file system. It never follows a symbolic link in the place of a file, never reads one
 //! that others may read or write, and shows nothing of what is in it but what [`Record`] says may be shown.
 
 use std::{
@@ -12,11 +12,18 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::record::Record;
-use crate::config::Secret;
+use crate::{
+    config::{
+        Secret,
+        oauth::{TokenDir, TokenKey},
+    },
+    seal::NotOurs,
+};
 
 /// How often a lock that another process holds is tried. A lock cannot be waited for without a thread that nothing can
 /// interrupt.
@@ -44,6 +51,14 @@ pub enum StoreError {
 pub struct Store {
     dir: PathBuf,
     name: String,
+    key: Option<TokenKey>,
+}
+
+/// A file whose record is sealed.
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    /// See [`crate::seal`]; for the use [`Store::usage`].
+    sealed: String,
 }
 
 /// The right to change a server's file. Dropped, or with the process's death, it is given back.
@@ -56,12 +71,17 @@ pub struct Locked {
 impl Store {
     /// The place of one server's file. Nothing is touched yet. The file's name tells the host, and the rest of the URL only
     /// as a digest: a query may hold a secret.
-    pub fn new(dir: &Path, server: &Url) -> Store {
+    pub fn new(dir: &TokenDir, server: &Url) -> Store {
         let host: String = server.host_str().unwrap_or("server").chars().take(80).collect();
         let host: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
         let digest = digest(&SHA256, server.as_str().as_bytes());
         let hex: String = digest.as_ref().iter().take(10).map(|byte| format!("{byte:02x}")).collect();
-        Store { dir: dir.to_owned(), name: format!("{host}-{hex}") }
+        Store { dir: dir.path.clone(), name: format!("{host}-{hex}"), key: dir.key.clone() }
+    }
+
+    /// What a sealed record is good for: to be this server's.
+    fn usage(&self) -> Vec<u8> {
+        format!("mcp-bridge login v1 {}", self.name).into_bytes()
     }
 
     fn path(&self) -> PathBuf {
@@ -72,12 +92,34 @@ impl Store {
     pub fn load(&self) -> Result<Option<Record>, StoreError> {
         let path = self.path();
         match read(&path) {
-            Ok(text) => serde_json::from_slice(text.expose().as_bytes()).map(Some).map_err(|_| {
-                failed(&path, "it is no file of this version of mcp-bridge", "delete it and log in again")
-            }),
+            Ok(text) => self.opened(&path, text).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(cannot("read", &path, &error)),
         }
+    }
+
+    /// What was kept before there was a key is read, too; it is sealed when it is next replaced.
+    fn opened(&self, path: &Path, text: Secret) -> Result<Record, StoreError> {
+        let text = match (serde_json::from_str::<Sealed>(text.expose()), &self.key) {
+            (Err(_), _) => text,
+            (Ok(_), None) => {
+                return Err(failed(path, "it is sealed under a key in the system's keyring", "add --auth-keyring"));
+            }
+            (Ok(file), Some(TokenKey(key))) => {
+                let open =
+                    key.open(&self.usage(), &file.sealed).and_then(|open| String::from_utf8(open).map_err(|_| NotOurs));
+                Secret::new(open.map_err(|why| failed(path, &why.to_string(), "delete it and log in again"))?)
+            }
+        };
+        serde_json::from_str(text.expose())
+            .map_err(|_| failed(path, "it is no file of this version of mcp-bridge", "delete it and log in again"))
+    }
+
+    /// The text of the file that keeps this.
+    fn text(&self, record: &Record) -> io::Result<Vec<u8>> {
+        let Some(TokenKey(key)) = &self.key else { return Ok(serde_json::to_vec_pretty(record)?) };
+        let sealed = key.seal(&self.usage(), serde_json::to_vec(record)?).map_err(io::Error::other)?;
+        Ok(serde_json::to_vec(&Sealed { sealed })?)
     }
 
     /// The right to change it, as soon as no other process or task has it.
@@ -105,7 +147,7 @@ impl Locked {
         refuse_link(&path)?;
         self.sweep();
         let temporary = self.store.dir.join(format!("{}.{}.tmp", self.store.name, uuid::Uuid::new_v4().simple()));
-        let written = serde_json::to_vec_pretty(record).map_err(io::Error::from).and_then(|text| {
+        let written = self.store.text(record).and_then(|text| {
             let mut file = options().create_new(true).open(&temporary)?;
             file.write_all(&text)?;
             file.sync_all()?;
@@ -146,7 +188,8 @@ impl Locked {
 }
 
 /// Everything in a directory, by server. What cannot be read is told as an error of its own.
-pub fn all(dir: &Path) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
+pub fn all(dir: &TokenDir) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
+    let TokenDir { path: dir, key } = dir;
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -158,7 +201,7 @@ pub fn all(dir: &Path) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
         .take(MAX_LISTED)
         .collect();
     names.sort();
-    let load = |name: String| Store { dir: dir.to_owned(), name }.load().transpose();
+    let load = |name: String| Store { dir: dir.clone(), name, key: key.clone() }.load().transpose();
     Ok(names.into_iter().filter_map(load).collect())
 }
 
@@ -171,7 +214,7 @@ fn read(path: &Path) -> io::Result<Secret> {
 }
 
 /// For the user alone, whatever the umask is, and not through a symbolic link.
-fn options() -> OpenOptions {
+pub(super) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     #[cfg(unix)]
@@ -207,7 +250,7 @@ fn refuse_link(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn make_dir(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn make_dir(dir: &Path) -> Result<(), StoreError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -252,7 +295,7 @@ fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {
+pub(super) fn cannot(what: &str, path: &Path, error: &io::Error) -> StoreError {
     let why = if is_link(error) { "it is a symbolic link; delete it".into() } else { error.to_string() };
     StoreError::Failed(format!("cannot {what} {}: {why}; see --auth-dir", path.display()))
 }

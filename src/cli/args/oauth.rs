@@ -57,6 +57,9 @@ pub(in crate::cli) struct DirArgs {
     /// Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(in crate::cli) auth_dir: Option<PathBuf>,
+    /// Seal tokens there under a key in the system's keyring; for builds with the feature `keyring` (default: off)
+    #[arg(long, value_parser = values::switch)]
+    pub(in crate::cli) auth_keyring: bool,
 }
 
 #[derive(Debug, Args)]

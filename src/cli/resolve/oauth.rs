@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{Typed, read, remote};
 use crate::{
-    auth::client::Authorizer,
+    auth::client::{Authorizer, keyring},
     cli::{
         Error, LoginTask, Task,
         args::oauth::{DirArgs, LoginArgs, OauthArgs},
@@ -24,7 +24,7 @@ use crate::{
     config::{
         Secret,
         check::Place,
-        oauth::{Grant, KeyKind, KnownClient, OauthSpec, Proof},
+        oauth::{Grant, KeyKind, KnownClient, OauthSpec, Proof, TokenDir},
     },
 };
 
@@ -90,7 +90,7 @@ impl Typed<'_> {
         };
         let client = client(args, grant)?;
         Ok(OauthSpec {
-            dir: self.auth_dir(&args.dir),
+            dir: self.token_dir(&args.dir)?,
             client,
             metadata_url: args.client_metadata_url.clone(),
             scopes: scopes(&args.scope)?,
@@ -109,9 +109,15 @@ impl Typed<'_> {
         (!first.is_empty() && !first.contains("%s")).then(|| first.into())
     }
 
-    fn some_dir(&self, args: DirArgs) -> Result<PathBuf, Error> {
-        let dir = self.auth_dir(&args);
+    fn some_dir(&self, args: DirArgs) -> Result<TokenDir, Error> {
+        let dir = self.token_dir(&args)?;
         dir.ok_or_else(|| Error::Usage("no variable names a place for tokens; give one with --auth-dir".into()))
+    }
+
+    fn token_dir(&self, args: &DirArgs) -> Result<Option<TokenDir>, Error> {
+        let Some(path) = self.auth_dir(args) else { return Ok(None) };
+        let key = args.auth_keyring.then(|| keyring::key(&path)).transpose();
+        Ok(Some(TokenDir { key: key.map_err(|why| Error::Usage(why.to_string()))?, path }))
     }
 
     /// `$XDG_STATE_HOME`, or what stands for it.
