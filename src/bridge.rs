@@ -9,6 +9,7 @@ use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
 
 use crate::{
+    audit::{self, Audit, AuditError},
     config::{Back, Config, Front, NetworkSpec, ServerSpec},
     listen::{self, BindError},
     peer::{Caller, PEER_CAPACITY, Peer},
@@ -27,7 +28,7 @@ mod announce;
 mod reload;
 mod servers;
 
-use reload::Reload;
+use reload::{Hangup, Reload};
 use servers::Servers;
 
 /// After everything else has ended: for children that were killed to be reaped and the last log lines.
@@ -48,6 +49,9 @@ pub enum Error {
     /// The remote server cannot be reached, or refuses.
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    /// The audit log cannot be opened.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The system refused something that every bridge needs.
     #[error("{0}")]
     Failed(String),
@@ -61,9 +65,20 @@ pub enum Error {
 /// `scope` is stopped when it ends. The second signal gives [`Error::Interrupted`] without waiting for anything.
 pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
     // A file can be read again, which is what SIGHUP asks of a service.
-    let signals = signals(scope.clone(), config.file.is_none());
-    let work = work(config, scope.clone());
-    tokio::select! {
+    let place = match &config.front {
+        Front::Network(network) => network.audit.as_ref(),
+        Front::Stdio => None,
+    };
+    let audit = place.map(Audit::start).transpose()?;
+    // So can the file of the audit log be opened again.
+    let rotates = matches!(place, Some(audit::Place::File(_)));
+    let keeping = Scope::new();
+    if let Some(audit) = audit.clone().filter(|_| rotates) {
+        keeping.spawn(rotate(audit, Hangup::new(), keeping.clone()));
+    }
+    let signals = signals(scope.clone(), config.file.is_none() && !rotates);
+    let work = work(config, audit.clone(), scope.clone());
+    let result = tokio::select! {
         // Signals are watched for before anything is begun, so that none ends the process half way.
         biased;
         () = signals => Err(Error::Interrupted),
@@ -74,10 +89,26 @@ pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
             }
             result
         }
+    };
+    // Last: what ends is noted, too.
+    if let Some(audit) = audit {
+        audit.close(LAST_WAIT).await;
+    }
+    keeping.stop();
+    result
+}
+
+/// Opens the audit log again on SIGHUP. Ends with the scope.
+async fn rotate(audit: Audit, mut hangup: Hangup, scope: Scope) {
+    loop {
+        tokio::select! {
+            () = scope.stopped() => return,
+            () = hangup.next() => audit.reopen(),
+        }
     }
 }
 
-async fn work(config: Config, scope: Scope) -> Result<(), Error> {
+async fn work(config: Config, audit: Option<Audit>, scope: Scope) -> Result<(), Error> {
     if let ([ServerSpec { back: Back::Child(spec), .. }], None) = (&*config.servers, &config.file) {
         // Told before anything listens: a bridge to nothing helps nobody. A file can be put right.
         child::resolve(spec)?;
@@ -88,7 +119,7 @@ async fn work(config: Config, scope: Scope) -> Result<(), Error> {
     let ground = Ground::new(guard.as_ref().map(Guard::mark), &config.limits, &scope);
     let (result, servers_end) = match &config.front {
         Front::Network(network) => {
-            let servers = Servers::new(&config, network, &ground);
+            let servers = Servers::new(&config, network, &ground, audit);
             (serve(network, &config, &ground, &servers).await, servers.time_to_end())
         }
         Front::Stdio => (be_a_command(&config, &ground).await, config.root().map(time_to_end).unwrap_or_default()),

@@ -8,7 +8,9 @@ use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, sync::Arc, time::D
 use http::{HeaderMap, HeaderValue};
 use url::Url;
 
-use crate::{aggregate::Template, auth::client::Authorizer, era::modern_to_legacy::seal::Sealer, tls, wire::Wire};
+use crate::{
+    aggregate::Template, audit, auth::client::Authorizer, era::modern_to_legacy::seal::Sealer, tls, wire::Wire,
+};
 
 pub(crate) mod check;
 mod door;
@@ -313,6 +315,8 @@ pub struct NetworkSpec {
     pub door: Door,
     /// How much each caller may ask.
     pub traffic: traffic::Traffic,
+    /// Where it is noted who called what; `None`: nowhere. `--audit-log`.
+    pub audit: Option<audit::Place>,
     /// Interval of keep-alives on event streams, and of pings on WebSocket connections; zero turns them off. Default 15 s.
     pub keepalive: Duration,
     /// Send `event: ping` instead of a comment.

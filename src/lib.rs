@@ -73,7 +73,8 @@
 //! | [`protocol`], [`json`] | the words of the protocol; rewriting objects without touching the rest |
 //! | [`annotations`] | what a tool's schema says about headers |
 //! | [`seal`] | bytes that only the bridge can read and write: state that clients carry, files of logins |
-//! | [`room`], [`backoff`] | memory for large messages that wait; how long to wait before the next attempt |
+//! | [`room`], [`backoff`], [`date`] | memory for large messages that wait; how long to wait before the next attempt; dates |
+//! | [`audit`] | who called what, and what was refused: a line each, in a file |
 //! | [`auth`] | tokens for servers that ask for them, as an OAuth client; the tokens of those who call |
 //! | [`listen`] | the listening sockets, Host and Origin, limits on callers, the door, which server is at which path, health |
 //! | [`tls`] | certificates, keys and authorities, as server and as client |
@@ -84,8 +85,8 @@
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
 //! Dependencies point one way: cli > config > bridge > listen, registry > era, wire, auth > pump > pipe, pending > peer >
-//! message, protocol > json. What is pure and belongs to no layer (aggregate, annotations, backoff, room, seal) uses at most
-//! message, protocol and json. One arrow goes back: wires that accept ask the registry for a server.
+//! audit > message, protocol > json. What is pure and belongs to no layer (aggregate, annotations, backoff, date, room, seal)
+//! uses at most message, protocol and json. One arrow goes back: wires that accept ask the registry for a server.
 //!
 //! # What holds
 //!
@@ -101,11 +102,13 @@
 
 pub mod aggregate;
 pub mod annotations;
+pub mod audit;
 pub mod auth;
 pub mod backoff;
 pub mod bridge;
 pub mod cli;
 pub mod config;
+pub mod date;
 pub mod demo;
 pub mod era;
 pub mod json;

@@ -21,7 +21,10 @@ use tokio::sync::mpsc::{self, OwnedPermit, WeakSender};
 
 pub use crate::protocol::Era;
 
-use crate::message::{Frame, code};
+use crate::{
+    audit::{Account, Call, Reason, Visitor},
+    message::{Frame, code},
+};
 
 /// Envelopes between two wires. More than the calls that may be in flight ([`crate::config::Limits::max_in_flight`]),
 /// since each of those reserves the place of its answer. Memory is taken as the channel fills, 32 envelopes at a time.
@@ -52,17 +55,56 @@ pub struct Caller {
     pub era: Era,
     /// `None` where the door is open.
     pub principal: Option<Principal>,
+    /// Where its calls are noted; `None` where no audit log is kept, and of whoever came by no door.
+    pub account: Option<Account>,
 }
 
 impl Caller {
     /// A caller of the legacy era: one session.
     pub fn legacy(principal: Option<Principal>) -> Arc<Caller> {
-        Arc::new(Caller { id: CallerId::fresh(), era: Era::Legacy, principal })
+        Arc::new(Caller { id: CallerId::fresh(), era: Era::Legacy, principal, account: None })
     }
 
     /// A caller of the modern era: one exchange, or all of those that come over one pipe.
     pub fn modern(principal: Option<Principal>) -> Arc<Caller> {
-        Arc::new(Caller { id: CallerId::fresh(), era: Era::Modern, principal })
+        Arc::new(Caller { id: CallerId::fresh(), era: Era::Modern, principal, account: None })
+    }
+
+    /// Notes each of its calls, if they are to be noted: of an exchange that stands alone.
+    pub fn noted(self: Arc<Self>, visitor: Option<Visitor>) -> Arc<Caller> {
+        self.with(visitor.map(Account::lone))
+    }
+
+    /// The same, and the session itself, from now until nothing holds the caller. It is none before
+    /// [`Caller::session_opened`].
+    pub fn session_noted(self: Arc<Self>, visitor: Option<Visitor>) -> Arc<Caller> {
+        let number = self.id.0;
+        self.with(visitor.map(|visitor| Account::session(visitor, number)))
+    }
+
+    /// The same caller, in a request that came from this visitor.
+    pub fn at(self: &Arc<Self>, visitor: Option<&Visitor>) -> Arc<Caller> {
+        match (&self.account, visitor) {
+            (Some(account), Some(visitor)) => self.clone().with(Some(account.at(visitor))),
+            _ => self.clone(),
+        }
+    }
+
+    fn with(self: Arc<Self>, account: Option<Account>) -> Arc<Caller> {
+        match account {
+            None => self,
+            account => Arc::new(Caller { account, ..Arc::unwrap_or_clone(self) }),
+        }
+    }
+
+    /// There is a session now.
+    pub fn session_opened(&self) {
+        self.account.iter().for_each(Account::opened);
+    }
+
+    /// Notes a request of this caller's that was refused with an error of this code.
+    pub fn refused(&self, reason: Reason, code: i32, request: &Frame) {
+        self.account.iter().for_each(|account| account.refused(reason, code, request));
     }
 }
 
@@ -99,6 +141,8 @@ struct Duty {
     /// Counted by whoever made it for as long as the request is unanswered.
     mark: Option<Arc<()>>,
     change: Option<Change>,
+    /// What is noted of it.
+    call: Option<Arc<Call>>,
 }
 
 /// What is done to each frame on its way home: the answer, and what runs ahead of it.
@@ -139,7 +183,26 @@ impl Reply {
             to: to.clone(),
             mark: None,
             change: None,
+            call: None,
         })))
+    }
+
+    /// Notes the call, if its caller's calls are noted. For the wire that has it from the client, and nobody else: who
+    /// asks a server on the caller's account asks a thing of his own.
+    pub fn noted(mut self, request: &Frame) -> Reply {
+        self.0.call = self.0.to.account.as_ref().map(|account| account.begin(request));
+        self
+    }
+
+    /// Notes that it is for this server of several, which gets this request.
+    pub fn routed(&self, server: &str, request: &Frame) {
+        self.0.call.iter().for_each(|call| call.routed(server, request));
+    }
+
+    /// Answers with an error, which is noted as a refusal.
+    pub fn refuse(self, reason: Reason, code: i32, message: &str) {
+        self.0.call.iter().for_each(|call| call.refused(reason, code));
+        self.fail(code, message, None);
     }
 
     /// Keeps a mark until the request is answered, so that its owner can count what is in flight.
@@ -167,13 +230,14 @@ impl Reply {
 
     /// Sends what belongs to the request ahead of its answer; see [`Updates::send`].
     pub async fn update(&self, envelope: Envelope) -> Result<(), Gone> {
-        let envelope = changed(envelope, self.0.change.as_ref());
+        let envelope = changed(envelope, self.0.change.as_ref(), self.0.call.as_deref());
         self.0.stream.send(envelope).await.map_err(|_| Gone)
     }
 
     /// The way for updates alone, for a sender that must not hold the table's lock while it waits.
     pub fn updates(&self) -> Updates {
-        Updates { stream: self.0.stream.clone(), to: self.0.to.clone(), change: self.0.change.clone() }
+        let Duty { stream, to, change, call, .. } = &*self.0;
+        Updates { stream: stream.clone(), to: to.clone(), change: change.clone(), call: call.clone() }
     }
 
     /// Answers, under the caller's own id. Cannot wait and cannot fail; a caller that hung up hears nothing.
@@ -203,7 +267,11 @@ impl Reply {
                 Some(Change(change)) => change(frame),
                 None => frame,
             };
-            place.send(Envelope::one_way(self.0.to.clone(), frame.with_id(&self.0.id)));
+            let frame = frame.with_id(&self.0.id);
+            if let Some(call) = &self.0.call {
+                call.ended(&frame, !self.0.stream.is_closed());
+            }
+            place.send(Envelope::one_way(self.0.to.clone(), frame));
         }
     }
 }
@@ -215,11 +283,15 @@ pub struct Updates {
     stream: mpsc::Sender<Envelope>,
     to: Arc<Caller>,
     change: Option<Change>,
+    call: Option<Arc<Call>>,
 }
 
-fn changed(mut envelope: Envelope, change: Option<&Change>) -> Envelope {
+fn changed(mut envelope: Envelope, change: Option<&Change>, call: Option<&Call>) -> Envelope {
     if let Some(Change(change)) = change {
         envelope.frame = change(envelope.frame);
+    }
+    if let Some(call) = call {
+        call.sent(envelope.frame.bytes().len());
     }
     envelope
 }
@@ -227,12 +299,13 @@ fn changed(mut envelope: Envelope, change: Option<&Change>) -> Envelope {
 impl Updates {
     /// Waits while the caller is slow: for a server of the caller's own, which is slowed down in turn.
     pub async fn send(&self, envelope: Envelope) -> Result<(), Gone> {
-        self.stream.send(changed(envelope, self.change.as_ref())).await.map_err(|_| Gone)
+        self.stream.send(changed(envelope, self.change.as_ref(), self.call.as_deref())).await.map_err(|_| Gone)
     }
 
     /// The same without waiting: for a server that others share. `Full` means that this caller is to be cut off.
     pub fn try_send(&self, envelope: Envelope) -> Result<(), NotTaken> {
-        self.stream.try_send(changed(envelope, self.change.as_ref())).map_err(|error| match error {
+        self.stream.try_send(changed(envelope, self.change.as_ref(), self.call.as_deref())).map_err(|error| match error
+        {
             mpsc::error::TrySendError::Full(_) => NotTaken::Full,
             mpsc::error::TrySendError::Closed(_) => NotTaken::Gone,
         })

@@ -25,6 +25,7 @@ use tracing::{debug, warn};
 
 use self::writing::Writing;
 use crate::{
+    audit::Reason,
     message::{Frame, FrameError, Id, Kind, code, text},
     peer::{Caller, Envelope, NotTaken, Peer, Reply, Updates},
     pending::{Ids, Pending, Withdrawn},
@@ -375,10 +376,14 @@ impl<R: FrameSource> Reading<'_, R> {
             }
         };
         if let Some((code, text)) = refusal {
+            if code == code::LIMIT {
+                self.shared.rules.speaker.refused(Reason::Calls, code, &frame);
+            }
             return self.shared.say(Frame::error(frame.id_text(), code, &text, None)).await;
         }
         let Some(home) = self.shared.home.upgrade() else { return false };
         let Ok(reply) = Reply::on(home, &frame, &self.shared.rules.speaker).await else { return false };
+        let reply = reply.noted(&frame);
         let envelope = Envelope { from: self.shared.rules.speaker.clone(), frame, reply: Some(reply) };
         self.unsolicited(envelope).await
     }

@@ -38,6 +38,7 @@ use self::{
 };
 use crate::{
     aggregate::Template,
+    audit::Reason,
     config::{Back, Limits, ServerSpec, Sharing},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::Role,
@@ -162,6 +163,15 @@ impl OpenError {
         match self {
             OpenError::Connect(error) => error.data(),
             _ => None,
+        }
+    }
+
+    /// What it is called in the audit log; `None` where it is the caller's own fault.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            OpenError::Full { .. } | OpenError::Crowded { .. } => Some(Reason::Busy),
+            OpenError::Header(..) => None,
+            _ => Some(Reason::Unavailable),
         }
     }
 

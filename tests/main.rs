@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `aggregate` | several servers as one, and servers with only some of their tools |
+//! | `audit` | the audit log: what has a line, what the line says, rotation, a full disk |
 //! | `auth` | logins at an authorization server that the test scripts, its oddities and its attacks |
 //! | `bad_input` | bad input on the command line, from clients and from servers, and the exact answer to each |
 //! | `children` | how many processes of a server there are, and what each gets from its caller |
@@ -27,6 +28,8 @@
 
 #[cfg(target_os = "linux")]
 mod aggregate;
+#[cfg(target_os = "linux")]
+mod audit;
 #[cfg(target_os = "linux")]
 mod auth;
 #[cfg(target_os = "linux")]

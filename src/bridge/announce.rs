@@ -244,6 +244,7 @@ mod tests {
             health_path: "/healthz".into(),
             door: Door::Open,
             traffic: Default::default(),
+            audit: None,
             keepalive: std::time::Duration::ZERO,
             keepalive_event: false,
             exit_with_stdin: false,

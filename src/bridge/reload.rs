@@ -90,17 +90,18 @@ impl Reload {
     }
 }
 
+/// SIGHUP, each time that it comes.
 #[cfg(unix)]
-struct Hangup(Option<tokio::signal::unix::Signal>);
+pub(super) struct Hangup(Option<tokio::signal::unix::Signal>);
 
 #[cfg(unix)]
 impl Hangup {
-    fn new() -> Hangup {
+    pub(super) fn new() -> Hangup {
         use tokio::signal::unix::{SignalKind, signal};
         Hangup(signal(SignalKind::hangup()).inspect_err(|error| warn!("cannot watch for SIGHUP: {error}")).ok())
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         match &mut self.0 {
             Some(signal) => drop(signal.recv().await),
             None => std::future::pending().await,
@@ -109,15 +110,15 @@ impl Hangup {
 }
 
 #[cfg(not(unix))]
-struct Hangup;
+pub(super) struct Hangup;
 
 #[cfg(not(unix))]
 impl Hangup {
-    fn new() -> Hangup {
+    pub(super) fn new() -> Hangup {
         Hangup
     }
 
-    async fn next(&mut self) {
+    pub(super) async fn next(&mut self) {
         std::future::pending().await
     }
 }

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::time_to_end;
 use crate::{
     aggregate::Template,
+    audit::Audit,
     config::{
         AGGREGATE, Config, Limits, NetworkSpec, ServerName, ServerSpec,
         load::{Bad, Loaded},
@@ -62,12 +63,12 @@ struct Whole {
 
 impl Servers {
     /// The servers of a configuration. None of them is started before somebody asks for it.
-    pub(super) fn new(config: &Config, network: &NetworkSpec, ground: &Ground) -> Arc<Servers> {
+    pub(super) fn new(config: &Config, network: &NetworkSpec, ground: &Ground, audit: Option<Audit>) -> Arc<Servers> {
         let servers = Servers {
             network: network.clone(),
             limits: config.limits.clone(),
             ground: ground.clone(),
-            routes: Arc::new(Routes::new(network, Table::default(), &ground.scope)),
+            routes: Arc::new(Routes::new(network, Table::default(), &ground.scope).noting(audit)),
             now: Mutex::default(),
         };
         let (bad, notes) = config.file.as_ref().map(|file| (file.bad.clone(), file.notes.clone())).unwrap_or_default();

@@ -15,6 +15,7 @@ use super::{
     values,
 };
 use crate::{
+    audit,
     config::{
         JwtAlgorithm,
         tools::{Glob, ToolFilter},
@@ -245,6 +246,9 @@ pub(super) struct AccessArgs {
     /// Take the client's address from the X-Forwarded-For of this reverse proxy: an IP address, a network as in 10.0.0.0/8, or unix, once for each (default: none)
     #[arg(long, value_name = "IP|CIDR|unix", value_delimiter = ',', value_parser = values::proxy)]
     pub(super) trusted_proxy: Vec<Proxy>,
+    /// Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = values::audit_log)]
+    pub(super) audit_log: Option<audit::Place>,
 }
 
 /// Tokens of an authorization server.

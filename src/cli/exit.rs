@@ -47,8 +47,9 @@ impl From<status::State> for Exit {
 
 impl From<&bridge::Error> for Exit {
     fn from(error: &bridge::Error) -> Exit {
-        use bridge::Error::{Bind, Connect, Failed, Interrupted, Spawn};
+        use bridge::Error::{Audit, Bind, Connect, Failed, Interrupted, Spawn};
         match error {
+            Audit(_) => Exit::Usage,
             Failed(_) | Interrupted | Bind(_) | Spawn(_) => Exit::Failed,
             Connect(ConnectError::NotAuthorized(_) | ConnectError::Login { .. }) => Exit::NotAuthorised,
             Connect(_) => Exit::Unreachable,

@@ -12,9 +12,12 @@ use http::uri::Authority;
 use url::Url;
 
 pub(super) use crate::config::values::{duration, positive_duration, size};
-use crate::config::{
-    JwtAlgorithm,
-    traffic::{Proxy, Rate},
+use crate::{
+    audit,
+    config::{
+        JwtAlgorithm,
+        traffic::{Proxy, Rate},
+    },
 };
 
 /// The variable of a flag that takes no value.
@@ -108,6 +111,15 @@ pub(super) fn allowed_host(text: &str) -> Result<String, String> {
         None => false,
     };
     if whole { Ok(text.to_ascii_lowercase()) } else { Err(advice.into()) }
+}
+
+/// Where the audit log goes.
+pub(super) fn audit_log(text: &str) -> Result<audit::Place, String> {
+    match text {
+        "" => Err("name a file, or - for stderr".into()),
+        "-" | "stderr" => Ok(audit::Place::Stderr),
+        file => Ok(audit::Place::File(file.into())),
+    }
 }
 
 /// The mode of a file, as chmod takes it.

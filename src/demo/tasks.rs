@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use futures::future::{AbortHandle, BoxFuture, abortable};
 use serde::Deserialize;
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use super::server::Server;
 use super::terms::{Answer, Reply, Terms, Work, params};
 use super::wire::{Params, RpcError, lock};
+use crate::date;
 
 /// Tasks known at one time. The oldest that has ended makes room; a client that never ends one would fill the memory.
 const MAX_TASKS: usize = 64;
@@ -182,36 +183,5 @@ pub(super) fn cancel<'a, 'm>(server: &'a Server, _: &Arc<Terms>, raw: Params<'m>
 
 /// A moment as RFC 3339 has it, in UTC and whole seconds.
 fn rfc3339(at: SystemTime) -> String {
-    let seconds = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let (day, second) = (seconds / 86_400, seconds % 86_400);
-    // Days to a date of the civil calendar, in eras of 400 years that begin on 1 March.
-    let day = day + 719_468;
-    let (era, day) = (day / 146_097, day % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year + era * 400 + next;
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    #[test]
-    fn moments_are_written_as_dates() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_785_196_800, "2026-07-28T00:00:00Z"),
-        ] {
-            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
-        }
-    }
+    format!("{}Z", date::seconds(at))
 }

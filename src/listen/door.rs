@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 
 use super::stream::{Arrival, Certificate};
 use crate::{
+    audit::Reason,
     auth::resource::{Access, Checked, Denied, Gate, metadata},
     config::{Door as Who, NetworkSpec},
     peer::Principal,
@@ -151,7 +152,8 @@ fn certified(admitted: Admitted, certificate: &Certificate) -> Result<Admitted, 
                 StatusCode::FORBIDDEN,
                 "the client's certificate names nobody; have one made with a DNS name, an e-mail address or a URI in \
                  its subjectAltName",
-            ));
+            )
+            .because(Reason::Certificate));
         }
     };
     Ok(Admitted { principal, tools: admitted.tools })

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri,
 
 use super::stream::Arrival;
 use crate::{
+    audit::Reason,
     config::{Cors, NetworkSpec},
     wire::{
         exchange::{self, Refusal, Response},
@@ -69,8 +70,9 @@ impl Guard {
 
     /// Checks Host and Origin. Comes before everything else, on every route.
     pub fn check<B>(&self, request: &Request<B>, arrival: &Arrival) -> Result<Passed, Refusal> {
-        let host = self.check_host(request.headers(), request.uri(), arrival)?;
-        self.check_origin(request.headers(), host)
+        let host = self.check_host(request.headers(), request.uri(), arrival);
+        let host = host.map_err(|refusal| refusal.because(Reason::Host))?;
+        self.check_origin(request.headers(), host).map_err(|refusal| refusal.because(Reason::Origin))
     }
 
     /// A Unix socket has no name, so there a request may do without. One that is given counts all the same: what comes from

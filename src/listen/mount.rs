@@ -112,6 +112,16 @@ impl Mount {
         self.places.get(place).map(|(_, endpoint)| endpoint)
     }
 
+    /// What the wire at a place is called.
+    pub fn wire(&self, place: usize) -> Option<&'static str> {
+        let wire = match self.endpoint(place)? {
+            Endpoint::Http(_) => Wire::Http,
+            Endpoint::SseStream(_) | Endpoint::SseMessages(_) => Wire::Sse,
+            Endpoint::Ws(_) => Wire::Ws,
+        };
+        Some(wire.listed().word)
+    }
+
     /// Its paths below `home`, for people.
     pub fn offers(&self, home: &str) -> Vec<String> {
         self.wires.iter().map(|(path, title)| format!("{home}{path} ({title})")).collect()

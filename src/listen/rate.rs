@@ -21,6 +21,7 @@ use std::{
 use http::{HeaderValue, StatusCode, header};
 
 use crate::{
+    audit::Reason,
     config::traffic::{Rate, Traffic},
     message::code,
     peer::Principal,
@@ -87,10 +88,12 @@ pub enum Denied {
 
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Refusal {
-        let (text, after) = match denied {
-            Denied::Rate(rate, after) => (format!("too many requests; the limit is {rate} (--rate-limit)"), after),
+        let (text, after, reason) = match denied {
+            Denied::Rate(rate, after) => {
+                (format!("too many requests; the limit is {rate} (--rate-limit)"), after, Reason::Rate)
+            }
             Denied::Calls(most) => {
-                (format!("too many calls at once; the limit is {most} (--max-concurrent)"), CALLS_RETRY)
+                (format!("too many calls at once; the limit is {most} (--max-concurrent)"), CALLS_RETRY, Reason::Calls)
             }
         };
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
@@ -98,6 +101,7 @@ impl From<Denied> for Refusal {
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, format!("{text}; try again in {seconds} s"))
             .code(code::LIMIT)
             .header(header::RETRY_AFTER, HeaderValue::from(seconds))
+            .because(reason)
     }
 }
 

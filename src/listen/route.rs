@@ -26,8 +26,10 @@ use super::{
     stream::Arrival,
 };
 use crate::{
+    audit::{Audit, Refused, Visitor, Who},
     config::{NetworkSpec, traffic::Proxy},
     message::code,
+    peer::Principal,
     scope::Scope,
     wire::{
         exchange::{Body, Refusal, Response},
@@ -51,6 +53,7 @@ pub struct Routes {
     /// Believed in what they say of their client's address.
     proxies: Vec<Proxy>,
     limiter: Option<Arc<Limiter>>,
+    audit: Option<Audit>,
     scope: Scope,
     /// What a proxy may leave in front of each path.
     prefix: String,
@@ -83,11 +86,17 @@ impl Routes {
             door: Door::new(network),
             proxies: network.traffic.proxies.clone(),
             limiter: Limiter::new(&network.traffic, Instant::now()),
+            audit: None,
             scope: scope.clone(),
             prefix: prefix(network),
             health_path: network.health_path.clone(),
             table: RwLock::new(Arc::new(table)),
         }
+    }
+
+    /// With an audit log, if there is one.
+    pub fn noting(self, audit: Option<Audit>) -> Routes {
+        Routes { audit, ..self }
     }
 
     /// The servers that are offered now.
@@ -120,7 +129,7 @@ impl Routes {
     async fn guarded(&self, mut request: Request, arrival: &Arrival) -> Response {
         let passed = match self.guard.check(&request, arrival) {
             Ok(passed) => passed,
-            Err(refusal) => return refusal.into_response(),
+            Err(refusal) => return self.refused(refusal, self.visitor(&request, arrival, None)),
         };
         let (knock, mut entered) = match self.knock(&passed, &request, arrival) {
             Ok(knock) => (knock, self.enter(&passed, &request, arrival)),
@@ -129,12 +138,16 @@ impl Routes {
         if let Ok(Entered::Asking(there, later)) = entered {
             entered = later.await.and_then(|admitted| self.let_in(there, admitted));
         }
+        let visitor = self.visitor(&request, arrival, entered.as_ref().ok());
         let counted = knock.and_then(|knock| count(knock, &mut request, &mut entered));
         let mut response = match entered {
             Ok(Entered::Answered(response)) => response,
             Ok(Entered::Server(mount, place, Admitted { principal, tools })) => {
                 if let Some(tools) = tools {
                     request.extensions_mut().insert(tools);
+                }
+                if let Some(visitor) = &visitor {
+                    request.extensions_mut().insert(visitor.clone());
                 }
                 let under_way = mount.begin();
                 let mut response = match mount.endpoint(place) {
@@ -152,15 +165,42 @@ impl Routes {
                 if matches!(response.body(), Body::Events(_)) {
                     response.extensions_mut().insert(under_way);
                 }
+                note(&mut response, visitor);
                 response
             }
             Ok(Entered::Asking(..)) => self.not_found().into_response(),
-            Err(refusal) => refusal.into_response(),
+            Err(refusal) => self.refused(refusal, visitor),
         };
         self.guard.finish(passed, &mut response);
         if let Some(counted) = counted {
             response.extensions_mut().insert(counted);
         }
+        response
+    }
+
+    /// Who calls, for the audit log; `None` where none is kept.
+    fn visitor(&self, request: &Request, arrival: &Arrival, entered: Option<&Entered>) -> Option<Visitor> {
+        let audit = self.audit.as_ref()?;
+        let address = client::address(request.headers(), arrival.peer, &self.proxies);
+        let mut who = Who { address, ..Who::default() };
+        let called = |mount: &Arc<Mount>, place: usize| (Some(mount.name().clone()), mount.wire(place));
+        match entered {
+            Some(Entered::Server(mount, place, admitted)) => {
+                (who.server, who.wire) = called(mount, *place);
+                who.principal = admitted.principal.as_ref().map(|Principal(name)| name.clone());
+            }
+            _ => {
+                if let Some(Route::Server(mount, place)) = self.route(request.uri().path()) {
+                    (who.server, who.wire) = called(&mount, place);
+                }
+            }
+        }
+        Some(Visitor::new(audit, who))
+    }
+
+    fn refused(&self, refusal: Refusal, visitor: Option<Visitor>) -> Response {
+        let mut response = refusal.into_response();
+        note(&mut response, visitor);
         response
     }
 
@@ -268,6 +308,13 @@ impl Routes {
             true => Ready::Each(states),
             false => Ready::Whole(ready::any(&states)),
         }
+    }
+}
+
+/// Notes a refusal that the response says, if it is to be noted.
+fn note(response: &mut Response, visitor: Option<Visitor>) {
+    if let (Some(refused), Some(visitor)) = (response.extensions_mut().remove::<Refused>(), visitor) {
+        visitor.refused(refused, response.status().as_u16());
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use tracing::{debug, warn};
 
 use crate::{
+    audit::Reason,
     config::tools::ToolFilter,
     json::{self, Object},
     message::{Frame, Kind, code},
@@ -100,7 +101,7 @@ fn admit(tools: &Arc<ToolFilter>, envelope: Envelope) -> Option<Envelope> {
         }
         (Ok(()), reply) => Some(Envelope { from, frame, reply }),
         (Err((code, text)), Some(reply)) => {
-            reply.fail(code, &text, None);
+            reply.refuse(Reason::Tool, code, &text);
             None
         }
         (Err((_, text)), None) => {

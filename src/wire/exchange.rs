@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Frame as BodyFrame, SizeHint};
 
 use crate::{
+    audit::{Reason, Refused, What},
     message::{Frame, FrameError, code},
     registry::OpenError,
 };
@@ -126,12 +127,29 @@ pub struct Refusal {
     id: Option<Box<str>>,
     header: Option<Box<(HeaderName, HeaderValue)>>,
     data: Option<Box<serde_json::Value>>,
+    /// What the audit log has of it; `None`: nothing, as of a message that is wrong.
+    noted: Option<Box<Refused>>,
 }
 
 impl Refusal {
     /// A refusal of a message that is not one that can be served.
     pub fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { status, code: code::INVALID_REQUEST, message: message.into(), id: None, header: None, data: None }
+        let (code, message) = (code::INVALID_REQUEST, message.into());
+        Refusal { status, code, message, id: None, header: None, data: None, noted: None }
+    }
+
+    /// One that the audit log has a line for.
+    pub fn because(mut self, reason: Reason) -> Refusal {
+        self.noted = Some(Box::new(Refused { reason, what: None }));
+        self
+    }
+
+    /// What was asked, for that line.
+    pub fn of(mut self, what: Option<What>) -> Refusal {
+        if let Some(noted) = &mut self.noted {
+            noted.what = what;
+        }
+        self
     }
 
     /// With another error code.
@@ -170,6 +188,10 @@ impl Refusal {
         if let Some((name, value)) = self.header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
+        // The front knows who called.
+        if let Some(noted) = self.noted {
+            response.extensions_mut().insert(*noted);
+        }
         response
     }
 }
@@ -193,7 +215,10 @@ impl From<OpenError> for Refusal {
                 (StatusCode::BAD_GATEWAY, code::INTERNAL)
             }
         };
-        let refusal = Refusal::new(status, error.to_string()).code(code).data(error.data());
+        let mut refusal = Refusal::new(status, error.to_string()).code(code).data(error.data());
+        if let Some(reason) = error.reason() {
+            refusal = refusal.because(reason);
+        }
         match error.retry_after() {
             Some(after) => refusal.header(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1))),
             None => refusal,

@@ -45,6 +45,7 @@ pub fn spec() -> NetworkSpec {
         health_path: "/healthz".into(),
         door: Door::Open,
         traffic: Default::default(),
+        audit: None,
         keepalive: Duration::from_secs(15),
         keepalive_event: false,
         exit_with_stdin: false,

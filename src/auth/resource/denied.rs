@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, StatusCode, header};
 
-use crate::wire::exchange::Refusal;
+use crate::{audit::Reason, wire::exchange::Refusal};
 
 /// A refusal before any route.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,8 @@ impl Denied {
             Why::Scope(_) => StatusCode::FORBIDDEN,
             Why::Unavailable => {
                 return Refusal::new(StatusCode::SERVICE_UNAVAILABLE, self.text)
-                    .header(header::RETRY_AFTER, HeaderValue::from(RETRY.as_secs()));
+                    .header(header::RETRY_AFTER, HeaderValue::from(RETRY.as_secs()))
+                    .because(Reason::Unavailable);
             }
         };
         let mut parts = Vec::new();
@@ -81,7 +82,8 @@ impl Denied {
         };
         parts.extend((!scope.is_empty()).then_some(("scope", scope)));
         parts.extend(metadata.map(|url| ("resource_metadata", url.to_owned())));
-        Refusal::new(status, self.text).header(header::WWW_AUTHENTICATE, challenge(&parts))
+        let reason = if matches!(self.why, Why::Scope(_)) { Reason::Scope } else { Reason::Token };
+        Refusal::new(status, self.text).header(header::WWW_AUTHENTICATE, challenge(&parts)).because(reason)
     }
 }
 

@@ -63,6 +63,7 @@ pub(super) fn front(typed: &Typed, args: NetworkArgs, outputs: Vec<Output>) -> R
             rate: args.access.rate_limit,
             max_concurrent: args.access.max_concurrent,
         },
+        audit: args.access.audit_log,
         keepalive: session.keepalive,
         keepalive_event: session.keepalive_event,
         exit_with_stdin: listen.exit_with_stdin,

@@ -171,6 +171,7 @@ impl Line {
 
     /// Sends a request to its server: at once where that is open, so that the order of requests stays.
     pub(super) fn deliver(self: &Arc<Self>, server: usize, from: Arc<Caller>, frame: Frame, reply: Reply) {
+        reply.routed(self.whole.name(server), &frame);
         let reply = reply.through(move |frame| marked(server, frame));
         let envelope = Envelope { from, frame, reply: Some(reply) };
         let envelope = match (&self.ways, self.open_way(server)) {

@@ -9,6 +9,7 @@ use http::{Request, StatusCode};
 
 use super::Refusal;
 use crate::{
+    audit::What,
     auth::resource::{Denied, Gate, Scopes},
     message::Frame,
     protocol::method,
@@ -51,7 +52,10 @@ impl ToolGate {
         let wanted = gate.scopes_of_tool(name.as_deref().unwrap_or_default());
         match scopes.cover(wanted.iter().copied()) {
             true => Ok(()),
-            false => Err(Denied::scope(wanted).into_refusal(Some(metadata), gate.scopes()).id(frame.id_text())),
+            false => Err(Denied::scope(wanted)
+                .into_refusal(Some(metadata), gate.scopes())
+                .of(Some(What::of(frame)))
+                .id(frame.id_text())),
         }
     }
 

@@ -21,6 +21,7 @@ use self::{
     tools::Books,
 };
 use crate::{
+    audit::{Reason, Visitor, What},
     config::{Limits, Sharing},
     message::{Frame, FrameError, Kind},
     peer::{Caller, Envelope, Principal},
@@ -121,13 +122,13 @@ impl Accept {
             Some(session) => take_room(&session.room, &request, &self.limits).await?,
             None => None,
         };
-        let tools = ToolGate::of(&request);
+        let (tools, visitor) = (ToolGate::of(&request), Visitor::of(&request));
         let raw = read_body(request, &self.limits).await?;
         let frame = match Frame::parse(raw.clone()) {
             Ok(frame) => frame.holding(room),
             Err(FrameError::Batch) => {
                 revision?;
-                return Box::pin(self.post_batch(session, raw, tools)).await;
+                return Box::pin(self.post_batch(session, raw, tools, visitor)).await;
             }
             Err(error) => return Err(error.into()),
         };
@@ -136,7 +137,7 @@ impl Accept {
         if is_initialize(&frame) {
             // Its revision is what the body proposes: whatever the header says, there is nothing negotiated yet.
             return match session {
-                None => Box::pin(self.initialize(frame, principal)).await,
+                None => Box::pin(self.initialize(frame, principal, visitor)).await,
                 Some(_) => {
                     Err(bad("the session is initialized; leave out Mcp-Session-Id for another").id(frame.id_text()))
                 }
@@ -148,7 +149,7 @@ impl Accept {
         revision?;
         let session = session.ok_or_else(no_session)?;
         match frame.kind() {
-            Kind::Request(_) => call(&session, frame, &self.sessions, &self.limits).await,
+            Kind::Request(_) => call(&session, frame, visitor.as_ref(), &self.sessions, &self.limits).await,
             Kind::Notification => {
                 self.pass(&session, frame).await?;
                 Ok(exchange::empty(StatusCode::ACCEPTED))
@@ -171,14 +172,21 @@ impl Accept {
         Ok((session, rules::claimed_revision(headers).map(drop)))
     }
 
-    async fn initialize(&self, frame: Frame, principal: Option<Principal>) -> Result<Response, Refusal> {
-        let caller = Caller::legacy(principal);
-        let peer = self.registry.open(&caller).await.map_err(|error| Refusal::from(error).id(frame.id_text()))?;
+    async fn initialize(
+        &self,
+        frame: Frame,
+        principal: Option<Principal>,
+        visitor: Option<Visitor>,
+    ) -> Result<Response, Refusal> {
+        let caller = Caller::legacy(principal).session_noted(visitor);
+        let refused = |error| Refusal::from(error).of(Some(What::of(&frame))).id(frame.id_text());
+        let peer = self.registry.open(&caller).await.map_err(refused)?;
         // Ends the session if the client hangs up before it knows it.
         let opening = self.sessions.open(caller, peer);
         let session = opening.session().clone();
-        let mut response = call(&session, frame, &self.sessions, &self.limits).await?;
+        let mut response = call(&session, frame, None, &self.sessions, &self.limits).await?;
         if !session.is_refused() {
+            session.caller.session_opened();
             opening.keep();
             if let Ok(id) = HeaderValue::try_from(rules::session_text(session.id)) {
                 response.headers_mut().insert(rules::SESSION_ID, id);
@@ -193,6 +201,7 @@ impl Accept {
         session: Option<Arc<Session>>,
         raw: bytes::Bytes,
         tools: ToolGate,
+        visitor: Option<Visitor>,
     ) -> Result<Response, Refusal> {
         let session = session.ok_or_else(no_session)?;
         if session.revision() != Some(Revision::V2025_03_26) {
@@ -204,7 +213,7 @@ impl Accept {
             return Err(bad("initialize must not be part of a batch"));
         }
         if frames.iter().any(|frame| matches!(frame.kind(), Kind::Request(_))) {
-            return call_batch(&session, frames, &self.sessions).await;
+            return call_batch(&session, frames, visitor.as_ref(), &self.sessions).await;
         }
         for frame in frames {
             match frame.kind() {
@@ -252,8 +261,11 @@ impl Accept {
             SessionClaim::Unknown => return Err(unknown_session()),
             SessionClaim::Id(id) => id,
         };
-        let session = self.sessions.find(id).filter(|session| session.caller.principal.as_ref() == principal);
-        session.ok_or_else(unknown_session)
+        let session = self.sessions.find(id).ok_or_else(unknown_session)?;
+        match session.caller.principal.as_ref() == principal {
+            true => Ok(session),
+            false => Err(unknown_session().because(Reason::Session)),
+        }
     }
 }
 

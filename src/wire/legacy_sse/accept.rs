@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, debug_span};
 
 use crate::{
+    audit::{Reason, Visitor},
     config::{Limits, Sharing},
     message::{Frame, FrameError},
     peer::{Caller, Envelope, Principal},
@@ -151,7 +152,7 @@ impl Accept {
         if *request.method() != Method::GET {
             return not_allowed("the event stream takes GET", "GET");
         }
-        self.open(request.headers(), principal).await.unwrap_or_else(Refusal::into_response)
+        self.open(request.headers(), principal, Visitor::of(request)).await.unwrap_or_else(Refusal::into_response)
     }
 
     /// Answers a POST of a message.
@@ -167,14 +168,20 @@ impl Accept {
         self.open.lock().clear();
     }
 
-    async fn open(&self, headers: &HeaderMap, principal: Option<Principal>) -> Result<Response, Refusal> {
+    async fn open(
+        &self,
+        headers: &HeaderMap,
+        principal: Option<Principal>,
+        visitor: Option<Visitor>,
+    ) -> Result<Response, Refusal> {
         if self.registry.sharing() == Sharing::Stateless {
             let text = "the event stream is a session, and the bridge runs without (--stateless); use Streamable HTTP";
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
         }
-        let caller = Caller::legacy(principal.clone());
+        let caller = Caller::legacy(principal.clone()).session_noted(visitor);
         let registry = self.registry.for_caller(headers)?;
         let peer = registry.open(&caller).await?;
+        caller.session_opened();
         let id = rules::fresh_session();
         let (inbox, from_client) = mpsc::channel(INBOX);
         let (to_client, outbox) = mpsc::channel(OUTBOX);
@@ -225,7 +232,10 @@ impl Accept {
             None => return Err(Refusal::new(StatusCode::BAD_REQUEST, NO_SESSION)),
             Some(id) => rules::parse_session(id.as_bytes()).and_then(|id| self.open.lock().get(&id).cloned()),
         };
-        let inbox = inbox.filter(|inbox| inbox.principal == principal).ok_or_else(unknown_session)?;
+        let inbox = inbox.ok_or_else(unknown_session)?;
+        if inbox.principal != principal {
+            return Err(unknown_session().because(Reason::Session));
+        }
         inbox.seen.touch();
         let room = take_room(&inbox.room, &request, &self.limits).await?;
         let tools = ToolGate::of(&request);
@@ -393,7 +403,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_died_at_its_start_is_named_before_the_stream_ends() {
         let accept = accept();
-        let stream = accept.open(&HeaderMap::new(), None).await.unwrap();
+        let stream = accept.open(&HeaderMap::new(), None, None).await.unwrap();
         // The server's end has reached the stream before the client's first message.
         tokio::task::yield_now().await;
         let inbox = accept.open.lock().values().next().unwrap().tx.clone();
@@ -404,7 +414,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_to_a_dead_server_ends_when_its_client_says_nothing() {
-        let stream = accept().open(&HeaderMap::new(), None).await.unwrap();
+        let stream = accept().open(&HeaderMap::new(), None, None).await.unwrap();
         let text = String::from_utf8(stream.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
         assert!(text.starts_with("event: endpoint"), "{text}");
     }
@@ -423,12 +433,12 @@ mod tests {
         let timeout = limits.session_timeout;
         let accept = Accept::new(registry, Arc::new(limits), keep_alive, "/messages".into(), scope.clone());
 
-        let read = accept.open(&HeaderMap::new(), None).await.unwrap();
+        let read = accept.open(&HeaderMap::new(), None, None).await.unwrap();
         let read_id = *accept.open.lock().keys().next().unwrap();
         let _read_server = servers.recv().await.unwrap();
         let reading = scope.spawn(read.into_body().collect());
         let begun = Instant::now();
-        let _unread = accept.open(&HeaderMap::new(), None).await.unwrap();
+        let _unread = accept.open(&HeaderMap::new(), None, None).await.unwrap();
         let mut unread_server = servers.recv().await.unwrap();
         assert!(unread_server.rx.recv().await.is_none(), "its server is let go");
         assert!(begun.elapsed() >= timeout && begun.elapsed() < timeout * 2, "{:?}", begun.elapsed());

@@ -22,6 +22,7 @@ use super::{
     socket::{Over, Socket, Stream, Watch, answer_to, frames_of, write},
 };
 use crate::{
+    audit::Visitor,
     config::{Limits, Sharing},
     message::{Frame, FrameError, Kind, code},
     peer::{Caller, PEER_CAPACITY, Peer, Principal},
@@ -100,7 +101,7 @@ impl Accept {
         }
         let slot = request.extensions_mut().remove::<Slot>();
         let session = Session {
-            caller: Caller::legacy(principal),
+            caller: Caller::legacy(principal).session_noted(Visitor::of(&request)),
             registry: self.registry.for_caller(request.headers())?,
             limits: self.limits.clone(),
             scope: self.scope.clone(),
@@ -192,6 +193,7 @@ impl Session {
             Ok(peer) => peer,
             Err(error) => return self.refuse(socket, &first, &error).await,
         };
+        self.caller.session_opened();
         source.ready.push_front(Ok(first));
         let rules = Rules {
             name: "ws".into(),
@@ -248,6 +250,9 @@ impl Session {
             OpenError::Draining => (code::INTERNAL, close::GOING_AWAY),
             OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => (code::INTERNAL, close::FAILED),
         };
+        if let Some(reason) = error.reason() {
+            self.caller.refused(reason, code, first);
+        }
         if matches!(first.kind(), Kind::Request(_)) {
             let answer = Frame::error(first.id_text(), code, &error.to_string(), None);
             let _ = socket.feed(answer.bytes()).await;

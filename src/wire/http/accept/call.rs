@@ -15,9 +15,10 @@ use super::{
     unknown_session,
 };
 use crate::{
+    audit::{Reason, Visitor, What},
     config::{Limits, Sharing},
     message::{Frame, Kind, code},
-    peer::{Envelope, Reply},
+    peer::{Caller, Envelope, Reply},
     wire::exchange::{self, EventStream, Refusal, Response},
 };
 
@@ -54,13 +55,14 @@ struct Waiting<'a> {
 pub async fn call(
     session: &Arc<Session>,
     frame: Frame,
+    visitor: Option<&Visitor>,
     sessions: &Sessions,
     limits: &Limits,
 ) -> Result<Response, Refusal> {
     let (tx, rx) = mpsc::channel(sessions.call_capacity);
     let (number, server) = session.begin(slice::from_ref(&frame), &tx).map_err(not_begun(Some(&frame)))?;
     let mut waiting = Waiting { session, number, answers: 1, rx: Some(rx) };
-    ask(session, &server, tx, frame).await;
+    ask(&session.caller.at(visitor), &server, tx, frame).await;
     // A call in flight must not keep the server of a session that has ended.
     drop(server);
     let Some(rx) = &mut waiting.rx else { return Err(lost()) };
@@ -80,16 +82,22 @@ pub async fn call(
 }
 
 /// Asks the server all requests of a batch, and passes what else is in it. The answers come as an event stream.
-pub async fn call_batch(session: &Arc<Session>, frames: Vec<Frame>, sessions: &Sessions) -> Result<Response, Refusal> {
+pub async fn call_batch(
+    session: &Arc<Session>,
+    frames: Vec<Frame>,
+    visitor: Option<&Visitor>,
+    sessions: &Sessions,
+) -> Result<Response, Refusal> {
     let requests: Vec<Frame> =
         frames.iter().filter(|frame| matches!(frame.kind(), Kind::Request(_))).cloned().collect();
     let answers = requests.len();
     let (tx, rx) = mpsc::channel(sessions.call_capacity + answers);
     let (number, server) = session.begin(&requests, &tx).map_err(not_begun(None))?;
     let waiting = Waiting { session, number, answers, rx: Some(rx) };
+    let caller = session.caller.at(visitor);
     for frame in frames {
         match frame.kind() {
-            Kind::Request(_) => ask(session, &server, tx.clone(), frame).await,
+            Kind::Request(_) => ask(&caller, &server, tx.clone(), frame).await,
             Kind::Notification => drop(server.send(Envelope::one_way(session.caller.clone(), frame)).await),
             Kind::Response(_) => super::answer(session, frame),
         }
@@ -99,9 +107,10 @@ pub async fn call_batch(session: &Arc<Session>, frames: Vec<Frame>, sessions: &S
 }
 
 /// A server that is gone drops the envelope, and with it the reply, which answers.
-async fn ask(session: &Session, server: &mpsc::Sender<Envelope>, tx: mpsc::Sender<Envelope>, frame: Frame) {
-    if let Ok(reply) = Reply::on(tx, &frame, &session.caller).await {
-        drop(server.send(Envelope { from: session.caller.clone(), frame, reply: Some(reply) }).await);
+async fn ask(caller: &Arc<Caller>, server: &mpsc::Sender<Envelope>, tx: mpsc::Sender<Envelope>, frame: Frame) {
+    if let Ok(reply) = Reply::on(tx, &frame, caller).await {
+        let reply = reply.noted(&frame);
+        drop(server.send(Envelope { from: caller.clone(), frame, reply: Some(reply) }).await);
     }
 }
 
@@ -122,7 +131,6 @@ impl Drop for Waiting<'_> {
 }
 
 fn not_begun(request: Option<&Frame>) -> impl FnOnce(NotBegun) -> Refusal {
-    let request = request.map(|frame| Box::<str>::from(frame.id_text()));
     move |reason| match (reason, request) {
         (NotBegun::Ended, _) => unknown_session(),
         (NotBegun::InFlight(id), _) => {
@@ -130,9 +138,9 @@ fn not_begun(request: Option<&Frame>) -> impl FnOnce(NotBegun) -> Refusal {
         }
         (NotBegun::Full(limit), request) => {
             let text = format!("{limit} requests are in flight; wait for an answer before the next one");
-            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).code(code::LIMIT);
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, text).code(code::LIMIT).because(Reason::Calls);
             match request {
-                Some(id) => refusal.id(&id),
+                Some(frame) => refusal.of(Some(What::of(frame))).id(frame.id_text()),
                 None => refusal,
             }
         }

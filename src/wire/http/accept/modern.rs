@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Accept, Request, bad, tools::Checked};
 use crate::{
+    audit::{Reason, Visitor, What},
     config::Sharing,
     message::{Frame, Kind, code},
-    peer::Principal,
+    peer::{Caller, Principal},
     protocol::{method, params_of},
     wire::{
         exchange::{self, Chunks, EventStream, Refusal, Response, ToolGate, read_beside, take_room_for},
@@ -43,7 +44,7 @@ impl Accept {
         rules::check_content(request.headers())?;
         // Before the body is read: what is being read takes memory, too.
         let place = self.exchanges.place()?;
-        let tools = ToolGate::of(&request);
+        let (tools, visitor) = (ToolGate::of(&request), Visitor::of(&request));
         let (head, body) = request.into_parts();
         let raw = read_beside(&head, body, &self.limits).await?;
         let room = take_room_for(&self.room, raw.len(), &self.limits).await?;
@@ -53,7 +54,9 @@ impl Accept {
             // What headers it needs is not defined, and no client has anything to say: it is taken, and that is all.
             Kind::Notification => return Ok(exchange::empty(StatusCode::ACCEPTED)),
             Kind::Response(_) => return Err(bad("a client sends requests; nothing here waits for a response")),
-            Kind::Request(_) if rules::opens_session(&frame) => return self.open_legacy(frame, principal).await,
+            Kind::Request(_) if rules::opens_session(&frame) => {
+                return self.open_legacy(frame, principal, visitor).await;
+            }
             Kind::Request(_) => {}
         }
         if let Err(fault) = self.check_modern(&said, &head.headers, &frame, principal.as_ref()).await {
@@ -65,8 +68,10 @@ impl Accept {
         let mut spare = head.headers;
         spare.clear();
         let learning = (frame.method() == method::TOOLS_LIST).then(|| self.tools.learning(&frame, principal.as_ref()));
-        let exchange = Exchange::open(&self.registry, &self.scope, frame, principal, Some(place)).await;
-        let mut exchange = exchange.map_err(|(error, id)| Refusal::from(error).id(&id))?;
+        let what = visitor.is_some().then(|| What::of(&frame));
+        let caller = Caller::modern(principal).noted(visitor);
+        let exchange = Exchange::open(&self.registry, &self.scope, frame, caller, Some(place)).await;
+        let mut exchange = exchange.map_err(|(error, id)| Refusal::from(error).of(what).id(&id))?;
         exchange.learning = learning;
         let mut chunks = Chunks::default();
         let first = tokio::select! {
@@ -85,10 +90,15 @@ impl Accept {
         Ok(exchange::events(EventStream::new(exchange, chunks, self.keep_alive)))
     }
 
-    async fn open_legacy(&self, frame: Frame, principal: Option<Principal>) -> Result<Response, Refusal> {
+    async fn open_legacy(
+        &self,
+        frame: Frame,
+        principal: Option<Principal>,
+        visitor: Option<Visitor>,
+    ) -> Result<Response, Refusal> {
         match self.registry.sharing() {
-            Sharing::Stateless => Box::pin(self.call_stateless(vec![frame], principal)).await,
-            Sharing::Own | Sharing::Shared => Box::pin(self.initialize(frame, principal)).await,
+            Sharing::Stateless => Box::pin(self.call_stateless(vec![frame], principal, visitor)).await,
+            Sharing::Own | Sharing::Shared => Box::pin(self.initialize(frame, principal, visitor)).await,
         }
     }
 
@@ -169,6 +179,7 @@ impl Exchanges {
         self.places.clone().try_acquire_owned().map_err(|_| {
             let text = format!("{} exchanges are in flight here; try again later", self.most);
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, text)
+                .because(Reason::Busy)
                 .code(code::LIMIT)
                 .header(header::RETRY_AFTER, HeaderValue::from(FULL_RETRY.as_secs()))
         })

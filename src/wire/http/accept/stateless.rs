@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use super::{Accept, Request, bad, lone::Lone, modern::refuse_misplaced};
 use crate::{
+    audit::{Visitor, What},
     message::{Frame, FrameError, Kind, code},
     peer::{Caller, Envelope, Principal, Reply},
     protocol::Revision,
@@ -31,7 +32,7 @@ impl Accept {
         rules::check_accept_post(request.headers())?;
         rules::check_content(request.headers())?;
         let revision = rules::claimed_revision(request.headers());
-        let tools = ToolGate::of(&request);
+        let (tools, visitor) = (ToolGate::of(&request), Visitor::of(&request));
         let raw = read_body(request, &self.limits).await?;
         let frames = match Frame::parse(raw.clone()) {
             Ok(frame) => match refuse_misplaced(&said, &frame, false) {
@@ -56,7 +57,7 @@ impl Accept {
         requests.iter().try_for_each(|request| tools.check(request))?;
         match requests.len() {
             0 => Ok(exchange::empty(StatusCode::ACCEPTED)),
-            1..=MAX_BATCH => self.call_stateless(requests, principal).await,
+            1..=MAX_BATCH => self.call_stateless(requests, principal, visitor).await,
             _ => Err(bad("the batch has too many requests; send at most 64")),
         }
     }
@@ -65,13 +66,17 @@ impl Accept {
         &self,
         requests: Vec<Frame>,
         principal: Option<Principal>,
+        visitor: Option<Visitor>,
     ) -> Result<Response, Refusal> {
-        let caller = Caller::legacy(principal);
-        let first_id = requests.first().map(|frame| Box::<str>::from(frame.id_text())).unwrap_or_default();
+        let caller = Caller::legacy(principal).noted(visitor);
         let (tx, mut lone) = Lone::new(requests.len(), NOBODY_ANSWERS);
-        let server = self.registry.outbox(&caller).await.map_err(|error| Refusal::from(error).id(&first_id))?;
+        let server = self.registry.outbox(&caller).await.map_err(|error| match requests.first() {
+            Some(first) => Refusal::from(error).of(Some(What::of(first))).id(first.id_text()),
+            None => Refusal::from(error),
+        })?;
         for frame in requests {
             let Ok(reply) = Reply::on(tx.clone(), &frame, &caller).await else { continue };
+            let reply = reply.noted(&frame);
             if needs_session(&frame) {
                 let text = "this needs a session, and the bridge runs without (--stateless)";
                 reply.fail(code::METHOD_NOT_FOUND, text, None);

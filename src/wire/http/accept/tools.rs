@@ -19,7 +19,7 @@ use crate::{
     annotations::{Annotations, PARAM},
     json::{self, Object},
     message::{Frame, Id},
-    peer::Principal,
+    peer::{Caller, Principal},
     protocol::{meta_beside, method},
     registry::Registry,
     scope::Scope,
@@ -225,7 +225,8 @@ async fn list(registry: &Registry, scope: &Scope, call: &Frame, principal: Optio
         };
         let params = format!(r#"{{"_meta":{meta}{cursor}}}"#);
         let request = Frame::request(&Id::Number(0), method::TOOLS_LIST, Some(&params));
-        let mut exchange = Exchange::open(registry, scope, request, principal.cloned(), None).await.ok()?;
+        let mut exchange =
+            Exchange::open(registry, scope, request, Caller::modern(principal.cloned()), None).await.ok()?;
         pages.push(page(&exchange.answer().await?)?);
     }
     Some(pages)

@@ -24,7 +24,7 @@ use super::super::{
 };
 use crate::{
     message::{Frame, code},
-    peer::{Caller, Envelope, Outbox, Principal, Reply},
+    peer::{Caller, Envelope, Outbox, Reply},
     protocol::{cancellation, method, subscription_ended},
     registry::{OpenError, Registry},
     scope::Scope,
@@ -60,10 +60,9 @@ impl Exchange {
         registry: &Registry,
         scope: &Scope,
         frame: Frame,
-        principal: Option<Principal>,
+        caller: Arc<Caller>,
         place: Option<OwnedSemaphorePermit>,
     ) -> Result<Exchange, (OpenError, Arc<str>)> {
-        let caller = Caller::modern(principal);
         let id: Arc<str> = frame.id_text().into();
         let (tx, lone) = Lone::new(1, NOBODY_ANSWERS);
         let server = match registry.outbox(&caller).await {
@@ -77,6 +76,7 @@ impl Exchange {
             exchange.ending = Some(Box::pin(async move { scope.stopped().await }));
         }
         let Ok(reply) = Reply::on(tx, &frame, &caller).await else { return Ok(exchange) };
+        let reply = reply.noted(&frame);
         // A server that is gone drops the envelope, and with it the reply, which answers.
         if server.send(Envelope { from: caller.clone(), frame, reply: Some(reply) }).await.is_ok() {
             let way = Way { server, caller, scope: scope.clone(), _place: place };

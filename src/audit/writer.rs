@@ -1,0 +1,203 @@
+//! The end of the audit log: a thread that writes it.
+//!
+//! Owns the file, and what becomes of lines that cannot be written. Talks to the file system and to the log. It never lets
+//! those who call wait: a line for which there is no room is counted, and the count is the next line.
+//!
+//! A thread and no task: a disk that stalls must not hold up a worker of the runtime.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    sync::{Arc, atomic::Ordering, mpsc},
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::sync::oneshot;
+use tracing::{error, info, warn};
+
+use super::{
+    Entry, Marks, Place,
+    record::{Event, Record},
+};
+
+/// Lines that one write may carry.
+const BATCH: usize = 256;
+
+/// Between two attempts at a file that cannot be written, where no new line tries it.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Between two warnings about lines that were lost.
+const WARNING: Duration = Duration::from_secs(60);
+
+/// Where lines go.
+pub(super) enum Sink {
+    Stderr,
+    File(File),
+}
+
+impl Sink {
+    /// Opens the place; a file is made if it is not there, for this user alone, and never cut short.
+    pub(super) fn open(place: &Place) -> io::Result<Sink> {
+        let Place::File(path) = place else { return Ok(Sink::Stderr) };
+        let mut options = OpenOptions::new();
+        options.append(true).create(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path).map(Sink::File)
+    }
+
+    /// Writes all of it; an error says how much went before.
+    fn write(&mut self, all: &[u8]) -> Result<(), (usize, io::Error)> {
+        let mut rest = all;
+        while !rest.is_empty() {
+            let written = match self {
+                Sink::Stderr => io::stderr().write(rest),
+                Sink::File(file) => file.write(rest),
+            };
+            match written {
+                Ok(0) => return Err((all.len() - rest.len(), io::ErrorKind::WriteZero.into())),
+                Ok(n) => rest = rest.get(n..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err((all.len() - rest.len(), error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The thread's own.
+pub(super) struct Writer {
+    pub(super) place: Place,
+    pub(super) sink: Sink,
+    pub(super) rx: mpsc::Receiver<Entry>,
+    pub(super) marks: Arc<Marks>,
+    /// Dropped at the end, which is how that is known.
+    pub(super) _done: oneshot::Sender<()>,
+    pub(super) state: State,
+}
+
+/// How the writing goes.
+#[derive(Default)]
+pub(super) struct State {
+    /// The last write ended within a line.
+    pub(super) torn: bool,
+    pub(super) failing: bool,
+    pub(super) warned: Option<Instant>,
+}
+
+impl Writer {
+    /// Ends when it is told to and nothing waits, or when nobody can say anything any more.
+    pub(super) fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut buffer = Vec::new();
+        loop {
+            let open = self.gather(&mut batch);
+            let idle = batch.is_empty();
+            self.write(&mut batch, &mut buffer);
+            if self.marks.reopen.swap(false, Ordering::AcqRel) {
+                self.reopen();
+            }
+            if !open || (idle && self.marks.ending.load(Ordering::Acquire)) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for lines. False when none can come any more.
+    fn gather(&self, batch: &mut Vec<Record>) -> bool {
+        let first = match self.marks.lost.load(Ordering::Relaxed) {
+            0 if !self.marks.ending.load(Ordering::Acquire) => {
+                self.rx.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected)
+            }
+            // What is owed is tried again, also where nothing happens.
+            _ => self.rx.recv_timeout(if self.marks.ending.load(Ordering::Acquire) { Duration::ZERO } else { RETRY }),
+        };
+        let mut next = match first {
+            Ok(first) => Some(first),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return false,
+        };
+        while let Some(entry) = next {
+            if let Entry::Line(record) = entry {
+                batch.push(*record);
+            }
+            next = if batch.len() < BATCH { self.rx.try_recv().ok() } else { None };
+        }
+        true
+    }
+
+    fn write(&mut self, batch: &mut Vec<Record>, buffer: &mut Vec<u8>) {
+        let count = self.marks.lost.swap(0, Ordering::Relaxed);
+        if batch.is_empty() && count == 0 {
+            return;
+        }
+        buffer.clear();
+        if self.state.torn {
+            buffer.push(b'\n');
+        }
+        if count > 0 {
+            let time = SystemTime::now();
+            Record { time, who: Arc::default(), session: None, event: Event::Lost { count } }.write(buffer);
+        }
+        let owed = buffer.len();
+        batch.drain(..).for_each(|record| record.write(buffer));
+        match self.sink.write(buffer) {
+            Ok(()) => {
+                self.state.torn = false;
+                self.told(count);
+            }
+            Err((written, error)) => {
+                let untold = if count > 0 && written < owed { count } else { 0 };
+                let rest = buffer.get(written.max(owed)..).unwrap_or_default();
+                let lines = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.marks.lost.fetch_add(untold + lines, Ordering::Relaxed);
+                self.state.torn = match written.checked_sub(1).and_then(|last| buffer.get(last)) {
+                    Some(last) => *last != b'\n',
+                    None => self.state.torn,
+                };
+                self.failed(&error);
+            }
+        }
+        // One large batch is no reason to keep its memory.
+        buffer.shrink_to(64 * 1024);
+    }
+
+    /// What was lost stands in the file now.
+    fn told(&mut self, count: u64) {
+        if std::mem::take(&mut self.state.failing) {
+            info!("{} is written again; it says how many lines were lost: {count}", self.place);
+        } else if count > 0 && self.may_warn() {
+            warn!("{} is slower than its callers; {count} lines were lost, and it says so", self.place);
+        }
+    }
+
+    fn failed(&mut self, error: &io::Error) {
+        self.state.failing = true;
+        if self.may_warn() {
+            error!(
+                "cannot write {}: {error}; lines are lost, and counted; calls go on; make room, or move the file and \
+                 send SIGHUP",
+                self.place
+            );
+        }
+    }
+
+    fn may_warn(&mut self) -> bool {
+        let may = self.state.warned.is_none_or(|at| at.elapsed() >= WARNING);
+        if may {
+            self.state.warned = Some(Instant::now());
+        }
+        may
+    }
+
+    fn reopen(&mut self) {
+        match Sink::open(&self.place) {
+            Ok(sink) => {
+                self.sink = sink;
+                self.state.torn = false;
+                info!("{} is opened again", self.place);
+            }
+            Err(error) => error!("cannot open {} again: {error}; the file that is open is written on", self.place),
+        }
+    }
+}
