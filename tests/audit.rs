@@ -163,8 +163,9 @@ async fn what_came_of_a_call_is_told_apart() {
     client.request("ping", json!({})).await;
     log.line(json!({"tool": "slow", "outcome": "cancelled"})).await;
     let mut modern = User::modern(Client::modern(bridge.addr, "/mcp"));
-    let id = modern.send("tools/call", json!({"name": "slow", "arguments": {"steps": 1000, "step_ms": 10}})).await;
-    // The stream begins when its call is under way.
+    let slow = json!({"name": "slow", "arguments": {"steps": 1000, "step_ms": 10}, "_meta": {"progressToken": "p"}});
+    let id = modern.send("tools/call", slow).await;
+    modern.client.message("notifications/progress").await;
     modern.client.hang_up(&id);
     log.line(json!({"tool": "slow", "outcome": "gone", "wire": "http"})).await;
     bridge.stop().await;
