@@ -1,7 +1,7 @@
 //! The audit log: one JSON line for each session, call and refusal (`--audit-log`).
 //!
 //! Owns the queue of lines between those who call and the file. Talks to a thread of its own, which writes. What a line
-//! says is [`record`]'s matter, when one is due [`account`]'s. It never makes a call wait, and never holds what was said in
+//! says is the matter of `record`, when one is due that of `account`. It never makes a call wait, and never holds what was said in
 //! one.
 //!
 //! A line that finds the queue full, or the disk, is lost; how many were is a line of its own as soon as that can be
@@ -21,10 +21,7 @@ use std::{
 use tokio::sync::{Mutex, oneshot};
 use tracing::warn;
 
-use self::{
-    record::Record,
-    writer::{Sink, State, Writer},
-};
+use self::{record::Record, writer::Writer};
 
 mod account;
 mod record;
@@ -99,11 +96,10 @@ impl Audit {
     /// Opens the place and begins to write there.
     pub fn start(place: &Place) -> Result<Audit, AuditError> {
         let failed = |why| AuditError { place: place.clone(), why };
-        let sink = Sink::open(place).map_err(failed)?;
         let (tx, rx) = mpsc::sync_channel(QUEUE);
-        let (_done, done) = oneshot::channel();
+        let (ended, done) = oneshot::channel();
         let marks = Arc::<Marks>::default();
-        let writer = Writer { place: place.clone(), sink, rx, marks: marks.clone(), _done, state: State::default() };
+        let writer = Writer::open(place, rx, marks.clone(), ended).map_err(failed)?;
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run()).map_err(failed)?;
         let run = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
         Ok(Audit(Arc::new(Inner { tx, marks, run, done: Mutex::new(done) })))

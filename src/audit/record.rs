@@ -144,11 +144,18 @@ fn tool_of(request: &Frame) -> Option<Box<str>> {
     json::member(&params, "name").and_then(json::string).map(|name| cut(&name))
 }
 
+/// JSON has escapes for the control characters of ASCII but the last; a terminal that shows the file heeds the others, too.
 fn cut(name: &str) -> Box<str> {
-    match name.char_indices().nth(MAX_NAME) {
-        None => name.into(),
-        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()).into(),
+    let fits = name.char_indices().nth(MAX_NAME).is_none();
+    if fits && !name.contains(is_control) {
+        return name.into();
     }
+    let shown = name.chars().take(MAX_NAME).map(|c| if is_control(c) { char::REPLACEMENT_CHARACTER } else { c });
+    shown.chain((!fits).then_some('…')).collect()
+}
+
+fn is_control(c: char) -> bool {
+    c >= '\u{7f}' && c.is_control()
 }
 
 /// What came of a call.
@@ -420,8 +427,8 @@ mod tests {
         let text =
             line(Who { principal: Some(long.as_str().into()), ..Who::default() }, None, event(Some(What::of(&method))));
         assert!(text.len() < 800 && text.matches('\n').count() == 1 && text.contains("a\\né"), "{text}");
-        let text = line(Who::default(), None, event(Some(What::of(&call(r#"{"name":"\"}\u0000\nx"}"#)))));
-        assert!(text.contains(r#""tool":"\"}\u0000\nx""#), "{text}");
+        let text = line(Who::default(), None, event(Some(What::of(&call(r#"{"name":"\"}\u0000\n\u009bx\u007f"}"#)))));
+        assert!(text.contains("\"tool\":\"\\\"}\\u0000\\n\u{fffd}x\u{fffd}\""), "{text}");
     }
 
     #[test]

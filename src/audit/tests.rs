@@ -83,46 +83,34 @@ async fn calls_are_noted_when_they_are_answered_and_a_session_when_nothing_holds
 fn what_finds_no_room_is_counted_and_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("audit");
-    let place = Place::File(file.clone());
-    let (tx, rx) = mpsc_sync(2);
-    let (done, _done) = oneshot::channel();
+    let (tx, rx) = queue(2);
+    let (ended, done) = oneshot::channel();
     let marks = Arc::<Marks>::default();
-    let inner = Inner { tx, marks: marks.clone(), run: "run".into(), done: Mutex::new(_done) };
-    let audit = Audit(Arc::new(inner));
-    let note = || visitor(&audit).refused(Refused { reason: Reason::Token, what: None }, 401);
-    (0..5).for_each(|_| note());
-    let sink = Sink::open(&place).unwrap();
-    let writer = Writer { place, sink, rx, marks: marks.clone(), _done: done, state: State::default() };
+    let audit = Audit(Arc::new(Inner { tx, marks: marks.clone(), run: "run".into(), done: Mutex::new(done) }));
+    (0..5).for_each(|_| visitor(&audit).refused(Refused { reason: Reason::Token, what: None }, 401));
     marks.ending.store(true, Ordering::Release);
-    writer.run();
+    Writer::open(&Place::File(file.clone()), rx, marks, ended).unwrap().run();
     let lines = lines(&file);
     assert_eq!((lines.len(), &lines[0]["event"], &lines[0]["count"]), (3, &"lost".into(), &3.into()));
     assert!(lines[1..].iter().all(|line| line["event"] == "refusal"));
 }
 
-/// A disk that fills up in the middle of a line, and has room later.
 #[test]
-fn a_torn_line_is_ended_and_counted() {
+fn half_a_line_of_a_run_before_does_not_spoil_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("audit");
-    let marks = Arc::<Marks>::default();
-    let (tx, rx) = mpsc_sync(8);
-    let (done, _gone) = oneshot::channel();
-    let place = Place::File(file.clone());
-    let state = State { torn: true, ..State::default() };
-    std::fs::write(&file, "{\"time\":\"2026").unwrap();
-    let sink = Sink::open(&place).unwrap();
-    marks.lost.store(1, Ordering::Relaxed);
-    marks.ending.store(true, Ordering::Release);
-    Writer { place, sink, rx, marks, _done: done, state }.run();
-    drop(tx);
-    let text = std::fs::read_to_string(&file).unwrap();
-    let (torn, rest) = text.split_once('\n').unwrap();
-    assert_eq!((torn, rest.matches('\n').count()), ("{\"time\":\"2026", 1));
-    assert_eq!(serde_json::from_str::<Value>(rest).unwrap()["count"], 1);
+    for (before, whole) in [("", ""), ("{}\n", "{}\n"), ("{\"time\":\"2026", "{\"time\":\"2026\n")] {
+        std::fs::write(&file, before).unwrap();
+        let (_tx, rx) = queue(2);
+        let marks = Arc::new(Marks { lost: AtomicU64::new(1), ending: AtomicBool::new(true), ..Marks::default() });
+        Writer::open(&Place::File(file.clone()), rx, marks, oneshot::channel().0).unwrap().run();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let line: Value = serde_json::from_str(text.strip_prefix(whole).unwrap()).unwrap();
+        assert_eq!((&line["event"], &line["count"]), (&"lost".into(), &1.into()), "{text}");
+    }
 }
 
-fn mpsc_sync(capacity: usize) -> (SyncSender<Entry>, std::sync::mpsc::Receiver<Entry>) {
+fn queue(capacity: usize) -> (SyncSender<Entry>, std::sync::mpsc::Receiver<Entry>) {
     std::sync::mpsc::sync_channel(capacity)
 }
 

@@ -7,7 +7,8 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Write as _},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    path::Path,
     sync::{Arc, atomic::Ordering, mpsc},
     time::{Duration, Instant, SystemTime},
 };
@@ -30,20 +31,24 @@ const RETRY: Duration = Duration::from_secs(1);
 const WARNING: Duration = Duration::from_secs(60);
 
 /// Where lines go.
-pub(super) enum Sink {
+enum Sink {
     Stderr,
     File(File),
 }
 
 impl Sink {
-    /// Opens the place; a file is made if it is not there, for this user alone, and never cut short.
-    pub(super) fn open(place: &Place) -> io::Result<Sink> {
-        let Place::File(path) = place else { return Ok(Sink::Stderr) };
+    /// Opens the place; a file is made if it is not there, for this user alone, and never cut short. Says whether what is
+    /// in it ends within a line, as after a crash.
+    fn open(place: &Place) -> io::Result<(Sink, bool)> {
+        let Place::File(path) = place else { return Ok((Sink::Stderr, false)) };
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(path).map(Sink::File)
+        let file = options.open(path)?;
+        // Of nothing but a file there is an end to look at.
+        let torn = file.metadata()?.is_file() && is_torn(path).unwrap_or(false);
+        Ok((Sink::File(file), torn))
     }
 
     /// Writes all of it; an error says how much went before.
@@ -65,27 +70,60 @@ impl Sink {
     }
 }
 
+fn is_torn(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.metadata()?.len() == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+/// Lines that are not in the file as a whole when it has so much of these.
+fn unwritten(lines: &[u8], written: usize) -> u64 {
+    lines.get(written..).unwrap_or_default().iter().filter(|byte| **byte == b'\n').count() as u64
+}
+
+/// Whether the file ends within a line when it has so much of these; `None`: nothing has changed.
+fn ends_torn(lines: &[u8], written: usize) -> Option<bool> {
+    written.checked_sub(1).and_then(|last| lines.get(last)).map(|last| *last != b'\n')
+}
+
 /// The thread's own.
 pub(super) struct Writer {
-    pub(super) place: Place,
-    pub(super) sink: Sink,
-    pub(super) rx: mpsc::Receiver<Entry>,
-    pub(super) marks: Arc<Marks>,
+    place: Place,
+    sink: Sink,
+    rx: mpsc::Receiver<Entry>,
+    marks: Arc<Marks>,
     /// Dropped at the end, which is how that is known.
-    pub(super) _done: oneshot::Sender<()>,
-    pub(super) state: State,
+    _done: oneshot::Sender<()>,
+    state: State,
 }
 
 /// How the writing goes.
 #[derive(Default)]
-pub(super) struct State {
+struct State {
     /// The last write ended within a line.
-    pub(super) torn: bool,
-    pub(super) failing: bool,
-    pub(super) warned: Option<Instant>,
+    torn: bool,
+    failing: bool,
+    warned: Option<Instant>,
 }
 
 impl Writer {
+    /// Opens the place, and writes nothing yet.
+    pub(super) fn open(
+        place: &Place,
+        rx: mpsc::Receiver<Entry>,
+        marks: Arc<Marks>,
+        done: oneshot::Sender<()>,
+    ) -> io::Result<Writer> {
+        let (sink, torn) = Sink::open(place)?;
+        let state = State { torn, ..State::default() };
+        Ok(Writer { place: place.clone(), sink, rx, marks, _done: done, state })
+    }
+
     /// Ends when it is told to and nothing waits, or when nobody can say anything any more.
     pub(super) fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
@@ -148,13 +186,9 @@ impl Writer {
             }
             Err((written, error)) => {
                 let untold = if count > 0 && written < owed { count } else { 0 };
-                let rest = buffer.get(written.max(owed)..).unwrap_or_default();
-                let lines = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+                let lines = unwritten(buffer, written.max(owed));
                 self.marks.lost.fetch_add(untold + lines, Ordering::Relaxed);
-                self.state.torn = match written.checked_sub(1).and_then(|last| buffer.get(last)) {
-                    Some(last) => *last != b'\n',
-                    None => self.state.torn,
-                };
+                self.state.torn = ends_torn(buffer, written).unwrap_or(self.state.torn);
                 self.failed(&error);
             }
         }
@@ -192,12 +226,31 @@ impl Writer {
 
     fn reopen(&mut self) {
         match Sink::open(&self.place) {
-            Ok(sink) => {
-                self.sink = sink;
-                self.state.torn = false;
+            Ok((sink, torn)) => {
+                (self.sink, self.state.torn) = (sink, torn);
                 info!("{} is opened again", self.place);
             }
             Err(error) => error!("cannot open {} again: {error}; the file that is open is written on", self.place),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_disk_that_fills_up_half_way_each_line_that_is_not_whole_is_lost() {
+        let lines = b"{1}\n{2}\n{3}\n";
+        for (written, lost, torn) in [
+            (0, 3, None),
+            (1, 3, Some(true)),
+            (3, 3, Some(true)),
+            (4, 2, Some(false)),
+            (9, 1, Some(true)),
+            (12, 0, Some(false)),
+        ] {
+            assert_eq!((unwritten(lines, written), ends_torn(lines, written)), (lost, torn), "{written}");
         }
     }
 }
