@@ -385,7 +385,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__sse)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -678,6 +678,21 @@ _mcp__bridge() {
                     ;;
                 --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-children)
@@ -972,7 +987,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__http__subcmd__to__subcmd__ws)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1267,6 +1282,21 @@ _mcp__bridge() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --max-children)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1467,7 +1497,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__serve)
-            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --config --aggregate --aggregate-prefix --dry-run --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -o -h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --mcp-path --ws-path --output --config --aggregate --aggregate-prefix --dry-run --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1800,6 +1830,21 @@ _mcp__bridge() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --max-children)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1933,7 +1978,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__http)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2226,6 +2271,21 @@ _mcp__bridge() {
                     ;;
                 --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-children)
@@ -2516,7 +2576,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__sse__subcmd__to__subcmd__ws)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2809,6 +2869,21 @@ _mcp__bridge() {
                     ;;
                 --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-children)
@@ -2923,7 +2998,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__http)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3128,6 +3203,21 @@ _mcp__bridge() {
                     ;;
                 --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-children)
@@ -3224,7 +3314,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__sse)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3429,6 +3519,21 @@ _mcp__bridge() {
                     ;;
                 --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-children)
@@ -3529,7 +3634,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__stdio__subcmd__to__subcmd__ws)
-            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-h --shell --demo --env --env-file --pass-env --cwd --stop-timeout --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --ws-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3736,6 +3841,21 @@ _mcp__bridge() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --max-children)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -3830,7 +3950,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__http)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --mcp-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4123,6 +4243,21 @@ _mcp__bridge() {
                     ;;
                 --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-children)
@@ -4219,7 +4354,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__ws__subcmd__to__subcmd__sse)
-            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
+            opts="-H -h --header --bearer --ca-file --client-cert --client-key --retries --retry-delay --connect-timeout --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --host --port --unix --unix-mode --tls-cert --tls-key --tls-client-ca --base-url --health-path --exit-with-stdin --cors --allow-origin --allow-host --bearer-token-file --api-key-header --oauth-issuer --oauth-audience --oauth-scope --oauth-tool-scope --oauth-jwks-url --oauth-algorithm --oauth-leeway --oauth-introspection-url --oauth-introspection-client --oauth-introspection-secret-file --oauth-introspection-cache --allow-unauthenticated --rate-limit --max-concurrent --trusted-proxy --audit-log --shared --stateless --max-children --warm --idle-timeout --header-env --session-timeout --max-sessions --keepalive --keepalive-event --sse-path --message-path --server-era --root --state-key-file --allow-tool --deny-tool --max-message --request-timeout --grace --log-level --log-format --quiet --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -4512,6 +4647,21 @@ _mcp__bridge() {
                     ;;
                 --trusted-proxy)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --audit-log)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --max-children)
