@@ -247,6 +247,14 @@ impl Target {
         }
     }
 
+    /// The same with a bearer token.
+    pub fn bearer(mut self, token: &str) -> Target {
+        self.head.push_str("Authorization: Bearer ");
+        self.head.push_str(token);
+        self.head.push_str("\r\n");
+        self
+    }
+
     /// A modern exchange (2026-07-28, Streamable HTTP, Request Headers).
     pub fn exchange(addr: SocketAddr, method: &str, name: &str) -> Target {
         let mut target = Target::post(addr, "/mcp", None);

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! cargo bench                      everything, about twenty minutes
-//! cargo bench -- calls flood       some parts: start memory calls sizes ws flood crowd churn eras
+//! cargo bench -- calls flood       some parts: start many memory calls sizes ws flood crowd churn shared warm jwt eras
 //! cargo bench -- --quick           less of each part, in about a minute and a half
 //! cargo bench -- calls --only='HTTP → stdio, 16'     one way across, or one way with so many callers
 //! cargo bench -- eras --only=parked  one of: in memory, over HTTP, a slow start, parked
+//! cargo bench -- shared --only=SSE   one of: HTTP, SSE, WebSocket
 //! cargo bench -- --control         the floor against itself: how far from 1 is noise here
 //! ```
 //!
@@ -23,10 +24,14 @@ mod crowd;
 mod eras;
 mod flood;
 mod floor;
+mod jwt;
+mod many;
 mod process;
 mod report;
 mod session;
+mod shared;
 mod start;
+mod warm;
 mod ws;
 
 use std::process::ExitCode;
@@ -42,7 +47,8 @@ pub fn fail<T>(why: impl Into<String>) -> Outcome<T> {
 }
 
 /// What there is to measure.
-const PARTS: [&str; 9] = ["start", "memory", "calls", "sizes", "ws", "flood", "crowd", "churn", "eras"];
+const PARTS: [&str; 13] =
+    ["start", "many", "memory", "calls", "sizes", "ws", "flood", "crowd", "churn", "shared", "warm", "jwt", "eras"];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -110,12 +116,16 @@ fn bench(words: &[&str]) -> Outcome<bool> {
         let done = runtime.block_on(async {
             match part {
                 "start" => start::measure(&mut report).await,
+                "many" => many::measure(&mut report).await,
                 "memory" => crowd::memory_use(&mut report).await,
                 "calls" => calls::measure(&mut report, only).await,
                 "sizes" => calls::sizes(&mut report, only).await,
                 "ws" => ws::measure(&mut report).await,
                 "flood" => flood::measure(&mut report, only).await,
                 "crowd" => crowd::at_once(&mut report).await,
+                "shared" => shared::measure(&mut report, only).await,
+                "warm" => warm::measure(&mut report).await,
+                "jwt" => jwt::measure(&mut report).await,
                 "eras" => eras::measure(&mut report, only).await,
                 _ => crowd::churn(&mut report).await,
             }

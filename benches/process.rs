@@ -55,19 +55,24 @@ impl Wire {
 /// The bridge's program.
 pub const BRIDGE: &str = env!("CARGO_BIN_EXE_mcp-bridge");
 
+/// The server that calls are made at.
+pub const DEMO: [&str; 2] = [BRIDGE, "demo-server"];
+
 /// Room for the 16 MiB echo with what is around it.
 const MAX_MESSAGE: &str = "32MiB";
 
-/// A command line that serves a server on a free port.
-fn serve(side: Side, server: &[&str]) -> Outcome<Command> {
+/// A command line that serves a server on a free port. `flags` are the bridge's; an empty server is in them.
+fn serve(program: Side, flags: &[&str], server: &[&str]) -> Outcome<Command> {
     // As on most machines: whoever needs more descriptors has to raise the limit.
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -Sn 1024 2>/dev/null; exec \"$0\" \"$@\""]);
-    match side.program() {
-        Side::Bridge => command.args([BRIDGE, "serve", "--port", "0", "--max-message", MAX_MESSAGE]),
+    match program {
+        Side::Bridge => command.args([BRIDGE, "serve", "--port", "0", "--max-message", MAX_MESSAGE]).args(flags),
         Side::Floor => command.arg(std::env::current_exe()?).args(["--floor-serve"]),
     };
-    command.arg("--").args(server);
+    if !server.is_empty() {
+        command.arg("--").args(server);
+    }
     Ok(command)
 }
 
@@ -104,17 +109,22 @@ pub struct Process {
 impl Process {
     /// Starts a network server in front of the demo server; gives its address once it listens.
     pub fn serve(side: Side) -> Outcome<(Process, SocketAddr)> {
-        Process::serve_any(side, &[BRIDGE, "demo-server"])
+        Process::serve_any(side.program(), &[], &DEMO)
     }
 
     /// The bridge in front of another server.
     pub fn serving(server: &[&str]) -> Outcome<(Process, SocketAddr)> {
-        Process::serve_any(Side::Bridge, server)
+        Process::serve_any(Side::Bridge.program(), &[], server)
     }
 
-    fn serve_any(side: Side, server: &[&str]) -> Outcome<(Process, SocketAddr)> {
-        let mut child =
-            serve(side, server)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    /// The bridge with flags of its own, which no other program stands in for.
+    pub fn with(flags: &[&str], server: &[&str]) -> Outcome<(Process, SocketAddr)> {
+        Process::serve_any(Side::Bridge, flags, server)
+    }
+
+    fn serve_any(side: Side, flags: &[&str], server: &[&str]) -> Outcome<(Process, SocketAddr)> {
+        let mut command = serve(side, flags, server)?;
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = child.stderr.take().ok_or("no stderr")?;
         let mut process = Process { child };
         let (tell, told) = mpsc::channel();
@@ -213,6 +223,15 @@ pub fn memory(pid: u32) -> Outcome<(u64, u64)> {
 
 pub fn descriptors(pid: u32) -> Outcome<usize> {
     Ok(std::fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// How many demo servers run below this one: their own processes, not those that are to become one.
+pub fn demo_servers(pid: u32) -> Outcome<usize> {
+    let is_one = |pid: &&u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).nth(1) == Some(b"demo-server")
+    };
+    Ok(descendants(pid)?.iter().filter(is_one).count())
 }
 
 /// The processes below this one, at any depth.

@@ -13,7 +13,7 @@ pub struct Report {
     load_before: String,
     calls: Vec<[String; 10]>,
     rows: Vec<[String; 6]>,
-    eras: Vec<[String; 6]>,
+    beside: Vec<[String; 6]>,
     wrong: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl Report {
             load_before: load(),
             calls: Vec::new(),
             rows: Vec::new(),
-            eras: Vec::new(),
+            beside: Vec::new(),
             wrong: Vec::new(),
         }
     }
@@ -100,9 +100,9 @@ impl Report {
         self.rows.push(row);
     }
 
-    /// A figure of the eras that stands alone, or beside another; at most so much.
-    pub fn eras(&mut self, what: impl Into<String>, unit: &str, ours: f64, beside: f64, most: Option<f64>) {
-        self.eras_row(
+    /// A figure that stands alone, or beside another of the bridge's own; at most so much.
+    pub fn alone(&mut self, what: impl Into<String>, unit: &str, ours: f64, beside: f64, most: Option<f64>) {
+        self.beside_row(
             what.into(),
             unit,
             [ours, beside],
@@ -112,19 +112,19 @@ impl Report {
     }
 
     /// One that may be so much more than what it stands beside.
-    pub fn eras_more(&mut self, what: String, unit: &str, ours: f64, beside: f64, more: f64, most: Option<f64>) {
+    pub fn more(&mut self, what: String, unit: &str, ours: f64, beside: f64, more: f64, most: Option<f64>) {
         let aim = most.map(|most| (more <= most, format!("≤ {most} {unit} more")));
-        self.eras_row(what, unit, [ours, beside], format!("{} {unit} more", number(more)), aim);
+        self.beside_row(what, unit, [ours, beside], format!("{} {unit} more", number(more)), aim);
     }
 
     /// One that may be so many times what it stands beside.
-    pub fn eras_ratio(&mut self, what: String, unit: &str, ours: f64, beside: f64, ratio: f64, most: Option<f64>) {
+    pub fn times(&mut self, what: String, unit: &str, ours: f64, beside: f64, ratio: f64, most: Option<f64>) {
         let aim = most.map(|most| (ratio <= most, format!("≤ {most} ×")));
         let ratio = if ratio < 0.01 { "< 0.01 ×".to_owned() } else { format!("{ratio:.2} ×") };
-        self.eras_row(what, unit, [ours, beside], ratio, aim);
+        self.beside_row(what, unit, [ours, beside], ratio, aim);
     }
 
-    fn eras_row(&mut self, what: String, unit: &str, figures: [f64; 2], apart: String, aim: Option<(bool, String)>) {
+    fn beside_row(&mut self, what: String, unit: &str, figures: [f64; 2], apart: String, aim: Option<(bool, String)>) {
         let [ours, beside] = figures.map(|figure| match figure.is_nan() {
             true => "–".to_owned(),
             false => format!("{} {unit}", number(figure)),
@@ -135,7 +135,7 @@ impl Report {
         };
         let row = [what, ours, beside, if apart.is_empty() { "–".into() } else { apart }, aim, met.into()];
         eprintln!("{}", row.join(" | "));
-        self.eras.push(row);
+        self.beside.push(row);
     }
 
     /// Something that must never be.
@@ -191,11 +191,14 @@ impl Display for Report {
             }
             writeln!(f)?;
         }
-        if !self.eras.is_empty() {
-            writeln!(f, "In memory, beside the same call without translation; over HTTP, beside a legacy call in a")?;
-            writeln!(f, "session, and for a slow start beside the first call:\n")?;
-            writeln!(f, "| eras | figure | beside | apart | aim | met |\n|---|--:|--:|--:|--:|---|")?;
-            for row in &self.eras {
+        if !self.beside.is_empty() {
+            writeln!(
+                f,
+                "Beside what the row names. Of eras: in memory, the same call without translation; over HTTP, a"
+            )?;
+            writeln!(f, "legacy call in a session; for a slow start, the first call:\n")?;
+            writeln!(f, "| what | figure | beside | apart | aim | met |\n|---|--:|--:|--:|--:|---|")?;
+            for row in &self.beside {
                 writeln!(f, "| {} |", row.join(" | "))?;
             }
             writeln!(f)?;

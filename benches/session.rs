@@ -18,13 +18,17 @@ use crate::process::{Process, Wire};
 use crate::ws::Line;
 use crate::{Outcome, fail};
 
-const HELLO: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
-const READY: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+mod ask;
+
+/// Opens a session.
+pub const HELLO: &[u8] = br#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+/// Says that it is open.
+pub const READY: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 /// Ids of one slot: those of another begin this much higher. All have the same number of digits.
 const SLOT: u64 = 100_000_000;
 /// Longest wait for one answer; what takes longer is lost.
-const LOST: Duration = Duration::from_secs(60);
+pub const LOST: Duration = Duration::from_secs(60);
 
 /// One caller.
 #[derive(Debug)]
@@ -266,74 +270,6 @@ impl Session {
             Session::Stdio { pipe } => calls.over_stdio(pipe, depth as u64).await?,
         }
         Ok(Samples { nanos: calls.nanos.into_inner() })
-    }
-
-    /// Calls `flood`, and gives the messages that came before its answer and the answer, in order.
-    pub async fn flood(&mut self, count: u64, kind: &str) -> Outcome<Vec<Vec<u8>>> {
-        let body = format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"tools/call\",\"params\":{{\"name\":\"flood\",\"arguments\":\
-             {{\"count\":{count},\"kind\":\"{kind}\"}},\"_meta\":{{\"progressToken\":\"flood\"}}}}}}"
-        );
-        match tokio::time::timeout(LOST, self.flood_now(body.as_bytes())).await {
-            Ok(got) => got,
-            Err(_) => fail("the burst was not answered within a minute"),
-        }
-    }
-
-    async fn flood_now(&mut self, body: &[u8]) -> Outcome<Vec<Vec<u8>>> {
-        let mut got = Vec::new();
-        match self {
-            Session::Http { addr, id, conns } => {
-                let mut conn = conns.pop().ok_or("no connection")?;
-                let head = conn.start(&Target::post(*addr, "/mcp", Some(id)).with(body)).await?;
-                expect(head.status, 200, b"")?;
-                if !head.is_stream {
-                    conn.text.clear();
-                    while conn.more().await? {}
-                    got.push(conn.text.clone());
-                    conns.push(conn);
-                } else {
-                    let mut events = Events::of(conn);
-                    while let Some(data) = events.next().await? {
-                        got.push(data.to_vec());
-                    }
-                    conns.push(events.into_conn());
-                }
-            }
-            Session::Sse { target, events, conns } => {
-                let conn = conns.first_mut().ok_or("no connection")?;
-                let request = target.with(body);
-                // Both at once: a server may hold the 202 back until the call is under way.
-                let posted = conn.call(&request);
-                let heard = async {
-                    loop {
-                        let data = events.next().await?.ok_or("the stream ended")?.to_vec();
-                        let done = is_answer(&data);
-                        got.push(data);
-                        if done {
-                            return Ok(());
-                        }
-                    }
-                };
-                let (head, ()) = futures::future::try_join(posted, heard).await?;
-                expect(head.status, 202, b"")?;
-            }
-            Session::Ws { .. } | Session::Exchanges { .. } => {
-                return fail("bursts are asked for over stdio, SSE and HTTP");
-            }
-            Session::Stdio { pipe } => {
-                pipe.send(body).await?;
-                loop {
-                    let line = pipe.line().await?.to_vec();
-                    let done = is_answer(&line);
-                    got.push(line);
-                    if done {
-                        break;
-                    }
-                }
-            }
-        }
-        Ok(got)
     }
 }
 

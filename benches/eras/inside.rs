@@ -211,7 +211,7 @@ fn rows(report: &mut Report, name: &str, size: &str, callers: u64, got: &[(Round
         let across = median(got.iter().map(|(across, _)| figure(across)));
         let same = median(got.iter().map(|(_, same)| figure(same)));
         let more = median(got.iter().map(|(across, same)| figure(across) - figure(same)));
-        report.eras_more(format!("{name}, {size}, {what}"), "µs", across, same, more, most);
+        report.more(format!("{name}, {size}, {what}"), "µs", across, same, more, most);
     };
     if callers == 1 {
         row("1 caller, p50", |round| round.p50, Some(MORE));

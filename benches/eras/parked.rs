@@ -142,7 +142,7 @@ pub fn measure(report: &mut Report) -> Outcome<()> {
     let [parked, again, filled] = figures.as_slice() else {
         return fail(format!("parked calls: {text}{}", String::from_utf8_lossy(&output.stderr)));
     };
-    let mut row = |what: String, kib: f64| report.eras(what, "MiB", kib / 1024.0, f64::NAN, Some(MOST));
+    let mut row = |what: String, kib: f64| report.alone(what, "MiB", kib / 1024.0, f64::NAN, Some(MOST));
     row(format!("resident for {COUNT} parked calls"), *parked);
     row(format!("the same after {} had expired", AGAIN * COUNT), *again);
     row("the same with as much of something else, after all expired".into(), *filled);

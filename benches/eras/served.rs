@@ -99,14 +99,7 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
                 let ours = median(got.iter().map(|(ours, _)| figure(ours)));
                 let legacy = median(got.iter().map(|(_, legacy)| figure(legacy)));
                 let ratio = median(got.iter().map(|(ours, legacy)| figure(ours) / figure(legacy)));
-                report.eras_ratio(
-                    format!("{name} over HTTP, callers: {callers}, {what}"),
-                    "µs",
-                    ours,
-                    legacy,
-                    ratio,
-                    most,
-                );
+                report.times(format!("{name} over HTTP, callers: {callers}, {what}"), "µs", ours, legacy, ratio, most);
             };
             row("p50", |round| round.p50, *most);
             row("p99", |round| round.p99, None);
@@ -130,12 +123,12 @@ pub async fn warm(report: &mut Report) -> Outcome<()> {
             later.push(exchange(&mut conn, addr, capabilities).await?);
         }
         let worst = later.iter().copied().fold(0.0, f64::max);
-        report.eras(format!("modern → legacy, a slow start: first call of {who}"), "ms", first, f64::NAN, None);
+        report.alone(format!("modern → legacy, a slow start: first call of {who}"), "ms", first, f64::NAN, None);
         let what = format!("modern → legacy, p50 of {count} warm calls of {who}");
         let p50 = median(later);
-        report.eras_ratio(what, "ms", p50, first, p50 / first, Some(WARM));
+        report.times(what, "ms", p50, first, p50 / first, Some(WARM));
         let what = format!("modern → legacy, longest of {count} warm calls of {who}");
-        report.eras_ratio(what, "ms", worst, first, worst / first, Some(WARM));
+        report.times(what, "ms", worst, first, worst / first, Some(WARM));
         server.stop();
     }
     Ok(())
