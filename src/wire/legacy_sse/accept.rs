@@ -208,7 +208,8 @@ impl Accept {
         };
         let span = debug_span!("session", caller = ?caller.id);
         let stream = to_client.clone();
-        let pumping = pump(source, Sink { to_client }, peer, rules);
+        // Boxed: the task would have room for it twice, once as what it was given and once as what it waits for.
+        let pumping = Box::pin(pump(source, Sink { to_client }, peer, rules));
         let session = async move {
             // The stream is the session: without it nobody can hear the answers that the pump would wait for.
             tokio::select! {
