@@ -19,6 +19,7 @@
 //! | `matrix` | every source with every output, as a table: one script of calls in both eras at servers of both |
 //! | `readme` | the README's commands and flags exist |
 //! | `rmcp` | the Rust SDK as client and as server |
+//! | `sockets` | what can be listened on, TLS both ways, what a service manager passes on and is told |
 //! | `sources` | servers at URLs behind a bridge that listens: credentials, readiness, Unix sockets |
 //! | `stateless_shared` | who gets which server, and the limits on sessions |
 //! | `ws` | WebSocket with the real binary, in both roles |
@@ -57,6 +58,8 @@ mod network;
 mod readme;
 #[cfg(target_os = "linux")]
 mod rmcp;
+#[cfg(target_os = "linux")]
+mod sockets;
 #[cfg(target_os = "linux")]
 mod sources;
 #[cfg(target_os = "linux")]

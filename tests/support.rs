@@ -9,6 +9,7 @@ use mcp_bridge::scope::Scope;
 
 pub mod actor;
 pub mod authority;
+pub mod certs;
 pub mod client;
 pub mod http;
 pub mod issuer;
