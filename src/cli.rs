@@ -21,6 +21,7 @@ use crate::{
     demo::Eras,
     observe::{Logging, flat},
     status::Question,
+    tls,
     wire::child::guard,
 };
 
@@ -63,8 +64,8 @@ pub enum Task {
 pub enum LoginTask {
     /// Log in.
     In(Url, Box<OauthSpec>),
-    /// Forget a login.
-    Out(Url, TokenDir),
+    /// Forget a login that is kept there, and give its tokens back.
+    Out(Url, TokenDir, tls::client::Client),
     /// Say what is kept, of one server or of all.
     Status(Option<Url>, TokenDir),
 }
@@ -135,7 +136,7 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
     match asked {
         Asked::Bridge(command, args) => typed.bridge(&command, *args),
         Asked::Other(Command::Login(args)) => typed.login(*args),
-        Asked::Other(Command::Logout { server, dir }) => typed.logout(&server, dir),
+        Asked::Other(Command::Logout { server, tls, dir }) => typed.logout(&server, &tls, dir),
         Asked::Other(Command::Auth { what: AuthWhat::Status, server, dir }) => {
             typed.auth_status(server.as_deref(), dir)
         }

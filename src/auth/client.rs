@@ -2,7 +2,7 @@
 //!
 //! Owns the [`Authorizer`], of which there is one a remote server: the wires ask it what to show with each request, and
 //! tell it what the server refused. Talks to the modules below: `challenge` reads refusals, `flow` (with `callback`,
-//! `browser`, `device`, `machine`) gets a token, `store` keeps it, `reach` and `web` see to it that no server sends the
+//! `browser`, `device`, `machine`) gets a token, `store` keeps it, `revoke` gives it back, `reach` and `web` see to it that no server sends the
 //! bridge anywhere. Within a process one task at a time is at the login, and among processes one process: the others wait
 //! and take what it got. It never shows a token to another origin than the one it is for, and logs none.
 
@@ -46,6 +46,7 @@ mod post;
 mod reach;
 pub mod record;
 mod register;
+pub mod revoke;
 pub mod store;
 mod web;
 
@@ -369,7 +370,7 @@ impl Authorizer {
         if record.token.as_ref().is_none_or(|token| token.refresh.is_none()) {
             return Ok(false);
         }
-        match flow::renew(&self.server, record, self.client_secret().as_ref()).await {
+        match flow::renew(&self.spec, &self.server, record, self.client_secret().as_ref()).await {
             flow::Renewed::Token(token) => {
                 record.token = Some(token.clone());
                 locked.save(record)?;

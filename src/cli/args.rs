@@ -69,12 +69,14 @@ pub(super) enum Command {
     /// Log in to a remote server now, and keep the token for the commands that reach it
     #[command(override_usage = "mcp-bridge login [OPTIONS] <URL>", after_help = AFTER_LOGIN)]
     Login(Box<LoginArgs>),
-    /// Forget the token for a remote server
+    /// Forget the token for a remote server, and have it revoked
     #[command(override_usage = "mcp-bridge logout [OPTIONS] <URL>")]
     Logout {
         /// The server's URL, as it was given to connect or login
         #[arg(value_name = "URL", value_hint = ValueHint::Url)]
         server: String,
+        #[command(flatten)]
+        tls: TlsArgs,
         #[command(flatten)]
         dir: DirArgs,
     },
@@ -335,15 +337,8 @@ pub(super) struct RemoteArgs {
     /// Send this bearer token with each request, as in '${TOKEN}' (default: none)
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(super) bearer: Option<String>,
-    /// Trust the authorities in this PEM file, too (default: those of the system)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) ca_file: Option<PathBuf>,
-    /// Show the certificate in this PEM file to a server that asks for one (default: none)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) client_cert: Option<PathBuf>,
-    /// The certificate's key, a PEM file (default: the file of --client-cert)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) client_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
     /// Number of further attempts after a connection fails
     #[arg(long, value_name = "NUMBER", default_value = "5", value_parser = values::count)]
     pub(super) retries: u32,
@@ -355,6 +350,21 @@ pub(super) struct RemoteArgs {
     pub(super) connect_timeout: Duration,
     #[command(flatten)]
     pub(super) oauth: OauthArgs,
+}
+
+/// Whom to trust, and who to be, where TLS is spoken to a server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Remote server")]
+pub(super) struct TlsArgs {
+    /// Trust the authorities in this PEM file, too (default: those of the system)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) ca_file: Option<PathBuf>,
+    /// Show the certificate in this PEM file to a server that asks for one (default: none)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) client_cert: Option<PathBuf>,
+    /// The certificate's key, a PEM file (default: the file of --client-cert)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) client_key: Option<PathBuf>,
 }
 
 /// What every bridge has.

@@ -46,9 +46,9 @@ async fn carry_out(task: LoginTask) -> ExitCode {
             Err(Denied::Unreachable(why)) => failed(&why, Exit::Unreachable),
             Err(denied) => failed(&format!("no login to {}: {denied}", shown(&url)), Exit::NotAuthorised),
         },
-        LoginTask::Out(url, dir) => match login::logout(&url, &dir).await {
-            Ok(true) => say(&format!("forgot the login to {}\n", shown(&url))),
-            Ok(false) => say(&format!("nothing was kept of {}\n", shown(&url))),
+        LoginTask::Out(url, dir, tls) => match login::logout(&url, &dir, &tls).await {
+            Ok(Some(revocation)) => say(&format!("forgot the login to {}; {revocation}\n", shown(&url))),
+            Ok(None) => say(&format!("nothing was kept of {}\n", shown(&url))),
             Err(denied) => failed(&denied.to_string(), Exit::Failed),
         },
         LoginTask::Status(url, dir) => match login::status(url.as_ref(), &dir) {

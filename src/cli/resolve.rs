@@ -210,14 +210,15 @@ impl Typed<'_> {
     fn remote(&self, command: &Bridge, url: &str, args: &RemoteArgs) -> Result<RemoteSpec, Error> {
         let place = remote::place(command, url)?;
         let headers = self.headers(args)?;
-        let authorizer = self.authorizer(command, &place, &headers, &args.oauth)?;
+        let tls = remote::tls(&args.tls)?;
+        let authorizer = self.authorizer(command, &place, &headers, (&args.oauth, &tls))?;
         Ok(RemoteSpec {
             authorizer,
             url: place.url,
             socket: place.socket,
             transport: place.transport,
             headers,
-            tls: remote::tls(args)?,
+            tls,
             retry: retry(args),
         })
     }

@@ -7,7 +7,7 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 use url::Url;
 
 use super::Secret;
-use crate::seal::Sealer;
+use crate::{seal::Sealer, tls};
 
 /// How the bridge gets a token, and where it keeps it.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +28,8 @@ pub struct OauthSpec {
     pub browser: Option<OsString>,
     /// Where the browser comes back to on 127.0.0.1; 0 lets the system pick. `--callback-port`.
     pub callback_port: u16,
+    /// Whom to trust and who to be, as towards the server itself. `--ca-file`, `--client-cert`.
+    pub tls: tls::client::Client,
     /// Longest wait for the user, and for another process that is at the login. `--auth-timeout`, 5 min.
     pub patience: Duration,
 }
@@ -104,6 +106,7 @@ impl Default for OauthSpec {
             takes_paste: false,
             browser: None,
             callback_port: 0,
+            tls: tls::client::Client::default(),
             patience: Duration::from_secs(5 * 60),
         }
     }

@@ -60,7 +60,7 @@ impl<'a> Login<'a> {
         server: &'a Url,
         challenge: &Challenge,
     ) -> Result<Login<'a>, Denied> {
-        let web = LoginWeb::new(server).await.map_err(|error| Denied::failed(error.to_string()))?;
+        let web = LoginWeb::new(server, &spec.tls).await;
         web.remember(challenge.clone());
         if let Some(named) = &challenge.resource_metadata {
             let url = Url::parse(named).or_else(|_| server.join(named));
@@ -76,6 +76,10 @@ impl<'a> Login<'a> {
         let manager = AuthorizationManager::new_with_oauth_http_client(server.clone(), web.clone()).await;
         let mut manager = manager.map_err(|error| Denied::failed(in_words(&error)))?;
         let header = as_header(challenge);
+        // The library compares the issuer of the found document with the one that the server named (RFC 8414, 3.3), but for
+        // the slash of an empty path: https://as and https://as/ are one URL, and many servers whose documents come from a
+        // URL type write the slash in one of the two. A slash behind a path is another issuer. The same host answers for
+        // both at its root, so nobody gains by it; what comes back with a code is compared to the letter.
         let found = manager.resolve_metadata_from_challenge(Some(&header)).await;
         let found = found.map_err(|error| Denied::failed(in_words(&error)))?;
         let published = found.source != AuthorizationMetadataSource::LegacyEndpointFallback;
@@ -222,19 +226,24 @@ pub(super) enum Renewed {
 }
 
 /// Renews a token. `secret`: the client's, where it is not in the record.
-pub(super) async fn renew(server: &Url, record: &Record, secret: Option<&Secret>) -> Renewed {
-    match try_renew(server, record, secret).await {
+pub(super) async fn renew(spec: &OauthSpec, server: &Url, record: &Record, secret: Option<&Secret>) -> Renewed {
+    match try_renew(spec, server, record, secret).await {
         Ok(token) => Renewed::Token(token),
         Err(AuthError::TokenRefreshRejected(_) | AuthError::AuthorizationRequired) => Renewed::Refused,
         Err(error) => Renewed::Failed(Denied::failed(format!("its token cannot be renewed: {}", in_words(&error)))),
     }
 }
 
-async fn try_renew(server: &Url, record: &Record, secret: Option<&Secret>) -> Result<Token, AuthError> {
+async fn try_renew(
+    spec: &OauthSpec,
+    server: &Url,
+    record: &Record,
+    secret: Option<&Secret>,
+) -> Result<Token, AuthError> {
     let Some(before) = record.token.as_ref().filter(|token| token.refresh.is_some()) else {
         return Err(AuthError::AuthorizationRequired);
     };
-    let web = LoginWeb::new(server).await.map_err(|error| AuthError::InternalError(error.to_string()))?;
+    let web = LoginWeb::new(server, &spec.tls).await;
     // What the library takes for the server's URL goes into the request as `resource`.
     let mut manager = AuthorizationManager::new_with_oauth_http_client(record.resource.as_str(), web).await?;
     manager.set_metadata(record.metadata.clone());

@@ -22,10 +22,13 @@ use super::{
     flow::{Login, Page},
     machine,
     record::{Client, ClientKind, Record, Token, address},
+    revoke::{self, Revocation},
     store::{self, Store},
+    web,
 };
 use crate::{
     config::oauth::{Grant, OauthSpec, TokenDir},
+    tls,
     wire::remote::fault::shown,
 };
 
@@ -178,7 +181,7 @@ pub enum LoginEnd {
 
 /// `mcp-bridge login`: a login now, whatever is kept.
 pub async fn login(url: &Url, spec: OauthSpec) -> Result<LoginEnd, Denied> {
-    let challenge = probe(&address(url)).await?;
+    let challenge = probe(&address(url), &spec.tls).await?;
     let open = challenge.is_none();
     let authorizer = Authorizer::new(url, spec);
     let Some(store) = &authorizer.store else {
@@ -200,9 +203,9 @@ pub async fn login(url: &Url, spec: OauthSpec) -> Result<LoginEnd, Denied> {
 }
 
 /// What the server says to somebody without a token; `None` where it takes them.
-async fn probe(url: &Url) -> Result<Option<Challenge>, Denied> {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PROBE);
-    let client = client.build().map_err(|_| Denied::failed("the HTTP client cannot be set up"))?;
+async fn probe(url: &Url, tls: &tls::client::Client) -> Result<Option<Challenge>, Denied> {
+    let builder = web::builder(tls, url, true).map_err(|error| Denied::failed(error.to_string()))?;
+    let client = builder.timeout(PROBE).build().map_err(|_| Denied::failed("the HTTP client cannot be set up"))?;
     let mut last = None;
     for method in [Method::POST, Method::GET] {
         let request = Request::builder().method(&method).uri(url.as_str());
@@ -238,10 +241,18 @@ const PROBE: Duration = Duration::from_secs(30);
 /// Changes nothing, in either era.
 const PING: &str = r#"{"jsonrpc":"2.0","id":"login","method":"ping"}"#;
 
-/// `mcp-bridge logout`: forgets what is kept of a server. Says whether there was anything.
-pub async fn logout(url: &Url, dir: &TokenDir) -> Result<bool, Denied> {
+/// `mcp-bridge logout`: forgets what is kept of a server, then gives the tokens back. `None`: nothing was kept.
+pub async fn logout(url: &Url, dir: &TokenDir, tls: &tls::client::Client) -> Result<Option<Revocation>, Denied> {
     let locked = Store::new(dir, &address(url)).lock(PROBE).await?;
-    Ok(locked.remove()?)
+    let kept = locked.load();
+    let removed = locked.remove()?;
+    // Others need not wait for an authorization server.
+    drop(locked);
+    Ok(match kept {
+        _ if !removed => None,
+        Ok(Some(record)) => Some(revoke::revoke(&record, tls).await),
+        Ok(None) | Err(_) => Some(Revocation::NoToken),
+    })
 }
 
 /// `mcp-bridge auth status`: what is kept, of one server or of all, without any secret.

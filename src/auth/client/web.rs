@@ -1,19 +1,20 @@
 //! HTTP towards authorization servers, and towards the documents that a server publishes about its login.
 //!
-//! Owns the one client that every request of a login goes through. Talks to the network. It calls nothing beyond
-//! [`Reach`], not by name, by literal, nor by redirect; it follows no redirect at all (the library follows those of documents,
-//! one by one, within an origin); it reads a bounded body within a bounded time.
+//! Owns the clients that every request of a login goes through. Talks to the network. It calls nothing beyond [`Reach`],
+//! not by name, by literal, nor by redirect; it follows no redirect at all (the library follows those of documents, one by
+//! one, within an origin); it reads a bounded body within a bounded time. Whom it trusts is the same as for the server
+//! itself; the bridge's own certificate it shows to that server alone, not to who the server names.
 
 use std::{
     error::Error,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use reqwest::{
-    Client,
+    Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
 };
@@ -22,7 +23,13 @@ use tracing::debug;
 use url::{Host, Url};
 
 use super::{challenge::Challenge, reach::Reach};
-use crate::wire::remote::{fault::shown, web::is_loopback};
+use crate::{
+    tls,
+    wire::remote::{
+        fault::{Fault, FaultKind, shown},
+        web::is_loopback,
+    },
+};
 
 /// For one request, from the first byte to the last.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,34 +50,19 @@ pub struct WebError(pub String);
 pub struct LoginWeb {
     server: Url,
     reach: Reach,
-    public: Client,
-    local: Client,
+    tls: tls::client::Client,
+    /// Indexed by [`LoginWeb::client`].
+    clients: [OnceLock<Client>; 8],
     /// What the server said, for the library, which would ask it once more.
     said: Mutex<Option<Challenge>>,
 }
 
 impl LoginWeb {
-    /// The way for a login to the server at this URL.
-    pub async fn new(server: &Url) -> Result<Arc<LoginWeb>, WebError> {
+    /// The way for a login to the server at this URL, which is itself reached with `tls`.
+    pub async fn new(server: &Url, tls: &tls::client::Client) -> Arc<LoginWeb> {
         let reach = Reach::of(server, &addresses(server).await);
-        let resolver = Arc::new(Within(reach.clone()));
-        let build = |local: bool| {
-            let builder = Client::builder()
-                .redirect(redirect::Policy::none())
-                .referer(false)
-                .timeout(TIMEOUT)
-                .dns_resolver(resolver.clone())
-                .user_agent(concat!("mcp-bridge/", env!("CARGO_PKG_VERSION")));
-            let builder = if local { builder.no_proxy() } else { builder };
-            builder.build().map_err(|_| WebError("the HTTP client cannot be set up".into()))
-        };
-        Ok(Arc::new(LoginWeb {
-            public: build(false)?,
-            local: build(true)?,
-            server: server.clone(),
-            reach,
-            said: Mutex::default(),
-        }))
+        let (server, tls) = (server.clone(), tls.clone());
+        Arc::new(LoginWeb { server, reach, tls, clients: Default::default(), said: Mutex::default() })
     }
 
     /// What may be called.
@@ -94,7 +86,7 @@ impl LoginWeb {
             return Err(WebError(format!("it names {at}, {why}; nothing was sent there")));
         }
         debug!("{} {at}", request.method());
-        let client = if is_loopback(&url) { &self.local } else { &self.public };
+        let client = self.client(&url)?;
         let request = request.try_into().map_err(|_| WebError(format!("{at} cannot be asked")))?;
         let failed = |error: reqwest::Error| WebError(format!("{at}: {}", in_words(&error)));
         let mut response = client.execute(request).await.map_err(failed)?;
@@ -110,6 +102,19 @@ impl LoginWeb {
         *answer.status_mut() = response.status();
         *answer.headers_mut() = std::mem::take(response.headers_mut());
         Ok(answer)
+    }
+
+    /// The client for a URL, built when it is first needed.
+    fn client(&self, url: &Url) -> Result<&Client, WebError> {
+        let own = self.tls.has_identity() && url.origin() == self.server.origin();
+        let kind = usize::from(url.scheme() == "https") + 2 * usize::from(is_loopback(url)) + 4 * usize::from(own);
+        let Some(slot) = self.clients.get(kind) else { return Err(WebError("there is no HTTP client for it".into())) };
+        if let Some(client) = slot.get() {
+            return Ok(client);
+        }
+        let builder = builder(&self.tls, url, own)?.dns_resolver(Arc::new(Within(self.reach.clone())));
+        let client = builder.timeout(TIMEOUT).build().map_err(|_| WebError(NO_CLIENT.into()))?;
+        Ok(slot.get_or_init(|| client))
     }
 
     /// The server's own 401 once more, as far as it has a meaning.
@@ -130,6 +135,27 @@ impl OAuthHttpClient for LoginWeb {
     }
 }
 
+const NO_CLIENT: &str = "the HTTP client cannot be set up";
+
+/// A client for a URL that follows no redirect. `own`: it is the server's, so it may ask for the bridge's certificate.
+pub(super) fn builder(tls: &tls::client::Client, url: &Url, own: bool) -> Result<ClientBuilder, WebError> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .user_agent(concat!("mcp-bridge/", env!("CARGO_PKG_VERSION")));
+    let local = is_loopback(url);
+    if local {
+        builder = builder.no_proxy();
+    }
+    // A proxy may be reached by TLS although the server is not. Else no authority is read in vain.
+    if local && url.scheme() != "https" {
+        return Ok(builder.tls_certs_only([]));
+    }
+    let config = tls.config(&[b"h2", b"http/1.1"], own);
+    let failed = |error| WebError(format!("TLS cannot be set up: {error}; see --ca-file"));
+    Ok(builder.tls_backend_preconfigured(config.map_err(failed)?))
+}
+
 /// A challenge as one clean header: the library reads the parameters wherever they stand, in another scheme's, too.
 pub fn as_header(challenge: &Challenge) -> String {
     let quoted = |name: &str, value: &Option<String>| {
@@ -146,9 +172,11 @@ fn in_words(error: &reqwest::Error) -> String {
     while let Some(source) = cause.source() {
         cause = source;
     }
+    let fault = Fault::read(error, false);
     match () {
         () if error.is_timeout() => "it did not answer in time".into(),
         () if cause.is::<OutOfReach>() => format!("{cause}; nothing was sent there"),
+        () if fault.kind == FaultKind::Tls => fault.why,
         () => format!("it cannot be reached ({})", crate::wire::remote::fault::one_line(&cause.to_string())),
     }
 }

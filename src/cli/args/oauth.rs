@@ -7,6 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, ValueEnum, ValueHint};
 use url::Url;
 
+use super::TlsArgs;
 use crate::cli::values;
 
 /// How the bridge logs in where a server asks for it.
@@ -67,6 +68,8 @@ pub(in crate::cli) struct LoginArgs {
     /// The server: http:// or https://, with its path
     #[arg(value_name = "URL", value_hint = ValueHint::Url)]
     pub(in crate::cli) server: String,
+    #[command(flatten)]
+    pub(in crate::cli) tls: TlsArgs,
     #[command(flatten)]
     pub(in crate::cli) oauth: OauthArgs,
 }

@@ -75,8 +75,8 @@ impl Typed<'_> {
         };
         let stop = server.as_ref().map_or_else(StopLadder::default, stop);
         let retry = remote.as_ref().map_or_else(RetryPolicy::default, retry);
-        let tls = remote.as_ref().map(remote::tls).transpose()?.unwrap_or_default();
-        let logins = remote.as_ref().map(|remote| self.logins(true, &remote.oauth)).transpose()?.flatten();
+        let tls = remote.as_ref().map(|remote| remote::tls(&remote.tls)).transpose()?.unwrap_or_default();
+        let logins = remote.as_ref().map(|remote| self.logins(true, &remote.oauth, &tls)).transpose()?.flatten();
         let base = Base { sharing, processes, eras, pass_env, stop, retry, tls, logins, aggregate };
         let loader = Loader::new(path, base).map_err(wrong)?;
         let loaded = loader.text().and_then(|text| loader.servers(&text, self.env)).map_err(wrong)?;

@@ -17,7 +17,10 @@ use crate::{
     auth::client::{Authorizer, keyring},
     cli::{
         Error, LoginTask, Task,
-        args::oauth::{DirArgs, LoginArgs, OauthArgs},
+        args::{
+            TlsArgs,
+            oauth::{DirArgs, LoginArgs, OauthArgs},
+        },
         bridges::{self, Bridge},
         usage,
     },
@@ -26,6 +29,7 @@ use crate::{
         check::Place,
         oauth::{Grant, KeyKind, KnownClient, OauthSpec, Proof, TokenDir},
     },
+    tls::client::Client,
 };
 
 /// 1.2.840.10045.2.1 in DER: what a private key in PKCS #8 says of itself when it is one on an elliptic curve.
@@ -42,9 +46,9 @@ impl Typed<'_> {
         command: &Bridge,
         place: &Place,
         headers: &HeaderMap,
-        args: &OauthArgs,
+        (args, tls): (&OauthArgs, &Client),
     ) -> Result<Option<Arc<Authorizer>>, Error> {
-        let spec = self.logins(!command.outputs.is_empty(), args)?;
+        let spec = self.logins(!command.outputs.is_empty(), args, tls)?;
         if headers.contains_key(header::AUTHORIZATION) || place.socket.is_some() {
             return Ok(None);
         }
@@ -52,8 +56,8 @@ impl Typed<'_> {
     }
 
     /// How to log in, if at all; `listens`: for a service.
-    pub(super) fn logins(&self, listens: bool, args: &OauthArgs) -> Result<Option<OauthSpec>, Error> {
-        let mut spec = self.oauth(args)?;
+    pub(super) fn logins(&self, listens: bool, args: &OauthArgs, tls: &Client) -> Result<Option<OauthSpec>, Error> {
+        let mut spec = self.oauth(args, tls)?;
         // Whoever calls a service is not who sits at its machine.
         if listens && spec.grant == Grant::Browser {
             spec.grant = Grant::Url;
@@ -66,13 +70,13 @@ impl Typed<'_> {
         if args.oauth.no_login {
             return usage("login with --no-login is nothing; leave it out");
         }
-        let spec = OauthSpec { takes_paste: true, ..self.oauth(&args.oauth)? };
+        let spec = OauthSpec { takes_paste: true, ..self.oauth(&args.oauth, &remote::tls(&args.tls)?)? };
         Ok(Task::Login(Box::new(LoginTask::In(url, Box::new(spec)))))
     }
 
-    pub(in crate::cli) fn logout(&self, server: &str, dir: DirArgs) -> Result<Task, Error> {
+    pub(in crate::cli) fn logout(&self, server: &str, tls: &TlsArgs, dir: DirArgs) -> Result<Task, Error> {
         let url = url("logout", server)?;
-        Ok(Task::Login(Box::new(LoginTask::Out(url, self.some_dir(dir)?))))
+        Ok(Task::Login(Box::new(LoginTask::Out(url, self.some_dir(dir)?, remote::tls(tls)?))))
     }
 
     pub(in crate::cli) fn auth_status(&self, server: Option<&str>, dir: DirArgs) -> Result<Task, Error> {
@@ -80,7 +84,7 @@ impl Typed<'_> {
         Ok(Task::Login(Box::new(LoginTask::Status(url, self.some_dir(dir)?))))
     }
 
-    fn oauth(&self, args: &OauthArgs) -> Result<OauthSpec, Error> {
+    fn oauth(&self, args: &OauthArgs, tls: &Client) -> Result<OauthSpec, Error> {
         let grant = match (args.no_browser, args.device, args.client_credentials) {
             (false, false, false) => Grant::Browser,
             (true, false, false) => Grant::Url,
@@ -98,6 +102,7 @@ impl Typed<'_> {
             takes_paste: false,
             browser: self.browser(),
             callback_port: args.callback_port,
+            tls: tls.clone(),
             patience: args.auth_timeout,
         })
     }

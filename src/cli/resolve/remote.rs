@@ -11,7 +11,7 @@ use super::Typed;
 use crate::{
     cli::{
         Error,
-        args::RemoteArgs,
+        args::{RemoteArgs, TlsArgs},
         bridges::{Bridge, Source},
         report::not_a_url,
         usage,
@@ -55,7 +55,7 @@ impl Typed<'_> {
     }
 }
 
-pub(super) fn tls(args: &RemoteArgs) -> Result<Client, Error> {
+pub(super) fn tls(args: &TlsArgs) -> Result<Client, Error> {
     if args.client_key.is_some() && args.client_cert.is_none() {
         return usage("--client-key is of no use without --client-cert; add --client-cert FILE");
     }
