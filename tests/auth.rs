@@ -5,9 +5,11 @@
 //! | `attacks` | T9 to T12: a server that names what is inside, poisoned documents, pages that are none, forged callbacks |
 //! | `commands` | `login`, `logout`, `auth status` |
 //! | `eras` | clients and servers of the modern era |
+//! | `fronts` | a login in mid-use, over every front and transport and in both eras |
 //! | `keyring` | tokens under a key of the system's keyring |
 //! | `logins` | the ways to a token, renewal, more scopes, what the client hears |
 //! | `secrets` | T24, T25 and statement 25: logs, files, and five instances at once |
+//! | `tls` | logins at servers of a private authority, and with a client's certificate |
 
 use std::process::Stdio;
 
@@ -20,9 +22,11 @@ use crate::support::{
 mod attacks;
 mod commands;
 mod eras;
+mod fronts;
 mod keyring;
 mod logins;
 mod secrets;
+mod tls;
 
 const V: &str = "2025-06-18";
 

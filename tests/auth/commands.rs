@@ -1,5 +1,6 @@
 //! `login`, `logout` and `auth status`, as people type them.
 
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use super::{V, connect, done, program};
@@ -35,9 +36,36 @@ async fn login_status_and_logout_follow_each_other() {
     client.finish().await;
 
     let (code, out, _) = done(&desktop, &["logout", &authority.url()]).await;
-    assert_eq!((code, out.starts_with("forgot")), (0, true), "{out}");
+    assert_eq!((code, out.starts_with("forgot"), out.lines().count()), (0, true, 1), "{out}");
+    assert!(out.contains("has revoked the tokens") && !out.contains(MARK), "{out}");
     assert!(desktop.kept().is_empty());
+    authority.notes(|notes| {
+        let hints: Vec<_> = notes.revoked.iter().map(|form| form["token_type_hint"].as_str()).collect();
+        assert_eq!(hints, ["refresh_token", "access_token"]);
+        assert!(notes.revoked.iter().all(|form| form["client_id"] == "registered-by-itself"));
+        assert!(notes.good.is_empty(), "the token is worth nothing any more");
+    });
     assert!(done(&desktop, &["logout", &authority.url()]).await.1.starts_with("nothing was kept"));
+}
+
+/// Whatever the authorization server says, nothing is left on this machine, and the user knows what is left elsewhere.
+#[tokio::test]
+async fn a_logout_forgets_also_where_nothing_is_revoked_and_says_so() {
+    let endpoint = |url: &str| Oddities { metadata: json!({"revocation_endpoint": url}), ..Oddities::default() };
+    for (odd, told) in [
+        (Oddities { revokes: false, ..Oddities::default() }, "revokes no tokens"),
+        (endpoint("BASE/as/nowhere"), "could not be revoked (HTTP 404"),
+        (endpoint("http://evil.example/revoke"), "nothing was sent there"),
+        (endpoint("https://169.254.169.254/revoke"), "nothing was sent there"),
+    ] {
+        let (authority, desktop) = (Authority::odd(odd).await, Desktop::new());
+        assert_eq!(log_in(&desktop, &authority).await, 0);
+        let (code, out, _) = done(&desktop, &["logout", &authority.url()]).await;
+        assert_eq!((code, out.lines().count()), (0, 1), "{out}");
+        assert!(out.starts_with("forgot") && out.contains(told) && !out.contains(MARK), "{out}");
+        assert!(desktop.kept().is_empty());
+        assert!(authority.notes(|notes| notes.revoked.is_empty()));
+    }
 }
 
 #[tokio::test]

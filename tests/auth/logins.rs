@@ -1,5 +1,12 @@
 //! The ways to a token, and what the client hears meanwhile.
 
+use aws_lc_rs::{
+    encoding::AsDer,
+    rsa,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use jsonwebtoken::Algorithm;
 use serde_json::json;
 
 use super::{V, connect, done};
@@ -254,6 +261,42 @@ async fn a_client_may_call_for_itself() {
     assert!(desktop.opened().is_empty());
     let kept = std::fs::read_to_string(&desktop.kept()[0]).unwrap();
     assert!(!kept.contains("of-mine"));
+}
+
+/// RFC 7523: the server checks the signature, the issuer, the subject, the reader, the end, and that it is no copy.
+#[tokio::test]
+async fn a_client_may_prove_itself_by_what_it_signs() {
+    let rsa = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
+    let p256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let keys = [
+        (Algorithm::RS256, rsa.public_key().as_ref().to_vec(), rsa.as_der().unwrap().as_ref().to_vec()),
+        (Algorithm::ES256, p256.public_key().as_ref().to_vec(), p256.to_pkcs8v1().unwrap().as_ref().to_vec()),
+    ];
+    for (algorithm, public, private) in keys {
+        let odd = Oddities { client_key: Some((algorithm, public)), ..Oddities::default() };
+        let (authority, desktop) = (Authority::odd(odd).await, Desktop::new());
+        let file = desktop.path("key.pem");
+        let words = ["--client-credentials", "--client-id", "me", "--client-key-file", file.to_str().unwrap()];
+        let pem = |der: &[u8]| {
+            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
+        };
+        std::fs::write(&file, pem(&private)).unwrap();
+        let mut client = connect(&desktop, &authority, &words);
+        client.initialize(V).await;
+        authority.expire();
+        assert_eq!(client.call("echo", json!({})).await.tool_text(), "echo", "a second statement is another one");
+        client.finish().await;
+        authority.notes(|notes| assert_eq!(notes.grants("client_credentials"), 2));
+
+        // Another key proves nothing.
+        let other = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        std::fs::write(&file, pem(other.to_pkcs8v1().unwrap().as_ref())).unwrap();
+        let desktop = Desktop::new();
+        let mut client = connect(&desktop, &authority, &words);
+        client.send(&initialize("0", V)).await;
+        assert!(client.answer("0").await.error().1.contains("invalid_client"));
+        assert_eq!(client.program().code().await, 77);
+    }
 }
 
 #[tokio::test]

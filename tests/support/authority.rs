@@ -1,8 +1,8 @@
 //! A protected server and its authorization server, on one socket, with every oddity as a parameter; and the user who
 //! logs in there. Each notes what it was asked.
 //!
-//! The protected server is at `/mcp` and answers a call of any tool with what was called; the authorization server's issuer is
-//! `/as`. Secrets that must be seen nowhere begin with [`MARK`].
+//! The protected server is at `/mcp` and answers a call of any tool with what was called, or is another server of the test's,
+//! at all of its paths; the authorization server's issuer is `/as`. `BASE` in what is odd stands for the address. Secrets that must be seen nowhere begin with [`MARK`].
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,11 +12,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use url::{Url, form_urlencoded};
 
 use super::{
+    certs::in_front,
     eventually,
     http::{self, Response},
     script::{Exchange, Script, initialize_result, text},
@@ -56,6 +59,16 @@ pub struct Oddities {
     pub publishes: bool,
     /// Speaks 2026-07-28 only, and refuses `initialize` from whomever it is.
     pub modern: bool,
+    /// The issuer that the server's document names; the authorization server's own is in `metadata`.
+    pub issuer: String,
+    /// Where `/elsewhere` leads.
+    pub elsewhere: String,
+    /// Whether tokens can be given back.
+    pub revokes: bool,
+    /// The public key of a client that calls for itself, and the algorithm that it signs with.
+    pub client_key: Option<(Algorithm, Vec<u8>)>,
+    /// Who serves those that have a token.
+    pub behind: Option<SocketAddr>,
 }
 
 impl Default for Oddities {
@@ -75,14 +88,23 @@ impl Default for Oddities {
             grants: true,
             publishes: true,
             modern: false,
+            issuer: "BASE/as".into(),
+            elsewhere: String::new(),
+            revokes: true,
+            client_key: None,
+            behind: None,
         }
     }
 }
 
 /// Both servers. Dropped, they are gone.
 pub struct Authority {
+    /// Without TLS.
     pub addr: SocketAddr,
+    /// What both are called.
+    base: String,
     pub notes: Arc<Mutex<Notes>>,
+    forwarded: Arc<Mutex<JoinSet<()>>>,
     _serving: JoinSet<()>,
 }
 
@@ -102,6 +124,10 @@ pub struct Notes {
     pub good: HashMap<String, HashSet<String>>,
     renewals: HashMap<String, String>,
     count: usize,
+    /// The tokens that were given back, each as it was asked for.
+    pub revoked: Vec<HashMap<String, String>>,
+    /// The ids of signed statements.
+    statements: HashSet<String>,
     /// Messages that the protected server took.
     pub heard: Vec<String>,
     pub device_asked: usize,
@@ -129,21 +155,64 @@ impl Authority {
     }
 
     pub async fn odd(oddities: Oddities) -> Authority {
-        let mut script = Script::start().await;
+        let script = Script::start().await;
+        let base = format!("http://{}", script.addr);
+        Authority::serve(script, base, oddities)
+    }
+
+    /// Behind a socket with TLS, as `localhost`.
+    pub async fn with_tls(oddities: Oddities, acceptor: TlsAcceptor) -> Authority {
+        let script = Script::start().await;
+        let front = in_front(acceptor, script.addr).await;
+        Authority::serve(script, format!("https://localhost:{}", front.port()), oddities)
+    }
+
+    /// Under a name that is not this machine's: somebody has to lead the way to it.
+    pub async fn called(base: &str, oddities: Oddities) -> Authority {
+        Authority::serve(Script::start().await, base.to_owned(), oddities)
+    }
+
+    fn serve(mut script: Script, base: String, oddities: Oddities) -> Authority {
         let addr = script.addr;
         let notes = Arc::new(Mutex::new(Notes::default()));
         let mut serving = JoinSet::new();
-        let site = Site { base: format!("http://{addr}"), oddities, notes: notes.clone() };
+        let site = Site { base: base.clone(), oddities, notes: notes.clone() };
+        let forwarded = Arc::new(Mutex::new(JoinSet::new()));
+        let under_way = forwarded.clone();
         serving.spawn(async move {
             while let Some(exchange) = script.next_or_end().await {
-                site.answer(exchange).await;
+                if let Some((exchange, to)) = site.answer(exchange).await {
+                    under_way.lock().unwrap().spawn(exchange.forward(to));
+                }
             }
         });
-        Authority { addr, notes, _serving: serving }
+        Authority { addr, base, notes, forwarded, _serving: serving }
+    }
+
+    /// Breaks off what the server behind it is at.
+    pub fn cut(&self) {
+        self.forwarded.lock().unwrap().abort_all();
+    }
+
+    /// Has every token be worthless from now on, those that renew among them.
+    pub fn forget(&self) {
+        self.notes(|notes| {
+            notes.good.clear();
+            notes.renewals.clear();
+        });
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/mcp", self.addr)
+        self.at("/mcp")
+    }
+
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// The same page without TLS, for a browser that trusts the private authority.
+    pub fn inside(&self, page: &Url) -> Url {
+        format!("http://{}{}", self.addr, &page[url::Position::BeforePath..]).parse().unwrap()
     }
 
     pub fn notes<T>(&self, read: impl FnOnce(&mut Notes) -> T) -> T {
@@ -163,23 +232,39 @@ struct Site {
 }
 
 impl Site {
-    async fn answer(&self, exchange: Exchange) {
+    /// Gives back what another server is to answer.
+    async fn answer(&self, exchange: Exchange) -> Option<(Exchange, SocketAddr)> {
         let (path, query) = exchange.path.split_once('?').unwrap_or((&exchange.path, ""));
         let (path, query) = (path.to_owned(), pairs(query));
         self.notes.lock().unwrap().asked.push(format!("{} {path}", exchange.method));
+        let document = path.strip_prefix("/.well-known/oauth-protected-resource").filter(|_| self.oddities.publishes);
+        if let Some(of) = document.filter(|of| !of.is_empty()) {
+            let resource = self.oddities.resource.clone().unwrap_or_else(|| format!("{}{of}", self.base));
+            let document = json!({
+                "resource": resource,
+                "authorization_servers": [self.named(&self.oddities.issuer)],
+                "scopes_supported": ["read", "list"],
+            });
+            exchange.reply(200, &[], &document.to_string()).await;
+            return None;
+        }
         match path.as_str() {
-            "/mcp" => self.mcp(exchange).await,
-            "/.well-known/oauth-protected-resource/mcp" if self.oddities.publishes => {
-                let resource = self.oddities.resource.clone().unwrap_or_else(|| format!("{}/mcp", self.base));
-                let document = json!({
-                    "resource": resource,
-                    "authorization_servers": [format!("{}/as", self.base)],
-                    "scopes_supported": ["read", "list"],
-                });
-                exchange.reply(200, &[], &document.to_string()).await;
-            }
+            "/mcp" | "/sse" | "/messages" | "/ws" => return self.mcp(&path, exchange).await,
             "/.well-known/oauth-authorization-server/as" if self.oddities.publishes => {
                 exchange.reply(200, &[], &self.metadata().to_string()).await;
+            }
+            "/.well-known/oauth-authorization-server" if self.oddities.issuer == "BASE/" => {
+                exchange.reply(200, &[], &self.metadata().to_string()).await;
+            }
+            "/elsewhere" => exchange.reply(302, &[("Location", &self.oddities.elsewhere)], "").await,
+            "/as/revoke" => {
+                let form = pairs(&exchange.body);
+                self.notes(|notes| {
+                    notes.good.remove(&form["token"]);
+                    notes.renewals.remove(&form["token"]);
+                    notes.revoked.push(form);
+                });
+                exchange.reply(200, &[], "").await;
             }
             "/as/register" => self.register(exchange).await,
             "/as/authorize" => self.authorize(exchange, query).await,
@@ -194,6 +279,15 @@ impl Site {
             }
             _ => exchange.reply(404, &[], "").await,
         }
+        None
+    }
+
+    fn notes<T>(&self, write: impl FnOnce(&mut Notes) -> T) -> T {
+        write(&mut self.notes.lock().unwrap())
+    }
+
+    fn named(&self, text: &str) -> String {
+        text.replace("BASE", &self.base)
     }
 
     fn metadata(&self) -> Value {
@@ -210,8 +304,12 @@ impl Site {
         if self.oddities.registers {
             document["registration_endpoint"] = json!(at("/register"));
         }
+        if self.oddities.revokes {
+            document["revocation_endpoint"] = json!(at("/revoke"));
+        }
         for (name, value) in self.oddities.metadata.as_object().unwrap() {
             match value {
+                Value::String(text) => document[name] = json!(self.named(text)),
                 Value::Null => drop(document.as_object_mut().unwrap().remove(name)),
                 value => document[name] = value.clone(),
             }
@@ -239,7 +337,7 @@ impl Site {
             (code, query["redirect_uri"].clone())
         };
         let mut back = Url::parse(&back).unwrap();
-        let mut params = vec![("code", code), ("state", query["state"].clone()), ("iss", format!("{}/as", self.base))];
+        let mut params = vec![("code", code), ("state", query["state"].clone()), ("iss", self.metadata()["issuer"].as_str().unwrap_or_default().to_owned())];
         for (name, value) in &self.oddities.redirect {
             params.retain(|(known, _)| known != name);
             if !value.is_empty() {
@@ -279,7 +377,12 @@ impl Site {
                 asked.get("scope").cloned().unwrap_or_default()
             }
             "refresh_token" => notes.renewals.remove(&form["refresh_token"]).ok_or("invalid_grant")?,
-            "client_credentials" => form.get("scope").cloned().unwrap_or_default(),
+            "client_credentials" => {
+                if let Some((algorithm, key)) = &self.oddities.client_key {
+                    self.prove(notes, form, *algorithm, key).ok_or("invalid_client")?;
+                }
+                form.get("scope").cloned().unwrap_or_default()
+            }
             "urn:ietf:params:oauth:grant-type:device_code" => {
                 notes.device_asked += 1;
                 if notes.device_asked == 1 {
@@ -304,8 +407,36 @@ impl Site {
         Ok(answer)
     }
 
-    fn challenge(&self, more: &str) -> String {
-        let at = format!("{}/.well-known/oauth-protected-resource/mcp", self.base);
+    /// Whether the client is who it says (RFC 7523, 3): signed with its key, by it, about it, for this reader, now, and
+    /// never seen before.
+    fn prove(
+        &self,
+        notes: &mut Notes,
+        form: &HashMap<String, String>,
+        algorithm: Algorithm,
+        key: &[u8],
+    ) -> Option<()> {
+        let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+        if form.get("client_assertion_type")? != kind || form.contains_key("client_secret") {
+            return None;
+        }
+        let key = match algorithm {
+            Algorithm::RS256 => DecodingKey::from_rsa_der(key),
+            _ => DecodingKey::from_ec_der(key),
+        };
+        let mut wanted = Validation::new(algorithm);
+        wanted.leeway = 0;
+        wanted.set_required_spec_claims(&["iss", "sub", "aud", "exp"]);
+        wanted.set_issuer(&["me"]);
+        wanted.set_audience(&[self.metadata()["issuer"].as_str()?]);
+        wanted.sub = Some("me".into());
+        let statement = decode::<Value>(form.get("client_assertion")?, &key, &wanted).ok()?;
+        notes.statements.insert(statement.claims["jti"].as_str()?.to_owned()).then_some(())
+    }
+
+    fn challenge(&self, path: &str, more: &str) -> String {
+        let of = if path == "/messages" { "/sse" } else { path };
+        let at = format!("{}/.well-known/oauth-protected-resource{of}", self.base);
         let at = self.oddities.resource_metadata.clone().unwrap_or(at);
         let mut params = Vec::new();
         if self.oddities.pointer {
@@ -316,12 +447,13 @@ impl Site {
         format!("Bearer {}", params.join(", "))
     }
 
-    async fn mcp(&self, exchange: Exchange) {
+    async fn mcp(&self, path: &str, exchange: Exchange) -> Option<(Exchange, SocketAddr)> {
         if self.oddities.modern && exchange.body.contains(r#""method":"initialize""#) {
             let id = &exchange.json()["id"];
             let body =
                 json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32020, "message": "no version in the headers"}});
-            return exchange.reply(400, &[], &body.to_string()).await;
+            exchange.reply(400, &[], &body.to_string()).await;
+            return None;
         }
         let token = exchange.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).map(str::to_owned);
         let allowed = {
@@ -329,8 +461,17 @@ impl Site {
             token.and_then(|token| notes.good.get(&token).cloned()).filter(|_| !self.oddities.refuses_all)
         };
         let Some(allowed) = allowed else {
-            return exchange.reply(401, &[("WWW-Authenticate", &self.challenge(""))], "").await;
+            exchange.reply(401, &[("WWW-Authenticate", &self.challenge(path, ""))], "").await;
+            return None;
         };
+        if let Some(server) = self.oddities.behind {
+            return Some((exchange, server));
+        }
+        self.serve(path, exchange, &allowed).await;
+        None
+    }
+
+    async fn serve(&self, path: &str, exchange: Exchange, allowed: &HashSet<String>) {
         if exchange.method != "POST" {
             return exchange.reply(405, &[], "").await;
         }
@@ -340,7 +481,7 @@ impl Site {
             && !allowed.contains(scope)
         {
             let more = format!("error=\"insufficient_scope\", scope=\"{scope}\"");
-            return exchange.reply(403, &[("WWW-Authenticate", &self.challenge(&more))], "").await;
+            return exchange.reply(403, &[("WWW-Authenticate", &self.challenge(path, &more))], "").await;
         }
         self.notes.lock().unwrap().heard.push(method.clone());
         match method.as_str() {

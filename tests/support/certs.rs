@@ -2,7 +2,9 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rcgen::{
@@ -10,6 +12,17 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+        server::WebPkiClientVerifier,
+    },
+};
+
+use super::background;
 
 /// An authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -48,6 +61,11 @@ impl Authority {
         self.sign(names, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// For a server of this DNS name.
+    pub fn server_of(&self, name: &str) -> Pair {
+        self.sign(vec![SanType::DnsName(name.try_into().unwrap())], ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
     /// For a client of this DNS name.
     pub fn client(&self, name: &str) -> Pair {
         self.sign(vec![SanType::DnsName(name.try_into().unwrap())], ExtendedKeyUsagePurpose::ClientAuth)
@@ -64,6 +82,42 @@ impl Pair {
     pub fn both(&self) -> String {
         format!("{}{}", self.certificate, self.key)
     }
+}
+
+/// What speaks TLS as the server of this pair; `clients`: to those alone who show a certificate of this authority.
+pub fn acceptor(pair: &Pair, clients: Option<&Authority>) -> TlsAcceptor {
+    let chain = vec![CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+    let builder = ServerConfig::builder();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+            builder.with_client_cert_verifier(WebPkiClientVerifier::builder(roots.into()).build().unwrap())
+        }
+    };
+    TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()))
+}
+
+/// A socket with TLS in front of a server without; gives its address.
+pub async fn in_front(acceptor: TlsAcceptor, server: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    background(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            background(through(acceptor.clone(), stream, server));
+        }
+    });
+    addr
+}
+
+/// One connection with TLS, passed to a server without.
+pub async fn through(acceptor: TlsAcceptor, stream: TcpStream, server: SocketAddr) {
+    // Who does not trust the certificate breaks off here.
+    let Ok(mut near) = acceptor.accept(stream).await else { return };
+    let mut far = TcpStream::connect(server).await.unwrap();
+    drop(tokio::io::copy_bidirectional(&mut near, &mut far).await);
 }
 
 /// Files that go with the test.

@@ -155,6 +155,26 @@ impl Exchange {
         self.raw(format!("{text}\r\n{body}").as_bytes()).await;
     }
 
+    /// Has another server answer it, without the caller's proof of who it is.
+    pub async fn forward(mut self, to: SocketAddr) {
+        let Ok(mut far) = TcpStream::connect(to).await else { return };
+        let upgrades = self.header("upgrade").is_some();
+        let mut text = format!("{} {} HTTP/1.1\r\nHost: {to}\r\n", self.method, self.path);
+        for (name, value) in &self.headers {
+            // One connection is one request: the next one is to be judged again.
+            if name != "host" && name != "authorization" && (upgrades || name != "connection") {
+                text.push_str(&format!("{name}: {value}\r\n"));
+            }
+        }
+        if !upgrades {
+            text.push_str("Connection: close\r\n");
+        }
+        let request = format!("{text}\r\n{}", self.body);
+        if far.write_all(request.as_bytes()).await.is_ok() {
+            drop(tokio::io::copy_bidirectional(&mut self.stream, &mut far).await);
+        }
+    }
+
     /// Waits until the client has hung up.
     pub async fn hung_up(&mut self) {
         let mut byte = [0];
