@@ -40,7 +40,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             [CompletionResult]::new('ws-to-sse', 'ws-to-sse', [CompletionResultType]::ParameterValue, 'Serve a remote WebSocket server over HTTP+SSE')
             [CompletionResult]::new('ws-to-http', 'ws-to-http', [CompletionResultType]::ParameterValue, 'Serve a remote WebSocket server over Streamable HTTP')
             [CompletionResult]::new('login', 'login', [CompletionResultType]::ParameterValue, 'Log in to a remote server now, and keep the token for the commands that reach it')
-            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget the token for a remote server')
+            [CompletionResult]::new('logout', 'logout', [CompletionResultType]::ParameterValue, 'Forget the token for a remote server, and have it revoked')
             [CompletionResult]::new('auth', 'auth', [CompletionResultType]::ParameterValue, 'Show what is kept of logins, without the tokens')
             [CompletionResult]::new('demo-server', 'demo-server', [CompletionResultType]::ParameterValue, 'Be a small stdio server, to try the bridge and clients with')
             [CompletionResult]::new('status', 'status', [CompletionResultType]::ParameterValue, 'Say which servers of a running bridge can be had, and why others cannot')
@@ -982,6 +982,9 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             break
         }
         'mcp-bridge;login' {
+            [CompletionResult]::new('--ca-file', '--ca-file', [CompletionResultType]::ParameterName, 'Trust the authorities in this PEM file, too (default: those of the system)')
+            [CompletionResult]::new('--client-cert', '--client-cert', [CompletionResultType]::ParameterName, 'Show the certificate in this PEM file to a server that asks for one (default: none)')
+            [CompletionResult]::new('--client-key', '--client-key', [CompletionResultType]::ParameterName, 'The certificate''s key, a PEM file (default: the file of --client-cert)')
             [CompletionResult]::new('--client-id', '--client-id', [CompletionResultType]::ParameterName, 'Be this client, which is registered with the authorization server (default: register by itself)')
             [CompletionResult]::new('--client-secret-file', '--client-secret-file', [CompletionResultType]::ParameterName, 'Prove it with the secret in this file (default: none)')
             [CompletionResult]::new('--client-key-file', '--client-key-file', [CompletionResultType]::ParameterName, 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)')
@@ -1000,6 +1003,10 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             break
         }
         'mcp-bridge;logout' {
+            [CompletionResult]::new('--ca-file', '--ca-file', [CompletionResultType]::ParameterName, 'Trust the authorities in this PEM file, too (default: those of the system)')
+            [CompletionResult]::new('--client-cert', '--client-cert', [CompletionResultType]::ParameterName, 'Show the certificate in this PEM file to a server that asks for one (default: none)')
+            [CompletionResult]::new('--client-key', '--client-key', [CompletionResultType]::ParameterName, 'The certificate''s key, a PEM file (default: the file of --client-cert)')
+            [CompletionResult]::new('--client-secret-file', '--client-secret-file', [CompletionResultType]::ParameterName, 'Prove with the secret in this file that the tokens are this client''s; for one of --client-id (default: none)')
             [CompletionResult]::new('--auth-dir', '--auth-dir', [CompletionResultType]::ParameterName, 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)')
             [CompletionResult]::new('--auth-keyring', '--auth-keyring', [CompletionResultType]::ParameterName, 'Seal tokens there under a key in the system''s keyring; for builds with the feature `keyring` (default: off)')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')

@@ -37,7 +37,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand ws-to-sse 'Serve a remote WebSocket server over HTTP+SSE'
             cand ws-to-http 'Serve a remote WebSocket server over Streamable HTTP'
             cand login 'Log in to a remote server now, and keep the token for the commands that reach it'
-            cand logout 'Forget the token for a remote server'
+            cand logout 'Forget the token for a remote server, and have it revoked'
             cand auth 'Show what is kept of logins, without the tokens'
             cand demo-server 'Be a small stdio server, to try the bridge and clients with'
             cand status 'Say which servers of a running bridge can be had, and why others cannot'
@@ -964,6 +964,9 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --help 'Print help'
         }
         &'mcp-bridge;login'= {
+            cand --ca-file 'Trust the authorities in this PEM file, too (default: those of the system)'
+            cand --client-cert 'Show the certificate in this PEM file to a server that asks for one (default: none)'
+            cand --client-key 'The certificate''s key, a PEM file (default: the file of --client-cert)'
             cand --client-id 'Be this client, which is registered with the authorization server (default: register by itself)'
             cand --client-secret-file 'Prove it with the secret in this file (default: none)'
             cand --client-key-file 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)'
@@ -981,6 +984,10 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --help 'Print help'
         }
         &'mcp-bridge;logout'= {
+            cand --ca-file 'Trust the authorities in this PEM file, too (default: those of the system)'
+            cand --client-cert 'Show the certificate in this PEM file to a server that asks for one (default: none)'
+            cand --client-key 'The certificate''s key, a PEM file (default: the file of --client-cert)'
+            cand --client-secret-file 'Prove with the secret in this file that the tokens are this client''s; for one of --client-id (default: none)'
             cand --auth-dir 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)'
             cand --auth-keyring 'Seal tokens there under a key in the system''s keyring; for builds with the feature `keyring` (default: off)'
             cand -h 'Print help'

@@ -41,7 +41,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-stdio" 
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-sse" -d 'Serve a remote WebSocket server over HTTP+SSE'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "ws-to-http" -d 'Serve a remote WebSocket server over Streamable HTTP'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "login" -d 'Log in to a remote server now, and keep the token for the commands that reach it'
-complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "logout" -d 'Forget the token for a remote server'
+complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "logout" -d 'Forget the token for a remote server, and have it revoked'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "auth" -d 'Show what is kept of logins, without the tokens'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "demo-server" -d 'Be a small stdio server, to try the bridge and clients with'
 complete -c mcp-bridge -n "__fish_mcp_bridge_needs_command" -f -a "status" -d 'Say which servers of a running bridge can be had, and why others cannot'
@@ -1012,6 +1012,9 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l sta
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-id -d 'Be this client, which is registered with the authorization server (default: register by itself)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-secret-file -d 'Prove it with the secret in this file (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-key-file -d 'Prove it with the private key in this PEM file, RSA or P-256; with --client-credentials only (default: none)' -r -F
@@ -1026,6 +1029,10 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l client-c
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l no-login -d 'Never log in: a refusal is the last word (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -l auth-keyring -d 'Seal tokens there under a key in the system\'s keyring; for builds with the feature `keyring` (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand login" -s h -l help -d 'Print help'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -l client-secret-file -d 'Prove with the secret in this file that the tokens are this client\'s; for one of --client-id (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -l auth-dir -d 'Keep tokens in this directory (default: mcp-bridge/auth in the directory for state, such as ~/.local/state)' -r -f -a "(__fish_complete_directories)"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -l auth-keyring -d 'Seal tokens there under a key in the system\'s keyring; for builds with the feature `keyring` (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand logout" -s h -l help -d 'Print help'

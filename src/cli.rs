@@ -16,12 +16,11 @@ use url::Url;
 use crate::{
     config::{
         Config, expand,
-        oauth::{OauthSpec, TokenDir},
+        oauth::{LogoutSpec, OauthSpec, TokenDir},
     },
     demo::Eras,
     observe::{Logging, flat},
     status::Question,
-    tls,
     wire::child::guard,
 };
 
@@ -64,8 +63,8 @@ pub enum Task {
 pub enum LoginTask {
     /// Log in.
     In(Url, Box<OauthSpec>),
-    /// Forget a login that is kept there, and give its tokens back.
-    Out(Url, TokenDir, tls::client::Client),
+    /// Forget a login, and give its tokens back.
+    Out(Url, Box<LogoutSpec>),
     /// Say what is kept, of one server or of all.
     Status(Option<Url>, TokenDir),
 }
@@ -136,7 +135,9 @@ fn parse_in(argv: Vec<OsString>, env: expand::Env<'_>) -> Result<Task, Error> {
     match asked {
         Asked::Bridge(command, args) => typed.bridge(&command, *args),
         Asked::Other(Command::Login(args)) => typed.login(*args),
-        Asked::Other(Command::Logout { server, tls, dir }) => typed.logout(&server, &tls, dir),
+        Asked::Other(Command::Logout { server, tls, client_secret_file, dir }) => {
+            typed.logout(&server, &tls, client_secret_file.as_deref(), dir)
+        }
         Asked::Other(Command::Auth { what: AuthWhat::Status, server, dir }) => {
             typed.auth_status(server.as_deref(), dir)
         }

@@ -77,6 +77,9 @@ pub(super) enum Command {
         server: String,
         #[command(flatten)]
         tls: TlsArgs,
+        /// Prove with the secret in this file that the tokens are this client's; for one of --client-id (default: none)
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Login")]
+        client_secret_file: Option<PathBuf>,
         #[command(flatten)]
         dir: DirArgs,
     },

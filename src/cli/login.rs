@@ -46,7 +46,7 @@ async fn carry_out(task: LoginTask) -> ExitCode {
             Err(Denied::Unreachable(why)) => failed(&why, Exit::Unreachable),
             Err(denied) => failed(&format!("no login to {}: {denied}", shown(&url)), Exit::NotAuthorised),
         },
-        LoginTask::Out(url, dir, tls) => match login::logout(&url, &dir, &tls).await {
+        LoginTask::Out(url, spec) => match login::logout(&url, *spec).await {
             Ok(Some(revocation)) => say(&format!("forgot the login to {}; {revocation}\n", shown(&url))),
             Ok(None) => say(&format!("nothing was kept of {}\n", shown(&url))),
             Err(denied) => failed(&denied.to_string(), Exit::Failed),

@@ -51,6 +51,15 @@ impl PartialEq for TokenKey {
     fn eq(&self, other: &TokenKey) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+/// How a login is forgotten.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogoutSpec {
+    /// Where it is kept.
+    pub dir: TokenDir,
+    /// The secret of a client that was registered by hand, for whom else tokens are not revoked. `--client-secret-file`.
+    pub secret: Option<Secret>,
+    /// Whom to trust and who to be. `--ca-file`, `--client-cert`.
+    pub tls: tls::client::Client,
 }
 
 /// A client that was registered by hand.

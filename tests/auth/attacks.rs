@@ -1,4 +1,4 @@
-//! THREATS T9 to T12, T12b: servers that would have the bridge, or the user's browser, do something for them.
+//! Attacks T9 to T12b (the index is `threats`): servers that would have the bridge, or the user's browser, do something for them.
 
 use std::{collections::HashMap, net::SocketAddr};
 
@@ -97,9 +97,9 @@ fn name_of_this_machine() -> Option<String> {
     let table = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     let entries = table.lines().map(|line| line.split('#').next().unwrap().split_whitespace().collect::<Vec<_>>());
     let local = entries.filter(|words| words.first().is_some_and(|ip| ip.starts_with("127.") || *ip == "::1"));
-    local.flat_map(|words| words[1..].iter().map(|name| name.to_string()).collect::<Vec<_>>()).find(|name| {
-        !name.contains("localhost")
-    })
+    local
+        .flat_map(|words| words[1..].iter().map(|name| name.to_string()).collect::<Vec<_>>())
+        .find(|name| !name.contains("localhost"))
 }
 
 /// A server of the public web, as the bridge sees it, sends it to this machine: by address, by name, by a name that leads

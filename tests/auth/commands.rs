@@ -69,6 +69,23 @@ async fn a_logout_forgets_also_where_nothing_is_revoked_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_client_that_was_registered_by_hand_proves_itself_at_the_logout() {
+    let metadata = json!({"revocation_endpoint": "BASE/as/revoke-by-proof"});
+    let (authority, desktop) = (Authority::odd(Oddities { metadata, ..Oddities::default() }).await, Desktop::new());
+    let file = desktop.path("secret");
+    std::fs::write(&file, format!("{MARK}-of-mine\n")).unwrap();
+    let (url, proof) = (authority.url(), ["--client-secret-file", file.to_str().unwrap()]);
+    let login = [&["login", &url, "--client-credentials", "--client-id", "me"], &proof[..]].concat();
+    for (proof, told) in [(&[][..], "could not be revoked (HTTP 401, invalid_client)"), (&proof, "has revoked")] {
+        assert_eq!(done(&desktop, &login).await.0, 0);
+        let (code, out, _) = done(&desktop, &[&["logout", &url], proof].concat()).await;
+        assert!(code == 0 && out.contains(told) && !out.contains(MARK), "{out}");
+        assert!(desktop.kept().is_empty());
+    }
+    assert_eq!(authority.notes(|notes| notes.revoked.len()), 1);
+}
+
+#[tokio::test]
 async fn a_pasted_address_ends_a_login_whose_browser_is_elsewhere() {
     let (authority, desktop) = (Authority::start().await, Desktop::new());
     let mut program = program(&desktop, &["login", &authority.url(), "--no-browser"]);

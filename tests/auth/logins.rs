@@ -277,9 +277,8 @@ async fn a_client_may_prove_itself_by_what_it_signs() {
         let (authority, desktop) = (Authority::odd(odd).await, Desktop::new());
         let file = desktop.path("key.pem");
         let words = ["--client-credentials", "--client-id", "me", "--client-key-file", file.to_str().unwrap()];
-        let pem = |der: &[u8]| {
-            format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der))
-        };
+        let pem =
+            |der: &[u8]| format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der));
         std::fs::write(&file, pem(&private)).unwrap();
         let mut client = connect(&desktop, &authority, &words);
         client.initialize(V).await;

@@ -1,4 +1,4 @@
-//! THREATS T24 and T25, and statement 25: what of a login can be seen, by whom, and what five instances do at once.
+//! Attacks T24 and T25, and statement 25: what of a login can be seen, by whom, and what five instances do at once.
 
 use std::{
     fs,

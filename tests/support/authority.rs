@@ -266,6 +266,13 @@ impl Site {
                 });
                 exchange.reply(200, &[], "").await;
             }
+            "/as/revoke-by-proof" if exchange.header("authorization").is_none() => {
+                exchange.reply(401, &[], r#"{"error":"invalid_client"}"#).await;
+            }
+            "/as/revoke-by-proof" => {
+                self.notes(|notes| notes.revoked.push(pairs(&exchange.body)));
+                exchange.reply(200, &[], "").await;
+            }
             "/as/register" => self.register(exchange).await,
             "/as/authorize" => self.authorize(exchange, query).await,
             "/as/token" => self.token(exchange).await,
@@ -337,7 +344,11 @@ impl Site {
             (code, query["redirect_uri"].clone())
         };
         let mut back = Url::parse(&back).unwrap();
-        let mut params = vec![("code", code), ("state", query["state"].clone()), ("iss", self.metadata()["issuer"].as_str().unwrap_or_default().to_owned())];
+        let mut params = vec![
+            ("code", code),
+            ("state", query["state"].clone()),
+            ("iss", self.metadata()["issuer"].as_str().unwrap_or_default().to_owned()),
+        ];
         for (name, value) in &self.oddities.redirect {
             params.retain(|(known, _)| known != name);
             if !value.is_empty() {
@@ -409,13 +420,7 @@ impl Site {
 
     /// Whether the client is who it says (RFC 7523, 3): signed with its key, by it, about it, for this reader, now, and
     /// never seen before.
-    fn prove(
-        &self,
-        notes: &mut Notes,
-        form: &HashMap<String, String>,
-        algorithm: Algorithm,
-        key: &[u8],
-    ) -> Option<()> {
+    fn prove(&self, notes: &mut Notes, form: &HashMap<String, String>, algorithm: Algorithm, key: &[u8]) -> Option<()> {
         let kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
         if form.get("client_assertion_type")? != kind || form.contains_key("client_secret") {
             return None;

@@ -27,7 +27,7 @@ use super::{
     web,
 };
 use crate::{
-    config::oauth::{Grant, OauthSpec, TokenDir},
+    config::oauth::{Grant, LogoutSpec, OauthSpec},
     tls,
     wire::remote::fault::shown,
 };
@@ -242,15 +242,15 @@ const PROBE: Duration = Duration::from_secs(30);
 const PING: &str = r#"{"jsonrpc":"2.0","id":"login","method":"ping"}"#;
 
 /// `mcp-bridge logout`: forgets what is kept of a server, then gives the tokens back. `None`: nothing was kept.
-pub async fn logout(url: &Url, dir: &TokenDir, tls: &tls::client::Client) -> Result<Option<Revocation>, Denied> {
-    let locked = Store::new(dir, &address(url)).lock(PROBE).await?;
+pub async fn logout(url: &Url, spec: LogoutSpec) -> Result<Option<Revocation>, Denied> {
+    let locked = Store::new(&spec.dir, &address(url)).lock(PROBE).await?;
     let kept = locked.load();
     let removed = locked.remove()?;
     // Others need not wait for an authorization server.
     drop(locked);
     Ok(match kept {
         _ if !removed => None,
-        Ok(Some(record)) => Some(revoke::revoke(&record, tls).await),
+        Ok(Some(record)) => Some(revoke::revoke(record, spec).await),
         Ok(None) | Err(_) => Some(Revocation::NoToken),
     })
 }

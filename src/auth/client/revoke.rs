@@ -12,10 +12,10 @@ use url::Url;
 use super::{
     Denied,
     post::{error_of, form},
-    record::Record,
+    record::{ClientKind, Record},
     web::LoginWeb,
 };
-use crate::tls;
+use crate::{config::oauth::LogoutSpec, tls};
 
 /// For all of it. Whoever logs out waits for this, and the tokens end by themselves some day.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,14 +41,20 @@ impl fmt::Display for Revocation {
             Revocation::NotOffered => {
                 f.write_str("its authorization server revokes no tokens, so they are good until they end")
             }
-            Revocation::Failed(why) => write!(f, "the tokens could not be revoked ({why}), so they are good until they end"),
+            Revocation::Failed(why) => {
+                write!(f, "the tokens could not be revoked ({why}), so they are good until they end")
+            }
         }
     }
 }
 
 /// Gives back the tokens of a record.
-pub(super) async fn revoke(record: &Record, tls: &tls::client::Client) -> Revocation {
-    match timeout(PATIENCE, attempt(record, tls)).await {
+pub(super) async fn revoke(mut record: Record, spec: LogoutSpec) -> Revocation {
+    // Of a client that was registered by hand, the record has no secret: it stays in the user's own file.
+    if let Some(secret) = spec.secret.filter(|_| record.client.kind == ClientKind::Registered) {
+        record.client.secret = Some(secret.expose().to_owned());
+    }
+    match timeout(PATIENCE, attempt(&record, &spec.tls)).await {
         Ok(Ok(revocation)) => revocation,
         Ok(Err(denied)) => Revocation::Failed(denied.to_string()),
         Err(_) => Revocation::Failed(format!("no answer within {} s", PATIENCE.as_secs())),

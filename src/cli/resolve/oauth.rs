@@ -27,7 +27,7 @@ use crate::{
     config::{
         Secret,
         check::Place,
-        oauth::{Grant, KeyKind, KnownClient, OauthSpec, Proof, TokenDir},
+        oauth::{Grant, KeyKind, KnownClient, LogoutSpec, OauthSpec, Proof, TokenDir},
     },
     tls::client::Client,
 };
@@ -74,9 +74,16 @@ impl Typed<'_> {
         Ok(Task::Login(Box::new(LoginTask::In(url, Box::new(spec)))))
     }
 
-    pub(in crate::cli) fn logout(&self, server: &str, tls: &TlsArgs, dir: DirArgs) -> Result<Task, Error> {
+    pub(in crate::cli) fn logout(
+        &self,
+        server: &str,
+        tls: &TlsArgs,
+        proof: Option<&Path>,
+        dir: DirArgs,
+    ) -> Result<Task, Error> {
         let url = url("logout", server)?;
-        Ok(Task::Login(Box::new(LoginTask::Out(url, self.some_dir(dir)?, remote::tls(tls)?))))
+        let (dir, secret, tls) = (self.some_dir(dir)?, proof.map(secret).transpose()?, remote::tls(tls)?);
+        Ok(Task::Login(Box::new(LoginTask::Out(url, Box::new(LogoutSpec { dir, secret, tls })))))
     }
 
     pub(in crate::cli) fn auth_status(&self, server: Option<&str>, dir: DirArgs) -> Result<Task, Error> {
