@@ -2,13 +2,13 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `attacks` | T9 to T12: a server that names what is inside, poisoned documents, pages that are none, forged callbacks |
+//! | `attacks` | attacks T9 to T12: a server that names what is inside, poisoned documents, pages that are none, forged callbacks |
 //! | `commands` | `login`, `logout`, `auth status` |
 //! | `eras` | clients and servers of the modern era |
 //! | `fronts` | a login in mid-use, over every front and transport and in both eras |
 //! | `keyring` | tokens under a key of the system's keyring |
 //! | `logins` | the ways to a token, renewal, more scopes, what the client hears |
-//! | `secrets` | T24, T25 and statement 25: logs, files, and five instances at once |
+//! | `secrets` | attacks T24 and T25, and statement 25: logs, files, and five instances at once |
 //! | `tls` | logins at servers of a private authority, and with a client's certificate |
 
 use std::process::Stdio;

@@ -1,10 +1,11 @@
 //! The door, from outside: who is let in by which credential, and what those are told who are not.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::support::{
     client::{initialize, tool},
-    http::{self, Response},
+    http::{self, Conn, Response},
     issuer::{Issuer, now},
     program::Bridge,
     soon,
@@ -193,6 +194,75 @@ async fn a_session_belongs_to_the_principal_that_opened_it() {
     assert_eq!(ask(issuer.token_with(json!({"aud": here, "sub": "bob"}))).await.status(), 404);
     // A new token of the same principal does.
     assert_eq!(ask(issuer.token_with(json!({"aud": here, "exp": now() + 900}))).await.status(), 200);
+    bridge.stop().await;
+}
+
+/// What a token says of its own signature is not believed (RFC 8725, 3.1): neither that it needs none, nor that the public
+/// key is a password.
+#[tokio::test]
+async fn t30_no_algorithm_is_believed_because_a_token_names_it() {
+    let issuer = Issuer::rsa().await;
+    let bridge = guarded(&issuer, &[]).await;
+    let good = issuer.token(&url("/mcp"), "");
+    assert_eq!(with_token(&bridge, &good).await.status(), 200);
+    let lower = knock(&bridge, &[("Authorization", &format!("bearer {good}"))]).await;
+    assert_eq!(lower.status(), 200, "the scheme's name has no case");
+    let (_, rest) = good.split_once('.').unwrap();
+    let (claims, signature) = rest.split_once('.').unwrap();
+    let mut forged = vec![format!("{good}x"), format!("{good}."), format!(".{rest}"), format!("{claims}.{signature}")];
+    for algorithm in ["none", "None", "NONE", "nOnE", "", "HS256", "RS256"] {
+        let head = URL_SAFE_NO_PAD.encode(json!({"alg": algorithm, "typ": "JWT", "kid": "rsa"}).to_string());
+        forged.push(format!("{head}.{claims}."));
+        forged.push(format!("{head}.{claims}"));
+    }
+    // Keys that a token brings along, or names, are nobody's.
+    for more in [json!({"jwk": issuer.jwk()}), json!({"jku": format!("{}/keys", issuer.url)}), json!({"x5u": "x"})] {
+        let mut head = json!({"alg": "HS256", "kid": "other"});
+        head.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        forged.push(format!("{}.{claims}.{signature}", URL_SAFE_NO_PAD.encode(head.to_string())));
+    }
+    forged.extend(issuer.with_the_public_key_as_password(&json!({"aud": url("/mcp")})));
+    for token in forged {
+        let refused = with_token(&bridge, &token).await;
+        assert_eq!(refused.status(), 401, "{token}");
+        assert!(challenge(&refused).contains("resource_metadata="), "{}", challenge(&refused));
+    }
+    for header in ["", "Bearer", "Bearer ", "Basic eDp5", &format!("Token {good}"), &format!("Bearer {good} {good}")] {
+        assert_eq!(knock(&bridge, &[("Authorization", header)]).await.status(), 401, "{header:?}");
+    }
+    let log = bridge.stop().await;
+    assert!(!log.contains(&good), "a token stands in the log");
+}
+
+/// Made-up addresses and tokens fill no table at the cost of those who are known: who owes still owes, who has a token is
+/// served.
+#[tokio::test]
+async fn t30_a_flood_of_strangers_frees_nobody_and_locks_nobody_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tokens");
+    std::fs::write(&file, "ann: s3cret\n").unwrap();
+    let words = ["serve", "--rate-limit", "2/h", "--trusted-proxy", "127.0.0.1", "--bearer-token-file"];
+    let bridge = Bridge::demo(&[&words[..], &[file.to_str().unwrap()]].concat()).await;
+    let mut conn = Conn::open(bridge.addr).await;
+    let mut ask = async |from: &str, token: &str| {
+        let token = format!("Bearer {token}");
+        let headers = [&http::POST[..], &[("Authorization", &*token), ("X-Forwarded-For", from)]].concat();
+        conn.send(&http::request("POST", "/mcp", &headers, &initialize("0", "2025-11-25"))).await;
+        conn.response().await.status()
+    };
+    for want in [401, 401, 429] {
+        assert_eq!(ask("192.0.2.1", "guess").await, want);
+    }
+    // More than there are places for.
+    for n in 0u32..17_000 {
+        let from = std::net::Ipv4Addr::from(0x0a00_0000 + n).to_string();
+        let status = ask(&from, &format!("guess-{n}")).await;
+        assert!(status == 401 || status == 429, "{status}");
+    }
+    assert_eq!(ask("192.0.2.1", "guess").await, 429, "who owes is not forgotten");
+    assert_eq!(ask("10.0.0.1", "s3cret").await, 200);
+    drop(conn);
+    assert_eq!(bridge.get("/healthz").await.status(), 200);
     bridge.stop().await;
 }
 

@@ -13,16 +13,20 @@
 //! | `eras` | clients of either era at servers of either era, over every pair of wires |
 //! | `network` | the listening side against servers in memory: every status code, streams, resumption, the guard |
 //! | `field` | what users of bridges suffer, as numbered statements that hold here |
+//! | `guard` | `Host`, `Origin`, what pages can forge, what callers can change, what a session's id is worth |
+//! | `headers` | what of a caller's or a server's headers crosses, and that none breaks out of its place |
 //! | `health` | liveness, readiness, and the end on a signal or with stdin |
 //! | `invariants` | the seven invariants of the crate's documentation, over every pair of wires |
 //! | `kill` | what dies, stalls, floods or ignores: the child, the client, the bridge |
 //! | `matrix` | every source with every output, as a table: one script of calls in both eras at servers of both |
 //! | `readme` | the README's commands and flags exist |
 //! | `rmcp` | the Rust SDK as client and as server |
+//! | `secrets` | who can see a secret of a bridge that listens: its log, its answers, its processes |
 //! | `sockets` | what can be listened on, TLS both ways, what a service manager passes on and is told |
 //! | `sources` | servers at URLs behind a bridge that listens: credentials, readiness, Unix sockets |
 //! | `stateless_shared` | who gets which server, and the limits on sessions |
 //! | `ws` | WebSocket with the real binary, in both roles |
+//! | `threats` | the index of attacks, and which tests hold against each |
 //! | `support` | the harness: the binary as a process, clients of every wire, servers that the test scripts |
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -47,6 +51,10 @@ mod eras;
 #[cfg(target_os = "linux")]
 mod field;
 #[cfg(target_os = "linux")]
+mod guard;
+#[cfg(target_os = "linux")]
+mod headers;
+#[cfg(target_os = "linux")]
 mod health;
 #[cfg(target_os = "linux")]
 mod invariants;
@@ -59,6 +67,8 @@ mod readme;
 #[cfg(target_os = "linux")]
 mod rmcp;
 #[cfg(target_os = "linux")]
+mod secrets;
+#[cfg(target_os = "linux")]
 mod sockets;
 #[cfg(target_os = "linux")]
 mod sources;
@@ -66,5 +76,6 @@ mod sources;
 mod stateless_shared;
 #[cfg(target_os = "linux")]
 mod support;
+mod threats;
 #[cfg(target_os = "linux")]
 mod ws;

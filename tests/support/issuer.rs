@@ -6,8 +6,15 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use aws_lc_rs::{
+    encoding::{AsDer, PublicKeyX509Der},
+    rsa,
+    signature::{Ed25519KeyPair, KeyPair as _},
+};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -23,7 +30,10 @@ pub struct Issuer {
 
 struct State {
     key: EncodingKey,
+    algorithm: Algorithm,
     jwk: Value,
+    /// The key in the forms that a server might take it for a password in.
+    public: Vec<Vec<u8>>,
     /// Requests, by path.
     asked: HashMap<String, usize>,
     /// What introspection says, by token.
@@ -35,11 +45,44 @@ struct State {
 
 impl Issuer {
     pub async fn start() -> Issuer {
+        let (key, jwk) = key("k1");
+        Issuer::of(key, Algorithm::EdDSA, jwk, Vec::new()).await
+    }
+
+    /// One that signs with RSA.
+    pub async fn rsa() -> Issuer {
+        let pair = rsa::KeyPair::generate(rsa::KeySize::Rsa2048).unwrap();
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let public = pair.public_key();
+        let jwk = json!({
+            "kty": "RSA", "kid": "rsa", "use": "sig",
+            "n": part(public.modulus().big_endian_without_leading_zero()),
+            "e": part(public.exponent().big_endian_without_leading_zero()),
+        });
+        let pem = |label: &str, der: &[u8]| {
+            let lines: Vec<_> = STANDARD.encode(der).as_bytes().chunks(64).map(<[u8]>::to_vec).collect();
+            let body = String::from_utf8(lines.join(&b'\n')).unwrap();
+            format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
+        };
+        let info = AsDer::<PublicKeyX509Der<'_>>::as_der(public).unwrap();
+        let forms = vec![
+            public.as_ref().to_vec(),
+            info.as_ref().to_vec(),
+            pem("PUBLIC KEY", info.as_ref()).into_bytes(),
+            pem("RSA PUBLIC KEY", public.as_ref()).into_bytes(),
+            public.modulus().big_endian_without_leading_zero().to_vec(),
+            jwk["n"].as_str().unwrap().into(),
+        ];
+        let private = pem("PRIVATE KEY", pair.as_der().unwrap().as_ref());
+        let key = EncodingKey::from_rsa_pem(private.as_bytes()).unwrap();
+        Issuer::of(key, Algorithm::RS256, jwk, forms).await
+    }
+
+    async fn of(key: EncodingKey, algorithm: Algorithm, jwk: Value, public: Vec<Vec<u8>>) -> Issuer {
         let mut script = Script::start().await;
         let url = script.url("");
-        let (key, jwk) = key("k1");
         let known = HashMap::new();
-        let state = State { key, jwk, asked: HashMap::new(), known, client: None, away: false };
+        let state = State { key, algorithm, jwk, public, asked: HashMap::new(), known, client: None, away: false };
         let state = Arc::new(Mutex::new(state));
         let mut serving = JoinSet::new();
         let (shared, own) = (state.clone(), url.clone());
@@ -64,12 +107,32 @@ impl Issuer {
 
     /// The same with these claims on top.
     pub fn token_with(&self, claims: Value) -> String {
-        let mut all = json!({"iss": self.url, "sub": "ann", "exp": now() + 600});
-        all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+        let all = self.claims(&claims);
         let state = self.state.lock().unwrap();
-        let mut header = Header::new(Algorithm::EdDSA);
+        let mut header = Header::new(state.algorithm);
         header.kid = state.jwk["kid"].as_str().map(str::to_owned);
         encode(&header, &all, &state.key).unwrap()
+    }
+
+    fn claims(&self, more: &Value) -> Value {
+        let mut all = json!({"iss": self.url, "sub": "ann", "exp": now() + 600});
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all
+    }
+
+    /// The public key.
+    pub fn jwk(&self) -> Value {
+        self.state.lock().unwrap().jwk.clone()
+    }
+
+    /// Tokens of nobody, made with what everybody knows.
+    pub fn with_the_public_key_as_password(&self, claims: &Value) -> Vec<String> {
+        let all = self.claims(claims);
+        let state = self.state.lock().unwrap();
+        let mut header = Header::new(Algorithm::HS256);
+        header.kid = state.jwk["kid"].as_str().map(str::to_owned);
+        let sign = |form: &Vec<u8>| encode(&header, &all, &EncodingKey::from_secret(form)).unwrap();
+        state.public.iter().map(sign).collect()
     }
 
     /// Signs with another key from now on.
