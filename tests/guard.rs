@@ -21,11 +21,14 @@ const UPGRADE: [(&str, &str); 4] = [
 
 const V: &str = "2025-06-18";
 
+/// Method, path, headers and body.
+type Ask<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
 /// A request to every route, with these headers on top.
 fn everywhere(headers: &[(&str, &str)]) -> Vec<(String, Vec<u8>)> {
     let body = initialize("0", V);
     let asks = [("Access-Control-Request-Method", "POST")];
-    let routes: [(&str, &str, &[(&str, &str)], &str); 11] = [
+    let routes: [Ask<'_>; 11] = [
         ("POST", "/mcp", &POST, &body),
         ("GET", "/mcp", &STREAM, ""),
         ("DELETE", "/mcp", &[], ""),
