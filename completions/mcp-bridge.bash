@@ -1391,7 +1391,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__login)
-            opts="-h --ca-file --client-cert --client-key --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --help"
+            opts="-h --ca-file --client-cert --client-key --client-id --client-secret-file --client-key-file --client-metadata-url --scope --no-browser --device --client-credentials --callback-port --auth-timeout --no-login --auth-dir --auth-keyring --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1507,7 +1507,7 @@ _mcp__bridge() {
             return 0
             ;;
         mcp__bridge__subcmd__logout)
-            opts="-h --ca-file --client-cert --client-key --client-secret-file --auth-dir --help"
+            opts="-h --ca-file --client-cert --client-key --client-secret-file --auth-dir --auth-keyring --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

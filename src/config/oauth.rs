@@ -51,6 +51,8 @@ impl PartialEq for TokenKey {
     fn eq(&self, other: &TokenKey) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
+}
+
 /// How a login is forgotten.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LogoutSpec {

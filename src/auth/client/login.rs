@@ -27,7 +27,7 @@ use super::{
     web,
 };
 use crate::{
-    config::oauth::{Grant, LogoutSpec, OauthSpec},
+    config::oauth::{Grant, LogoutSpec, OauthSpec, TokenDir},
     tls,
     wire::remote::fault::shown,
 };
