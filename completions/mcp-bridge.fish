@@ -99,7 +99,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l trusted-
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -140,6 +140,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l exit-wit
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l aggregate -d 'Offer all servers of --config as one at the root, too (default: off)'
@@ -229,7 +230,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l t
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -258,6 +259,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l e
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-sse" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -298,7 +300,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -326,6 +328,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l 
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -366,7 +369,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l tr
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -394,6 +397,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l ex
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand stdio-to-ws" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -484,7 +488,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l tr
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -516,6 +520,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l ex
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -566,7 +571,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l trus
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -598,6 +603,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l exit
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand sse-to-ws" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -688,7 +694,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l tr
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -721,6 +727,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l ex
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-sse" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -771,7 +778,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l tru
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -803,6 +810,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l exi
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand http-to-ws" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -893,7 +901,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l trus
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -926,6 +934,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l exit
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-sse" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
@@ -976,7 +985,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l tru
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l audit-log -d 'Append a JSON line to this file for each session, call and refusal: who, what, and what came of it, never what was said; - for stderr; opened again on SIGHUP (default: none)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-children -d 'Number of the server\'s processes at once, spares included; one more is refused (default: as many as sessions)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l warm -d 'Number of processes to start before they are needed; each session takes one (default: 0)' -r
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)' -r
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l idle-timeout -d 'Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l header-env -d 'Give each caller\'s own server this header\'s value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l session-timeout -d 'Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l max-sessions -d 'Number of sessions at once; one more gets 503' -r
@@ -1008,6 +1017,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l exi
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l cors -d 'Let pages of the allowed origins read answers in a browser (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l allow-unauthenticated -d 'Listen beyond loopback although everyone can call (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l shared -d 'Start one server for all sessions (default: one for each session)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l pooled -d 'Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand ws-to-http" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'

@@ -385,6 +385,8 @@ pub enum Sharing {
     Own,
     /// One server for all sessions.
     Shared,
+    /// One server for the sessions of one principal that declared the same capabilities.
+    Pooled,
     /// No sessions: each POST stands alone, served by a server that the bridge initialized.
     Stateless,
 }

@@ -414,6 +414,11 @@ impl Inbox {
         self.ahead.push_front(envelope);
     }
 
+    /// What comes next, if it was put back.
+    pub fn put_back_first(&self) -> Option<&Frame> {
+        self.ahead.front().map(|envelope| &envelope.frame)
+    }
+
     /// Resolves when the partner has left, as far as reading `most` envelopes ahead can tell. Cancel-safe.
     pub async fn ended(&mut self, most: usize) {
         while self.ahead.len() < most {

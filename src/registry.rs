@@ -11,6 +11,8 @@ mod children;
 mod eras;
 mod gate;
 mod modern;
+mod one;
+mod pooled;
 mod readiness;
 mod remotes;
 mod shared;
@@ -19,7 +21,6 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use futures::FutureExt;
 use http::{HeaderMap, HeaderName};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -28,18 +29,14 @@ use tokio::{
 
 pub use self::aggregate::Member;
 use self::{
-    aggregate::Aggregate,
-    callers::Callers,
-    children::Children,
-    gate::Gate,
-    readiness::Readiness,
-    remotes::Remotes,
-    shared::{Hub, Source},
+    aggregate::Aggregate, callers::Callers, children::Children, gate::Gate, one::One, pooled::Pooled,
+    readiness::Readiness, remotes::Remotes, shared::Hub,
 };
 use crate::{
     aggregate::Template,
     audit::Reason,
     config::{Back, Limits, ServerSpec, Sharing},
+    message::{Frame, code},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::Role,
     scope::Scope,
@@ -57,7 +54,10 @@ pub struct Registry {
     limits: Limits,
     scope: Scope,
     sessions: Arc<Semaphore>,
-    hub: tokio::sync::Mutex<Option<Hub>>,
+    /// The server of all callers.
+    one: One,
+    /// `Some` where callers share by whom they are and what they declare.
+    pooled: Option<Arc<Pooled>>,
     readiness: Arc<Readiness>,
     /// `Some` of a server that gets variables from its callers: each has a registry of its own.
     callers: Option<Callers>,
@@ -96,7 +96,8 @@ impl Ground {
 /// Makes the peer of a session; for tests.
 type Script = dyn Fn(&Arc<Caller>) -> Peer + Send + Sync;
 
-/// What stands behind the registry.
+/// What stands behind the registry. Clones are the same server.
+#[derive(Clone)]
 enum Server {
     Child(Arc<Children>),
     Remote(Arc<Remotes>),
@@ -152,6 +153,9 @@ pub enum OpenError {
     /// A caller's header cannot become a variable of its server. Its value is not told.
     #[error("the header {0} cannot be used: {1}")]
     Header(HeaderName, &'static str),
+    /// What a client declares decides which server it gets, and this is too much to be kept.
+    #[error("the client's capabilities are longer than {} KiB; declare less", pooled::MAX_CAPABILITIES / 1024)]
+    Capabilities,
     /// The bridge is shutting down.
     #[error("the bridge is shutting down")]
     Draining,
@@ -170,8 +174,21 @@ impl OpenError {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             OpenError::Full { .. } | OpenError::Crowded { .. } => Some(Reason::Busy),
-            OpenError::Header(..) => None,
+            OpenError::Header(..) | OpenError::Capabilities => None,
             _ => Some(Reason::Unavailable),
+        }
+    }
+
+    /// The code of that error.
+    pub fn code(&self) -> i32 {
+        match self {
+            OpenError::Full { .. } | OpenError::Crowded { .. } => code::LIMIT,
+            OpenError::Header(..) | OpenError::Capabilities => code::INVALID_REQUEST,
+            OpenError::BackingOff { .. }
+            | OpenError::Draining
+            | OpenError::Start(_)
+            | OpenError::Handshake(_)
+            | OpenError::Connect(_) => code::INTERNAL,
         }
     }
 
@@ -181,7 +198,11 @@ impl OpenError {
             OpenError::Full { .. } | OpenError::Crowded { .. } => Some(FULL_RETRY),
             OpenError::BackingOff { retry_after, .. } => Some(*retry_after),
             OpenError::Draining => Some(Duration::from_secs(1)),
-            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) | OpenError::Header(..) => None,
+            OpenError::Start(_)
+            | OpenError::Handshake(_)
+            | OpenError::Connect(_)
+            | OpenError::Header(..)
+            | OpenError::Capabilities => None,
         }
     }
 }
@@ -245,12 +266,13 @@ impl Registry {
         (callers, gate): (Option<Callers>, Option<Gate>),
     ) -> Arc<Registry> {
         Arc::new(Registry {
+            one: One::new(server.clone(), sharing, scope),
+            pooled: (sharing == Sharing::Pooled).then(|| Pooled::new(server.clone(), limits, scope)),
             server,
             sharing,
             limits: limits.clone(),
             scope: scope.clone(),
             sessions,
-            hub: tokio::sync::Mutex::new(None),
             readiness,
             callers,
             gate,
@@ -280,12 +302,22 @@ impl Registry {
     /// outside of any call, and ends when the server is gone. Dropping the peer (and every [`crate::peer::Reply`])
     /// ends the session.
     pub async fn open(&self, caller: &Arc<Caller>) -> Result<Peer, OpenError> {
+        self.open_with(caller, None).await
+    }
+
+    /// The same where the session's first message is known: if it cannot have a server, it is told here. The message is
+    /// still to be sent.
+    pub async fn open_for(&self, caller: &Arc<Caller>, first: &Frame) -> Result<Peer, OpenError> {
+        self.open_with(caller, Some(first)).await
+    }
+
+    async fn open_with(&self, caller: &Arc<Caller>, first: Option<&Frame>) -> Result<Peer, OpenError> {
         if let (Sharing::Own, Server::Scripted(server)) = (self.sharing, &self.server) {
             let _place = self.place()?;
             return Ok(server(caller));
         }
         let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-        drop(self.attach(caller, ours).await?);
+        drop(self.enter(caller, ours, first).await?);
         Ok(theirs)
     }
 
@@ -295,11 +327,24 @@ impl Registry {
         caller: &Arc<Caller>,
         peer: Peer,
     ) -> Result<JoinHandle<Result<(), ConnectError>>, OpenError> {
+        let first = peer.rx.put_back_first().cloned();
+        self.enter(caller, peer, first.as_ref()).await
+    }
+
+    async fn enter(
+        &self,
+        caller: &Arc<Caller>,
+        peer: Peer,
+        first: Option<&Frame>,
+    ) -> Result<JoinHandle<Result<(), ConnectError>>, OpenError> {
         let place = self.place()?;
         let peer = match &self.gate {
             Some(gate) => gate.behind(peer),
             None => peer,
         };
+        if let Some(pooled) = &self.pooled {
+            return pooled.session(caller, peer, place, first).await;
+        }
         match (self.sharing, &self.server) {
             (Sharing::Own, Server::Scripted(_)) => return Err(OpenError::Draining),
             (Sharing::Own, Server::Child(children)) => {
@@ -326,7 +371,7 @@ impl Registry {
                 }));
             }
             (_, Server::Child(children)) if children.is_modern_only() => children.shared_session(peer, place).await?,
-            _ => self.with_hub(|hub| hub.join(caller.clone(), peer, place)).await?,
+            _ => self.one.with(|hub| hub.join(caller.clone(), peer, place)).await?,
         }
         Ok(self.scope.spawn(async { Ok(()) }))
     }
@@ -348,10 +393,13 @@ impl Registry {
         }
         let server = match (caller.era, &self.server) {
             (Era::Modern, Server::Scripted(server)) => server(caller).tx,
-            (Era::Modern, Server::Child(children)) => children.outbox().await?,
+            (Era::Modern, Server::Child(children)) => match &self.pooled {
+                Some(pooled) => pooled.outbox(children, caller.principal.as_ref()).await?,
+                None => children.outbox().await?,
+            },
             (Era::Modern, Server::Remote(remotes)) => remotes.outbox().await?,
             (Era::Modern, Server::Aggregate(servers)) => servers.outbox(),
-            (Era::Legacy, _) => self.with_hub(Hub::outbox).await?,
+            (Era::Legacy, _) => self.one.with(Hub::outbox).await?,
         };
         Ok(match &self.gate {
             Some(gate) => gate.outbox(server),
@@ -364,7 +412,10 @@ impl Registry {
         if let Some(callers) = &self.callers {
             callers.close().await;
         }
-        *self.hub.lock().await = None;
+        if let Some(pooled) = &self.pooled {
+            pooled.close().await;
+        }
+        self.one.close().await;
         if let Some(gate) = &self.gate {
             gate.close();
         }
@@ -402,67 +453,5 @@ impl Registry {
             Server::Remote(_) | Server::Scripted(_) => {}
         }
         self.readiness.check()
-    }
-
-    /// Works with the living hub; starts one when there is none.
-    async fn with_hub<T>(&self, work: impl FnOnce(&Hub) -> T) -> Result<T, OpenError> {
-        // Held across the start on purpose: whoever comes second waits for the one server that all share.
-        let mut slot = self.hub.lock().await;
-        if slot.as_ref().is_none_or(Hub::is_gone) {
-            let (back, source) = match self.source() {
-                Ok(source) => ((source.open)().await?, Some(source)),
-                Err(remotes) => {
-                    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-                    drop(remotes.session(ours));
-                    (theirs, None) // It sees to its own connection.
-                }
-            };
-            let hub = match self.sharing {
-                Sharing::Stateless => Hub::stateless(back, source, &self.scope).await.map_err(OpenError::Handshake)?,
-                Sharing::Own | Sharing::Shared => Hub::sessions(back, source, &self.scope),
-            };
-            *slot = Some(hub);
-        }
-        if let Some(hub) = &*slot {
-            hub.wake().await?;
-        }
-        slot.as_ref().map(work).ok_or(OpenError::Draining)
-    }
-
-    /// Where processes that callers share come from; a remote server has none.
-    fn source(&self) -> Result<Source, &Arc<Remotes>> {
-        match &self.server {
-            Server::Scripted(server) => {
-                let server = server.clone();
-                let open = move || std::future::ready(Ok(server(&Caller::legacy(None)))).boxed();
-                Ok(Source { open: Arc::new(open), lasts: Arc::new(|| true), idle: None })
-            }
-            Server::Child(children) => {
-                let role = Role::ConnectShared { sessions: self.sharing == Sharing::Shared };
-                let (starter, verdict) = (children.clone(), children.clone());
-                let open = move || {
-                    let children = starter.clone();
-                    async move {
-                        let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-                        drop(children.session(ours, role, None).await?);
-                        Ok(theirs)
-                    }
-                    .boxed()
-                };
-                // Sessions that were translated for a server without any end with it.
-                let lasts = move || !verdict.is_modern_only();
-                Ok(Source { open: Arc::new(open), lasts: Arc::new(lasts), idle: children.idle() })
-            }
-            Server::Aggregate(servers) => {
-                let (servers, scope) = (servers.clone(), self.scope.clone());
-                let open = move || {
-                    let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-                    scope.spawn(servers.session(ours));
-                    std::future::ready(Ok(theirs)).boxed()
-                };
-                Ok(Source { open: Arc::new(open), lasts: Arc::new(|| true), idle: None })
-            }
-            Server::Remote(remotes) => Err(remotes),
-        }
     }
 }

@@ -19,6 +19,7 @@
 //! | `invariants` | the seven invariants of the crate's documentation, over every pair of wires |
 //! | `kill` | what dies, stalls, floods or ignores: the child, the client, the bridge |
 //! | `matrix` | every source with every output, as a table: one script of calls in both eras at servers of both |
+//! | `pooled` | servers that sessions share by whom they belong to and what they declare |
 //! | `readme` | the README's commands and flags exist |
 //! | `rmcp` | the Rust SDK as client and as server |
 //! | `secrets` | who can see a secret of a bridge that listens: its log, its answers, its processes |
@@ -63,6 +64,8 @@ mod kill;
 #[cfg(target_os = "linux")]
 mod matrix;
 mod network;
+#[cfg(target_os = "linux")]
+mod pooled;
 mod readme;
 #[cfg(target_os = "linux")]
 mod rmcp;

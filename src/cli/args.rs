@@ -301,6 +301,9 @@ pub(super) struct SessionArgs {
     /// Start one server for all sessions (default: one for each session)
     #[arg(long, value_parser = values::switch)]
     pub(super) shared: bool,
+    /// Start one server for all sessions of one caller that declare the same capabilities (default: one for each session)
+    #[arg(long, value_parser = values::switch)]
+    pub(super) pooled: bool,
     /// Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)
     #[arg(long, value_parser = values::switch)]
     pub(super) stateless: bool,
@@ -310,7 +313,7 @@ pub(super) struct SessionArgs {
     /// Number of processes to start before they are needed; each session takes one (default: 0)
     #[arg(long, value_name = "NUMBER", value_parser = values::spares)]
     pub(super) warm: Option<usize>,
-    /// Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for those kept for modern clients of an older server)
+    /// Time without use after which a process that callers share ends until it is needed, 0 for never; seconds, or 500ms, 5m, 1h (default: 0, but 5m for pooled ones without a session, and for those kept for modern clients of an older server)
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     pub(super) idle_timeout: Option<Duration>,
     /// Give each caller's own server this header's value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)

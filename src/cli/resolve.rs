@@ -7,7 +7,7 @@ use std::{fs, io::IsTerminal, path::Path};
 
 use super::{
     Error, Task,
-    args::{LimitArgs, LogArgs, LogLevel, NetworkArgs, RemoteArgs, ServerArgs},
+    args::{LimitArgs, LogArgs, LogLevel, NetworkArgs, RemoteArgs, ServerArgs, SessionArgs},
     bridges::{self, Bridge, id},
     complain, dry_run,
     expand::{Env, expand},
@@ -93,7 +93,7 @@ impl Typed<'_> {
         let (front, sharing) = match args.network {
             None => (Front::Stdio, Sharing::Own),
             Some((network, outputs)) => {
-                let sharing = sharing(network.session.shared, network.session.stateless)?;
+                let sharing = sharing(&network.session)?;
                 limits.max_sessions = network.session.max_sessions;
                 limits.session_timeout = network.session.session_timeout;
                 (processes, header_env) = self.processes(&network.session, sharing)?;
@@ -248,12 +248,17 @@ impl Typed<'_> {
     }
 }
 
-fn sharing(shared: bool, stateless: bool) -> Result<Sharing, Error> {
-    match (shared, stateless) {
-        (false, false) => Ok(Sharing::Own),
-        (true, false) => Ok(Sharing::Shared),
-        (false, true) => Ok(Sharing::Stateless),
-        (true, true) => usage("both --shared and --stateless are given; leave one out"),
+fn sharing(args: &SessionArgs) -> Result<Sharing, Error> {
+    let all = [
+        (args.shared, "--shared", Sharing::Shared),
+        (args.pooled, "--pooled", Sharing::Pooled),
+        (args.stateless, "--stateless", Sharing::Stateless),
+    ];
+    let mut given = all.into_iter().filter(|(given, ..)| *given);
+    match (given.next(), given.next()) {
+        (Some((_, one, _)), Some((_, other, _))) => usage(format!("both {one} and {other} are given; leave one out")),
+        (Some((_, _, sharing)), None) => Ok(sharing),
+        (None, _) => Ok(Sharing::Own),
     }
 }
 

@@ -178,10 +178,12 @@ fn each_command_has_its_routes_and_transport() {
 }
 
 #[test]
-fn stateless_is_streamable_http_alone() {
+fn servers_are_shared_as_told_and_stateless_is_streamable_http_alone() {
     assert_eq!(network(&["serve", "--stateless", "--", "x"]).outputs, [Output::usual(Wire::Http)]);
     assert_eq!(only(&["stdio-to-http", "--stateless", "--", "x"]).sharing, Sharing::Stateless);
     assert_eq!(only(&["stdio-to-sse", "--shared", "--", "x"]).sharing, Sharing::Shared);
+    assert_eq!(only(&["serve", "--pooled", "https://h/mcp"]).sharing, Sharing::Pooled);
+    assert!(refusal(&["serve", "--shared", "--pooled", "--", "x"]).contains("both --shared and --pooled are given"));
     assert!(refusal(&["serve", "--stateless", "-o", "sse", "--", "x"]).contains("a stream is a session"));
 }
 
@@ -536,7 +538,7 @@ fn headers_become_variables_of_servers_that_are_not_shared() {
     let given = child(&["serve", "--header-env", "X-Github-Token=GITHUB_TOKEN", "--", "x"]).header_env;
     let given: Vec<_> = given.iter().map(|(header, name)| (header.as_str(), name)).collect();
     assert_eq!(given, [("x-github-token", "GITHUB_TOKEN")]);
-    for other in [&["--shared"][..], &["--stateless"], &["--warm", "1"]] {
+    for other in [&["--shared"][..], &["--pooled"], &["--stateless"], &["--warm", "1"]] {
         let text = refusal(&[&["serve", "--header-env", "X-A=A"], other, &["--", "x"]].concat());
         assert!(text.contains(other[0]) && text.contains("leave one out"), "{text}");
     }

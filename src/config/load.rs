@@ -3,9 +3,6 @@
 //! Owns what is read beside the file's own text (its rights, files of variables, directories), and how what a server sets
 //! and what flags say come together. Talks to the file system, and to the environment that is passed in. It starts nothing,
 //! and no error of it shows a secret.
-//!
-//! What the bridge reads but does not do yet makes its server bad: a rule about tools that nobody enforces is worse than
-//! none.
 
 use std::{
     ffi::OsString,
@@ -44,7 +41,7 @@ pub struct Loader {
 /// What flags give to every server that does not say otherwise.
 #[derive(Debug, Clone)]
 pub struct Base {
-    /// `--shared`, `--stateless`.
+    /// `--shared`, `--pooled`, `--stateless`.
     pub sharing: Sharing,
     /// `--max-children`, `--warm`, `--idle-timeout`.
     pub processes: Processes,
@@ -210,15 +207,13 @@ impl Loader {
     }
 
     fn spec(&self, server: Server, env: Env<'_>) -> Result<ServerSpec, Fault> {
-        if let Some(key) = not_done(&server) {
-            return Err(Fault { key, path: None, what: " is not yet done by this version; leave it out".into() });
-        }
         let (base, set) = (&self.base, &server.settings);
         let sharing = match set.sharing {
             Some(Children::Own) => Sharing::Own,
             Some(Children::Shared) => Sharing::Shared,
             Some(Children::Stateless) => Sharing::Stateless,
-            Some(Children::Pooled) | None => base.sharing,
+            Some(Children::Pooled) => Sharing::Pooled,
+            None => base.sharing,
         };
         let processes = match &server.reach {
             Reach::Child(child) => processes(&base.processes, set, sharing, child)?,
@@ -305,13 +300,6 @@ impl Loader {
     fn open_to_all(&self) -> Option<String> {
         None
     }
-}
-
-/// What a server asks for and would not get.
-fn not_done(server: &Server) -> Option<&'static str> {
-    let set = &server.settings;
-    let asked = [(set.sharing == Some(Children::Pooled), "sharing = pooled")];
-    asked.into_iter().find(|(asked, _)| *asked).map(|(_, key)| key)
 }
 
 /// What flags and the file say together, for one server.

@@ -26,8 +26,8 @@ impl Processes {
         self.idle.filter(|idle| !idle.is_zero())
     }
 
-    /// Of a process that is kept for modern callers of an older server. It keeps nothing from one call to the next, and
-    /// there may be many: `usual` by default.
+    /// Of a process that is kept for modern callers of an older server, or that is pooled and has no session. It keeps
+    /// nothing that somebody counts on, and there may be many: `usual` by default.
     pub fn idle_pooled(&self, usual: Duration) -> Duration {
         self.idle.map_or(usual, |idle| if idle.is_zero() { Duration::MAX } else { idle })
     }

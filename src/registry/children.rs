@@ -11,7 +11,7 @@ use futures::FutureExt;
 use tokio::{
     sync::{Mutex, OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tracing::{debug, info, warn};
 
@@ -70,7 +70,7 @@ pub struct Children {
     /// One for each process, spares included.
     places: Arc<Semaphore>,
     processes: Processes,
-    spares: Spares,
+    spares: Arc<Spares>,
 }
 
 /// What came of a client's `initialize`.
@@ -132,7 +132,7 @@ impl Children {
             asking: Arc::default(),
             places: Arc::new(Semaphore::new(processes.most.unwrap_or(limits.max_sessions))),
             processes,
-            spares: Spares::default(),
+            spares: Arc::default(),
         });
         spares::keep(&children);
         if let Some(idle) = children.idle() {
@@ -142,7 +142,7 @@ impl Children {
     }
 
     /// The same server with variables of one caller's. It has its own back-off, so that one whose token makes it crash does
-    /// not keep others from theirs, and shares every limit.
+    /// not keep others from theirs, and shares every limit. It has no spares.
     pub fn with(
         &self,
         variables: impl IntoIterator<Item = (String, Secret)>,
@@ -150,27 +150,67 @@ impl Children {
     ) -> Arc<Children> {
         let mut spec = self.spec.clone();
         spec.env.extend(variables);
-        Arc::new(Children {
-            spec,
+        let processes = Processes { warm: 0, ..self.processes.clone() };
+        Arc::new(Children { spec, readiness, processes, spares: Arc::default(), ..self.copy() })
+    }
+
+    /// The same server with processes of its own for modern exchanges. All else is shared.
+    pub fn beside(&self) -> Arc<Children> {
+        Arc::new(self.copy())
+    }
+
+    fn copy(&self) -> Children {
+        Children {
+            spec: self.spec.clone(),
             mark: self.mark.clone(),
             limits: self.limits.clone(),
             scope: self.scope.clone(),
             starting: self.starting.clone(),
             sessions: self.sessions.clone(),
-            readiness,
+            readiness: self.readiness.clone(),
             eras: self.eras.clone(),
             settings: self.settings.clone(),
             modern: Modern::default(),
             asking: self.asking.clone(),
             places: self.places.clone(),
-            processes: Processes { warm: 0, ..self.processes.clone() },
-            spares: Spares::default(),
-        })
+            processes: self.processes.clone(),
+            spares: self.spares.clone(),
+        }
     }
 
     /// How long a process that callers share may be idle.
     pub fn idle(&self) -> Option<Duration> {
         self.processes.idle_shared()
+    }
+
+    /// The same of a process that some callers share; `usual` by default.
+    pub fn idle_pooled(&self, usual: Duration) -> Duration {
+        self.processes.idle_pooled(usual)
+    }
+
+    /// Whether no other process can be started now.
+    pub fn is_full(&self) -> bool {
+        self.places.available_permits() == 0 && self.spares.is_empty()
+    }
+
+    /// Whether nothing runs that modern exchanges share.
+    pub fn is_empty(&self) -> bool {
+        self.modern.is_empty()
+    }
+
+    /// When a modern exchange last used the server that they share, if one runs that nobody uses.
+    pub fn idle_since(&self) -> Option<Instant> {
+        self.modern.idle_since()
+    }
+
+    /// Lets that server go if nobody has used it for so long. Says whether it did.
+    pub fn rest(&self, idle: Duration) -> bool {
+        self.modern.rest(idle)
+    }
+
+    /// Lets that server go.
+    pub async fn let_go(&self) {
+        self.modern.close().await;
     }
 
     /// Whether a modern exchange is in flight.
@@ -209,6 +249,11 @@ impl Children {
     /// Whether the server is known to have no handshake.
     pub fn is_modern_only(&self) -> bool {
         self.eras.speaks(Era::Legacy) == Some(false)
+    }
+
+    /// Whether the server speaks the modern era, as far as is known.
+    pub fn speaks_modern(&self) -> Option<bool> {
+        self.eras.speaks(Era::Modern)
     }
 
     /// Lets go of what modern exchanges share, and of what waits for somebody.

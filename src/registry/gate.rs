@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, WeakSender};
 use tracing::{debug, warn};
 
 use crate::{
@@ -33,8 +33,9 @@ const SHOWN: usize = 100;
 pub(super) struct Gate {
     tools: Arc<ToolFilter>,
     scope: Scope,
-    /// The way in for exchanges: the server's own, and the one through here.
-    way: Mutex<Option<(Outbox, Outbox)>>,
+    /// The way in for exchanges: the server's own, and the one through here. Weak: who counts how many hold a server's way
+    /// in, to see whether anybody uses it, is not to count this.
+    way: Mutex<Option<(WeakSender<Envelope>, WeakSender<Envelope>)>>,
 }
 
 impl Gate {
@@ -57,15 +58,17 @@ impl Gate {
     /// The way in for exchanges, through here.
     pub(super) fn outbox(&self, server: Outbox) -> Outbox {
         let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*way {
-            Some((known, through)) if known.same_channel(&server) && !through.is_closed() => through.clone(),
-            _ => {
-                let (through, rx) = mpsc::channel(PEER_CAPACITY);
-                self.scope.spawn(pass(self.tools.clone(), rx.into(), server.clone()));
-                *way = Some((server, through.clone()));
-                through
-            }
+        let known = way.as_ref().and_then(|(known, through)| Some((known.upgrade()?, through.upgrade()?)));
+        if let Some((known, through)) = known
+            && known.same_channel(&server)
+            && !through.is_closed()
+        {
+            return through;
         }
+        let (through, rx) = mpsc::channel(PEER_CAPACITY);
+        *way = Some((server.downgrade(), through.downgrade()));
+        self.scope.spawn(pass(self.tools.clone(), rx.into(), server));
+        through
     }
 
     /// Lets go of the server.

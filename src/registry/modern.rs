@@ -118,8 +118,12 @@ impl Modern {
         {
             return Ok(outbox);
         }
-        slot.translation = slot.translation.take().filter(|outbox| !outbox.is_closed());
-        Ok(slot.translation.get_or_insert_with(translate).clone())
+        Ok(slot.translated(translate))
+    }
+
+    /// The way in through the translation, whatever the server speaks.
+    pub async fn translated(&self, translate: impl FnOnce() -> Outbox) -> Outbox {
+        self.slot.lock().await.translated(translate)
     }
 
     /// The way in, where nothing has to be started for it.
@@ -160,6 +164,19 @@ impl Modern {
         ways.into_iter().flatten().any(|way| way.strong_count() > 1)
     }
 
+    /// Whether nothing runs.
+    pub fn is_empty(&self) -> bool {
+        let Ok(slot) = self.slot.try_lock() else { return false };
+        slot.direct.as_ref().is_none_or(Direct::is_gone)
+    }
+
+    /// When the server was used last; `None` while it is in use, or is not there.
+    pub fn idle_since(&self) -> Option<Instant> {
+        let slot = self.slot.try_lock().ok()?;
+        slot.direct.as_ref().filter(|direct| direct.outbox.strong_count() == 1)?;
+        slot.used
+    }
+
     /// Takes a server that was found in another way.
     pub async fn adopt(&self, direct: Direct) {
         let mut slot = self.slot.lock().await;
@@ -183,6 +200,11 @@ impl Modern {
 }
 
 impl Slot {
+    fn translated(&mut self, translate: impl FnOnce() -> Outbox) -> Outbox {
+        self.translation = self.translation.take().filter(|outbox| !outbox.is_closed());
+        self.translation.get_or_insert_with(translate).clone()
+    }
+
     async fn direct<F>(&mut self, eras: &Eras, find: impl FnOnce() -> F) -> Result<Option<Outbox>, OpenError>
     where
         F: Future<Output = Result<Option<Direct>, OpenError>>,

@@ -158,6 +158,16 @@ impl Hub {
         self.shared.gone.load(Ordering::Acquire) || self.shared.line.is_closed()
     }
 
+    /// Whether somebody has a session here.
+    pub fn has_members(&self) -> bool {
+        !self.shared.members().is_empty()
+    }
+
+    /// Whether there is a process now.
+    pub fn is_up(&self) -> bool {
+        !self.is_gone() && self.shared.line.is_up()
+    }
+
     /// Sees to it that there is a process: another one, if the last has ended.
     pub async fn wake(&self) -> Result<(), OpenError> {
         self.shared.way().await.map(drop)

@@ -1,5 +1,7 @@
 //! Shared and stateless servers, with a script behind [`Peer::pair`] in the server's place.
 
+mod pooled;
+
 use super::*;
 use crate::message::{Frame, Id, code};
 use crate::peer::Envelope;

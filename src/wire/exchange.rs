@@ -206,16 +206,15 @@ impl From<FrameError> for Refusal {
 /// revision (2025-11-25, Transports, Backwards Compatibility).
 impl From<OpenError> for Refusal {
     fn from(error: OpenError) -> Refusal {
-        let (status, code) = match &error {
-            OpenError::Full { .. } | OpenError::Crowded { .. } => (StatusCode::SERVICE_UNAVAILABLE, code::LIMIT),
+        let status = match &error {
             // The client's own fault, and there is no other server to try.
-            OpenError::Header(..) => (StatusCode::BAD_REQUEST, code::INVALID_REQUEST),
-            OpenError::BackingOff { .. } | OpenError::Draining => (StatusCode::SERVICE_UNAVAILABLE, code::INTERNAL),
-            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => {
-                (StatusCode::BAD_GATEWAY, code::INTERNAL)
+            OpenError::Header(..) | OpenError::Capabilities => StatusCode::BAD_REQUEST,
+            OpenError::Full { .. } | OpenError::Crowded { .. } | OpenError::BackingOff { .. } | OpenError::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
             }
+            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => StatusCode::BAD_GATEWAY,
         };
-        let mut refusal = Refusal::new(status, error.to_string()).code(code).data(error.data());
+        let mut refusal = Refusal::new(status, error.to_string()).code(error.code()).data(error.data());
         if let Some(reason) = error.reason() {
             refusal = refusal.because(reason);
         }

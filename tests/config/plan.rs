@@ -21,7 +21,7 @@ async fn a_plan_shows_argv_as_lists_and_no_secret() {
             "default": {"command": "npx", "args": ["-y", "two words", "--key", "${THE_TOKEN}"], "env": {"API": "${THE_TOKEN}", "B": "1"}},
             "literal": {"command": "./run", "args": ["--password=hunter2", "-e", "A_TOKEN=hunter2"]},
             "far": {"url": "https://example.com/mcp?token=hunter2", "headers": {"X-Api-Key": "${THE_TOKEN}"}},
-            "bad": {"command": "x", "sharing": "pooled"},
+            "bad": {"command": "x", "cwd": "/no/such/dir"},
         })),
     );
     let (code, text) = planned(&["serve", "--config", place.path(), "--dry-run"]).await;
@@ -38,7 +38,7 @@ literal
   command  ["./run","--password=***","-e","A_TOKEN=***"]
   at       /servers/literal/sse /servers/literal/mcp /servers/literal/ws
 "bad"
-  not offered: {}:1: server "bad": "sharing = pooled" is not yet done by this version; leave it out
+  not offered: {}:1: server "bad": "cwd" /no/such/dir: No such file or directory (os error 2); name an existing directory
 "#,
         place.path()
     );

@@ -23,7 +23,7 @@ fn mixed() -> String {
         "headers": {"command": "x", "header_env": {"X-Token": "PATH"}},
         "warm": {"command": "x", "warm": 2, "header_env": {"X-Token": "TOKEN"}},
         "twice": {"command": "x", "env": {"TOKEN": "x"}, "header_env": {"X-Token": "TOKEN"}},
-        "pooled": {"command": "x", "sharing": "pooled"},
+        "pooled": {"command": "x", "sharing": "pooled", "header_env": {"X-Token": "TOKEN"}},
     }))
 }
 
@@ -66,7 +66,7 @@ async fn bad_servers_leave_the_good_ones_and_are_named() {
         ("headers", "\"header_env\": PATH is not for callers to set"),
         ("warm", "\"header_env\" cannot be with spares"),
         ("twice", "\"header_env\": TOKEN is set by \"env\", too"),
-        ("pooled", "\"sharing = pooled\" is not yet done"),
+        ("pooled", "\"header_env\" gives each caller's server its own variables, so callers cannot share one"),
     ] {
         let found = said.iter().find(|(found, _)| found == name);
         assert!(found.is_some_and(|(_, why)| why.contains(part)), "{name}: {found:?}");
@@ -91,8 +91,8 @@ async fn a_file_without_a_usable_server_is_refused_with_the_first_reason() {
         ("mcp.json", r#"{"mcpServers": {"a": {"command": "x", "disabled": true}}}"#, "all 1 servers are disabled"),
         (
             "mcp.json",
-            r#"{"mcpServers": {"a": {"command": "x", "sharing": "pooled"}}}"#,
-            "\"sharing = pooled\" is not yet done",
+            r#"{"mcpServers": {"a": {"command": "x", "warm": 1, "header_env": {"X-Token": "TOKEN"}}}}"#,
+            "\"header_env\" cannot be with spares",
         ),
         ("mcp.json", r#"{"mcpServers": {"a": {"command": "x"}, "a": {"command": "y"}}}"#, "2 servers are named \"a\""),
         ("mcp.toml", "[servers.a]\ncommand = 7\n", "2 | command = ***\n  |           ^"),
@@ -158,13 +158,11 @@ async fn status_tells_all_fine_from_some_bad_and_from_nobody_there() {
     let (code, said) = status(&[&url]).await;
     assert!(code == 69 && said.starts_with("mcp-bridge: cannot ask http://127.0.0.1:"), "{code} {said}");
 
-    let place = Place::new("mcp.json", &mcp_servers(json!({"a": demo(), "b": {"command": "x", "sharing": "pooled"}})));
+    let place =
+        Place::new("mcp.json", &mcp_servers(json!({"a": demo(), "b": {"command": "x", "cwd": "/no/such/dir"}})));
     let bridge = place.serve().await;
     let (code, said) = status(&[&bridge.url("")]).await;
-    assert!(
-        code == 1 && said.contains("a       ok\nb       line 1: \"sharing = pooled\" is not yet done"),
-        "{code} {said}"
-    );
+    assert!(code == 1 && said.contains("a       ok\nb       line 1: \"cwd\" dir: No such file"), "{code} {said}");
     let (code, said) = status(&[&bridge.url(""), "--json"]).await;
     let json: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert!(code == 1 && json["servers"][1]["name"] == "b" && json["servers"][1]["ready"] == false, "{said}");

@@ -25,6 +25,7 @@ impl Typed<'_> {
                 Sharing::Own if warm > 0 => Some("--warm: a spare has no caller yet"),
                 Sharing::Own => None,
                 Sharing::Shared => Some("--shared: its callers have one server"),
+                Sharing::Pooled => Some("--pooled: sessions of its callers share a server"),
                 Sharing::Stateless => Some("--stateless: its callers have one server"),
             };
             if let Some(other) = other {

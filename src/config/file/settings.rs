@@ -51,7 +51,7 @@ pub enum Children {
     Shared,
     /// No sessions; each message stands alone.
     Stateless,
-    /// A few, each for one session at a time, kept for the next.
+    /// One for the sessions of one principal that declared the same capabilities.
     Pooled,
 }
 

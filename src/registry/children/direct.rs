@@ -43,6 +43,23 @@ impl Children {
         starting.await.unwrap_or(Err(OpenError::Draining))
     }
 
+    /// The way to a server that speaks the modern era, started if there is none; `None` where it does not speak that. `room`
+    /// is called before a start.
+    pub async fn direct(self: &Arc<Self>, room: impl FnOnce()) -> Result<Option<Outbox>, OpenError> {
+        if let Some(outbox) = self.modern.ready(&self.eras) {
+            return Ok(Some(outbox));
+        }
+        room();
+        let this = self.clone();
+        let starting = self.scope.spawn(async move { this.modern.direct(&this.eras, || this.find_modern()).await });
+        starting.await.unwrap_or(Err(OpenError::Draining))
+    }
+
+    /// The way in for modern exchanges of all callers at a server that speaks the legacy era only.
+    pub async fn translated(self: &Arc<Self>) -> Outbox {
+        self.modern.translated(|| self.translation()).await
+    }
+
     /// Works the server's end of a legacy session at the modern server that all share.
     pub async fn shared_session(self: &Arc<Self>, peer: Peer, place: OwnedSemaphorePermit) -> Result<(), OpenError> {
         let server = self.outbox().await?;

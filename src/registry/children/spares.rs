@@ -56,6 +56,11 @@ impl Spares {
         taken
     }
 
+    /// Whether none waits.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.waiting().iter().any(|spare| !spare.child.is_over())
+    }
+
     /// Lets all go, and keeps none any more.
     pub(super) fn close(&self) {
         self.over.cancel();

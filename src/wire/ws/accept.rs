@@ -24,7 +24,7 @@ use super::{
 use crate::{
     audit::Visitor,
     config::{Limits, Sharing},
-    message::{Frame, FrameError, Kind, code},
+    message::{Frame, FrameError, Kind},
     peer::{Caller, PEER_CAPACITY, Peer, Principal},
     pipe::{Ended, FrameSink, FrameSource},
     pump::{Role, Rules, pump},
@@ -230,7 +230,7 @@ impl Session {
     /// The server's end: a session of the legacy era, or whatever each message of the modern one needs.
     async fn server_for(&self, first: &Frame) -> Result<Peer, OpenError> {
         if face::opens_session(first, false) {
-            return self.registry.open(&self.caller).await;
+            return self.registry.open_for(&self.caller, first).await;
         }
         let (near, far) = Peer::pair(PEER_CAPACITY);
         let serving = face::serve(far, self.caller.principal.clone(), self.registry.clone());
@@ -243,18 +243,17 @@ impl Session {
 
     /// Answers the first message, and says by the code whether it is worth another attempt.
     async fn refuse<S: Stream>(&self, socket: &Socket<S>, first: &Frame, error: &OpenError) -> Farewell {
-        let (code, close) = match error {
-            OpenError::Full { .. } | OpenError::Crowded { .. } => (code::LIMIT, close::TRY_LATER),
-            OpenError::Header(..) => (code::INVALID_REQUEST, close::POLICY),
-            OpenError::BackingOff { .. } => (code::INTERNAL, close::TRY_LATER),
-            OpenError::Draining => (code::INTERNAL, close::GOING_AWAY),
-            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => (code::INTERNAL, close::FAILED),
+        let close = match error {
+            OpenError::Full { .. } | OpenError::Crowded { .. } | OpenError::BackingOff { .. } => close::TRY_LATER,
+            OpenError::Header(..) | OpenError::Capabilities => close::POLICY,
+            OpenError::Draining => close::GOING_AWAY,
+            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => close::FAILED,
         };
         if let Some(reason) = error.reason() {
-            self.caller.refused(reason, code, first);
+            self.caller.refused(reason, error.code(), first);
         }
         if matches!(first.kind(), Kind::Request(_)) {
-            let answer = Frame::error(first.id_text(), code, &error.to_string(), None);
+            let answer = Frame::error(first.id_text(), error.code(), &error.to_string(), None);
             let _ = socket.feed(answer.bytes()).await;
         }
         Farewell::new(close, error.to_string())

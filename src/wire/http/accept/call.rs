@@ -33,7 +33,7 @@ pub const SHARED_CAPACITY: usize = 1024;
 pub fn capacity(sharing: Sharing) -> usize {
     match sharing {
         Sharing::Own => CALL_CAPACITY,
-        Sharing::Shared | Sharing::Stateless => SHARED_CAPACITY,
+        Sharing::Shared | Sharing::Pooled | Sharing::Stateless => SHARED_CAPACITY,
     }
 }
 

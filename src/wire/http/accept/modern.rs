@@ -98,7 +98,9 @@ impl Accept {
     ) -> Result<Response, Refusal> {
         match self.registry.sharing() {
             Sharing::Stateless => Box::pin(self.call_stateless(vec![frame], principal, visitor)).await,
-            Sharing::Own | Sharing::Shared => Box::pin(self.initialize(frame, principal, visitor)).await,
+            Sharing::Own | Sharing::Shared | Sharing::Pooled => {
+                Box::pin(self.initialize(frame, principal, visitor)).await
+            }
         }
     }
 
