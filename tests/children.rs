@@ -181,6 +181,36 @@ async fn an_idle_shared_server_ends_and_its_sessions_have_another_when_they_need
     bridge.stop().await;
 }
 
+/// In a file each server has its own, else that of `[defaults]`, else that of the flag.
+#[tokio::test]
+async fn a_server_of_a_file_is_idle_for_as_long_as_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mcp.toml");
+    let server = |name: &str, more: &str| {
+        format!("[servers.{name}]\ncommand = {BINARY:?}\nargs = [\"demo-server\", \"--era\", \"legacy\"]\n{more}\n")
+    };
+    let (short, own, never) =
+        (server("short", ""), server("own", "idle_timeout = \"1h\""), server("never", "idle_timeout = 0"));
+    std::fs::write(&file, format!("[defaults]\nsharing = \"shared\"\nidle_timeout = \"300ms\"\n{short}{own}{never}"))
+        .unwrap();
+    let bridge = Bridge::start(&["serve", "--idle-timeout", "2h", "--config", file.to_str().unwrap()]).await;
+    let mut clients = Vec::new();
+    for name in ["short", "own", "never"] {
+        let mut client = Client::http(bridge.addr, &format!("/servers/{name}/mcp"));
+        client.initialize("2025-06-18").await;
+        let pid = pid(&mut client).await;
+        clients.push((client, pid));
+    }
+    let left = eventually("the end of one", || Some(servers(&bridge)).filter(|pids| pids.len() == 2)).await;
+    assert!(!left.contains(&clients[0].1), "the short one has ended");
+    let mut again = Vec::new();
+    for (client, _) in &mut clients {
+        again.push(pid(client).await);
+    }
+    assert_eq!(again[1..], [clients[1].1, clients[2].1]);
+    bridge.stop().await;
+}
+
 #[tokio::test]
 async fn idle_servers_of_callers_without_a_session_end_and_start_again() {
     for (flags, era, modern) in [

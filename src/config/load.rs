@@ -318,7 +318,7 @@ fn processes(base: &Processes, set: &Settings, sharing: Sharing, child: &Child) 
     if !child.header_env.is_empty() && warm > 0 {
         return fault("header_env", " cannot be with spares, which have no caller yet; write warm = 0".into());
     }
-    Ok(Processes { most, warm, idle: base.idle })
+    Ok(Processes { most, warm, idle: set.idle_timeout.or(base.idle) })
 }
 
 /// Why a server cannot be offered, with what is found out beside its file.

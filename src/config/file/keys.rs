@@ -3,7 +3,7 @@
 //! Owns the lists. Pure. Spelling follows the client: `envFile`, `env_file` and `env-file` are one key.
 
 /// Keys of a server that are read, in their one spelling.
-pub(super) const KNOWN: [&str; 41] = [
+pub(super) const KNOWN: [&str; 42] = [
     "args",
     "bearer",
     "bearer_token_env_var",
@@ -24,6 +24,7 @@ pub(super) const KNOWN: [&str; 41] = [
     "headers",
     "http_headers",
     "http_url",
+    "idle_timeout",
     "include_tools",
     "max_children",
     "name",
@@ -49,9 +50,10 @@ pub(super) const KNOWN: [&str; 41] = [
 ];
 
 /// Settings that `[defaults]` may hold for all servers of a file.
-pub(super) const SETTINGS: [&str; 11] = [
+pub(super) const SETTINGS: [&str; 12] = [
     "connect_timeout",
     "era",
+    "idle_timeout",
     "max_children",
     "pass_env",
     "request_timeout",

@@ -24,6 +24,8 @@ pub struct Settings {
     pub warm: Option<usize>,
     /// `max_children`: how many processes at once, spares included.
     pub max_children: Option<usize>,
+    /// `idle_timeout`: a process that callers share and nobody uses ends after this; zero: never.
+    pub idle_timeout: Option<Duration>,
     /// `era`: which revisions the server speaks.
     pub era: Option<ServerEra>,
     /// `pass_env`: which of the bridge's variables the server sees.
@@ -88,6 +90,7 @@ impl Settings {
         if what != For::Remote {
             set.warm = table.number("warm", MOST_CHILDREN)?.or(set.warm);
             set.max_children = table.number("max_children", MOST_CHILDREN)?.or(set.max_children);
+            set.idle_timeout = table.duration("idle_timeout")?.or(set.idle_timeout);
             set.stop_timeout = table.duration("stop_timeout")?.or(set.stop_timeout);
             set.pass_env = pass_env(table)?.or(set.pass_env);
             set.check_children(table)?;

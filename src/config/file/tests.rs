@@ -77,6 +77,7 @@ fn own_toml_says_everything() {
         max_children = 8
         session_timeout = 90
         stop_timeout = "500ms"
+        idle_timeout = 0
         header_env = { X-Github-Token = "GITHUB_TOKEN" }
         [servers.git.tools]
         allow = ["read_*"]
@@ -95,7 +96,7 @@ fn own_toml_says_everything() {
     );
     let [far, git] = all.as_slice() else { panic!("{all:?}") };
     let (git, far) = if git.name.as_str() == "git" { (git, far) } else { (far, git) };
-    assert_eq!((git.name.as_str(), git.line, far.name.as_str(), far.line), ("git", 5, "far", 20));
+    assert_eq!((git.name.as_str(), git.line, far.name.as_str(), far.line), ("git", 5, "far", 21));
     let started = child(git);
     assert_eq!(argv(started), ["/etc/mcp/bin/git-server", "--key", "hunter2"]);
     assert_eq!(started.written, ["./bin/git-server", "--key", "${KEY}"]);
@@ -109,6 +110,7 @@ fn own_toml_says_everything() {
     assert_eq!((set.warm, set.max_children, set.era), (Some(2), Some(8), Some(ServerEra::Legacy)));
     let seconds = std::time::Duration::from_secs;
     assert_eq!((set.request_timeout, set.session_timeout), (Some(seconds(60)), Some(seconds(90))));
+    assert_eq!(set.idle_timeout, Some(seconds(0)));
     assert_eq!(git.tools, ToolFilter { allow: Some(vec![Glob::new("read_*")]), deny: vec![Glob::new("*_secret")] });
     let reached = remote(far);
     assert_eq!((reached.url.as_str(), reached.transport), ("https://example.com/mcp", RemoteTransport::Sse));
