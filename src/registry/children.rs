@@ -38,6 +38,7 @@ use crate::{
 };
 
 mod direct;
+mod follow;
 mod probe;
 mod spares;
 mod start;
@@ -306,10 +307,12 @@ impl Children {
         info!(name = %self.spec.name, "the server speaks revision 2026-07-28 only; translating");
         drop(refusing.dismiss());
         peer.rx.put_back(initialize);
-        if !own {
-            self.modern.adopt(direct.clone()).await;
+        if own {
+            return self.translate(peer, direct).await;
         }
-        self.translate(peer, direct).await;
+        let found = direct.found();
+        self.modern.adopt(direct).await;
+        self.translate_shared(peer, found).await;
     }
 
     /// Puts a client's `initialize` to the server.

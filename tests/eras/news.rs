@@ -29,18 +29,20 @@ async fn touched(user: &mut User, id: &str) -> Message {
 /// The answer that a modern client gets when its server crashes: it may open another subscription at once.
 #[tokio::test]
 async fn the_crash_of_a_modern_server_ends_its_subscriptions_with_an_error() {
-    let place = Place::bare(&["serve"], Offer::Modern).await;
-    let mut user = listener(&place).await;
-    let (id, _) = user.listen(all()).await;
-    assert_eq!(touched(&mut user, &id).await.method(), "notifications/resources/updated");
-    assert_eq!(user.call("crash", json!({})).await.error().0, -32603);
-    let end = user.heard(&id).await;
-    assert_eq!(end.error().0, -32603, "{}", end.text);
-    let (id, _) = user.listen(all()).await;
-    assert_eq!(touched(&mut user, &id).await.method(), "notifications/resources/updated");
-    user.client.hang_up(&id);
-    drop(user);
-    place.stop().await;
+    for flags in [&["serve"][..], &["serve", "--shared"], &["serve", "--pooled"]] {
+        let place = Place::bare(flags, Offer::Modern).await;
+        let mut user = listener(&place).await;
+        let (id, _) = user.listen(all()).await;
+        assert_eq!(touched(&mut user, &id).await.method(), "notifications/resources/updated");
+        assert_eq!(user.call("crash", json!({})).await.error().0, -32603);
+        let end = user.heard(&id).await;
+        assert_eq!(end.error().0, -32603, "{}", end.text);
+        let (id, _) = user.listen(all()).await;
+        assert_eq!(touched(&mut user, &id).await.method(), "notifications/resources/updated");
+        user.client.hang_up(&id);
+        drop(user);
+        place.stop().await;
+    }
 }
 
 /// Over a legacy server the bridge keeps the subscription, and says that all of it may have changed.
@@ -79,6 +81,35 @@ async fn a_legacy_session_is_told_of_everything_after_its_server_ended_the_subsc
         user.call("touch", json!({})).await;
         user.client.message("notifications/resources/updated").await;
         drop(user);
+        place.stop().await;
+    }
+}
+
+/// When the process that they share dies, another one is started: the bridge subscribes there, and tells of everything.
+#[tokio::test]
+async fn legacy_sessions_go_on_with_the_next_modern_server_that_they_share() {
+    for flag in ["--shared", "--pooled"] {
+        let place = Place::bare(&["serve", flag], Offer::Modern).await;
+        // The first one finds out the server's era, the second one knows it.
+        let mut users = [place.user(Door::Http, Era::Legacy).await, place.user(Door::Http, Era::Legacy).await];
+        for user in &mut users {
+            user.ask("resources/subscribe", json!({"uri": COUNTER})).await;
+            user.call("touch", json!({})).await;
+            user.client.message("notifications/resources/updated").await;
+        }
+        let [first, second] = &mut users;
+        // Of the second touch: both have subscribed.
+        first.client.message("notifications/resources/updated").await;
+        assert_eq!(second.call("crash", json!({"code": 7})).await.json["error"]["data"]["exitCode"], 7);
+        for user in &mut users {
+            user.client.message("notifications/tools/list_changed").await;
+            user.client.message("notifications/resources/updated").await;
+        }
+        users[0].call("touch", json!({})).await;
+        for user in &mut users {
+            user.client.message("notifications/resources/updated").await;
+        }
+        drop(users);
         place.stop().await;
     }
 }

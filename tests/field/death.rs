@@ -67,22 +67,20 @@ async fn field_12_a_shared_child_that_died_is_replaced_and_its_sessions_go_on() 
     bridge.stop().await;
 }
 
-/// A server without sessions is no reason for sessions that outlive it: their clients would hear of its end for ever.
+/// One that others share is started again, and they go on: see `eras::news`.
 #[tokio::test]
-async fn field_12_a_dead_modern_child_ends_the_sessions_that_were_translated_for_it() {
-    for flags in [&["stdio-to-http"][..], &["stdio-to-http", "--shared"]] {
-        let demo = ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--", BINARY, "demo-server", "--era", "modern"];
-        let bridge = Bridge::start(&[flags, &demo].concat()).await;
-        let mut client = bridge.client(Kind::Http).await;
-        client.send(&tool("1", "crash", json!({"code": 5}))).await;
-        assert_eq!(client.answer("1").await.json["error"]["data"]["exitCode"], 5);
-        client.end_of(On::Get).await;
-        // The stream may end a moment before the session is forgotten.
-        let call = tool("2", "echo", json!({"message": "x"}));
-        soon("the session to be unknown", async { while client.post(&call).await.status() != 404 {} }).await;
-        bridge.client(Kind::Http).await.check("a new one").await;
-        bridge.stop().await;
-    }
+async fn field_12_a_dead_modern_child_ends_the_session_that_was_translated_for_it() {
+    let demo = ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--", BINARY, "demo-server", "--era", "modern"];
+    let bridge = Bridge::start(&[&["stdio-to-http"], &demo[..]].concat()).await;
+    let mut client = bridge.client(Kind::Http).await;
+    client.send(&tool("1", "crash", json!({"code": 5}))).await;
+    assert_eq!(client.answer("1").await.json["error"]["data"]["exitCode"], 5);
+    client.end_of(On::Get).await;
+    // The stream may end a moment before the session is forgotten.
+    let call = tool("2", "echo", json!({"message": "x"}));
+    soon("the session to be unknown", async { while client.post(&call).await.status() != 404 {} }).await;
+    bridge.client(Kind::Http).await.check("a new one").await;
+    bridge.stop().await;
 }
 
 /// Three crashes in a row are taken as bad luck; then the server is left alone for a while, and the bridge says so

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     era::{legacy_to_modern, modern_to_legacy},
+    message::Frame,
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     protocol::discover,
     pump::{Role, Rules},
@@ -60,13 +61,13 @@ impl Children {
         self.modern.translated(|| self.translation()).await
     }
 
-    /// Works the server's end of a legacy session at the modern server that all share.
+    /// Works the server's end of a legacy session at the modern server that all share. It goes on when that ends and is
+    /// started again.
     pub async fn shared_session(self: &Arc<Self>, peer: Peer, place: OwnedSemaphorePermit) -> Result<(), OpenError> {
-        let server = self.outbox().await?;
-        let gone = self.modern.gone(&server).await;
+        let server = self.following().await?;
         let children = self.clone();
         self.scope.spawn(async move {
-            children.translate(peer, Direct::through(server, gone)).await;
+            legacy_to_modern::serve(peer, server, legacy_to_modern::Settings::default(), &children.scope).await;
             drop(place);
         });
         Ok(())
@@ -101,6 +102,17 @@ impl Children {
         };
         match self.start().await {
             Ok(started) => self.serve_legacy(started, peer, role, beside).await,
+            Err(error) => warn!("{error}"), // The dropped peer ends the session.
+        }
+    }
+
+    /// A session, or the hub of several, at the process that modern exchanges share, and at each that comes after it.
+    pub(super) async fn translate_shared(self: &Arc<Self>, peer: Peer, found: Option<Frame>) {
+        match self.following().await {
+            Ok(server) => {
+                let (never, settings) = (std::future::pending(), legacy_to_modern::Settings::default());
+                legacy_to_modern::serve_until(never, peer, server, found, settings, &self.scope).await;
+            }
             Err(error) => warn!("{error}"), // The dropped peer ends the session.
         }
     }
