@@ -145,6 +145,58 @@ async fn each_caller_has_its_own_server_with_its_own_variable() {
     assert!(!log.contains("hunter"), "{log}");
 }
 
+/// Over the older transport the request for the stream says it, over WebSocket the one for the connection.
+#[tokio::test]
+async fn every_wire_gives_the_variable() {
+    let bridge = with_tokens(&[]).await;
+    let header = [("x-demo-token", "hunter-1")];
+    let sse = Client::sse_with(bridge.addr, "/sse", &header).await;
+    assert_eq!(token(&mut User::legacy(sse).await).await, "DEMO_TOKEN=hunter-1");
+    assert_eq!(token(&mut User::in_session(bridge.sse().await)).await, "DEMO_TOKEN is not set");
+    for era in [Era::Legacy, Era::Modern] {
+        let (with, without) =
+            (Client::ws_with(bridge.addr, "/ws", &header).await, Client::ws(bridge.addr, "/ws").await);
+        let (mut with, mut without) = match era {
+            Era::Legacy => (User::legacy(with).await, User::legacy(without).await),
+            Era::Modern => (User::modern(with), User::modern(without)),
+        };
+        assert_eq!(token(&mut with).await, "DEMO_TOKEN=hunter-1", "{era:?}");
+        assert_eq!(token(&mut without).await, "DEMO_TOKEN is not set", "{era:?}");
+    }
+    let log = bridge.stop().await;
+    assert!(!log.contains("hunter"), "{log}");
+}
+
+/// One process may be: the one of a caller that is gone makes room, and one that is in use does not. A filter of tools stands
+/// before each of them.
+#[tokio::test]
+async fn the_server_of_a_caller_that_is_gone_makes_room_for_that_of_another() {
+    for filter in [&[][..], &["--deny-tool", "pid"]] {
+        for era in ["legacy", "modern"] {
+            let flags = ["serve", "--max-children", "1", "--header-env", "x-demo-token=DEMO_TOKEN"];
+            let demo =
+                ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--server-era", era, "--", BINARY, "demo-server", "--era", era];
+            let bridge = Bridge::start(&[&flags[..], filter, &demo].concat()).await;
+            let modern = |value| User::modern(Client::modern(bridge.addr, "/mcp").with_header(HEADER, value));
+            for value in ["hunter-1", "hunter-2", "hunter-1"] {
+                let mut user = modern(value);
+                assert_eq!(token(&mut user).await, format!("DEMO_TOKEN={value}"), "{era} {filter:?}");
+                let listed = user.ask("tools/list", json!({})).await;
+                assert_eq!(listed.text.contains(r#""name":"pid""#), filter.is_empty(), "{era}");
+                if !filter.is_empty() {
+                    assert_eq!(user.call("pid", json!({})).await.error().0, -32602, "{era}");
+                }
+            }
+            let mut stays = User::legacy(Client::http(bridge.addr, "/mcp").with_header(HEADER, "hunter-3")).await;
+            assert_eq!(token(&mut stays).await, "DEMO_TOKEN=hunter-3", "{era} {filter:?}");
+            let refused = modern("hunter-4").call("echo", json!({"message": "x"})).await;
+            assert!(refused.error().1.contains("--max-children"), "{era}: {}", refused.text);
+            assert_eq!(token(&mut stays).await, "DEMO_TOKEN=hunter-3", "{era}");
+            bridge.stop().await;
+        }
+    }
+}
+
 /// A session's server has what its first request said.
 #[tokio::test]
 async fn another_value_within_a_session_changes_nothing() {

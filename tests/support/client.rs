@@ -16,7 +16,7 @@ use tokio::{
     sync::mpsc,
     task::{AbortHandle, JoinSet},
 };
-use tokio_tungstenite::{WebSocketStream, client_async, tungstenite};
+use tokio_tungstenite::{WebSocketStream, client_async, tungstenite, tungstenite::client::IntoClientRequest as _};
 
 use super::{
     http::{Conn, Events, Head, POST, Response, STREAM, ask, request},
@@ -164,8 +164,13 @@ impl Client {
 
     /// Opens an event stream of the older transport and waits for its endpoint.
     pub async fn sse(addr: SocketAddr, path: &str) -> Client {
+        Client::sse_with(addr, path, &[]).await
+    }
+
+    /// The same with headers of its own on the request for the stream.
+    pub async fn sse_with(addr: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Client {
         let mut conn = Conn::open(addr).await;
-        conn.send(&request("GET", path, &STREAM, "")).await;
+        conn.send(&request("GET", path, &[&STREAM[..], headers].concat(), "")).await;
         let head = conn.head().await;
         assert_eq!((head.status, head.is_stream()), (200, true), "{head:?}");
         let mut events = head.body(conn).events();
@@ -178,8 +183,17 @@ impl Client {
 
     /// Opens a WebSocket connection.
     pub async fn ws(addr: SocketAddr, path: &str) -> Client {
+        Client::ws_with(addr, path, &[]).await
+    }
+
+    /// The same with headers of its own on the request for the connection.
+    pub async fn ws_with(addr: SocketAddr, path: &str, headers: &[(&'static str, &str)]) -> Client {
         let stream = TcpStream::connect(addr).await.unwrap();
-        let (socket, _) = soon("the upgrade", client_async(format!("ws://{addr}{path}"), stream)).await.unwrap();
+        let mut request = format!("ws://{addr}{path}").into_client_request().unwrap();
+        for (name, value) in headers {
+            request.headers_mut().insert(*name, value.parse().unwrap());
+        }
+        let (socket, _) = soon("the upgrade", client_async(request, stream)).await.unwrap();
         let (sink, mut messages) = socket.split();
         let mut client = Client::new(Wire::Ws(Box::new(sink)));
         client.open += 1;
