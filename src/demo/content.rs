@@ -85,7 +85,8 @@ pub(super) fn look_up(server: &Server, terms: &Terms, uri: &str) -> Result<(&'st
         INFO => {
             // A modern client tells its roots only when a tool asks for them, and to that alone.
             let roots = if terms.is_modern() { Value::Null } else { server.session.roots() };
-            let info = json!({"protocolVersion": terms.version, "client": terms.client, "roots": roots});
+            let client: Value = serde_json::from_str(&terms.client).unwrap_or_default();
+            let info = json!({"protocolVersion": terms.version, "client": client, "roots": roots});
             Ok(("application/json", info.to_string()))
         }
         _ => match item() {

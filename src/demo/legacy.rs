@@ -102,7 +102,7 @@ impl Session {
             #[serde(default)]
             capabilities: Value,
             #[serde(default)]
-            client_info: Value,
+            client_info: Option<Box<RawValue>>,
         }
         let hello: Hello = params(raw)?;
         let [.., newest] = VERSIONS;
@@ -111,7 +111,8 @@ impl Session {
         if state.terms.is_some() {
             return Err(RpcError::new(-32600, "the conversation has begun already; open a new one"));
         }
-        let (client, theirs) = (hello.client_info, hello.capabilities);
+        let client = hello.client_info.as_deref().map_or("null", RawValue::get).into();
+        let theirs = hello.capabilities;
         let terms = Terms { version, client, capabilities: theirs, manner: Manner::Session };
         let (mut ours, instructions) = server::offer();
         if let Some(ours) = ours.as_object_mut().filter(|_| terms.has_tasks()) {

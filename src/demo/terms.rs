@@ -23,7 +23,8 @@ const ANSWER: &str = "answer";
 /// What both sides agreed on: once for a legacy session, anew with each modern request.
 pub(super) struct Terms {
     pub(super) version: &'static str,
-    pub(super) client: Value,
+    /// Who the client says it is, as JSON text: few ask.
+    pub(super) client: Box<str>,
     pub(super) capabilities: Value,
     pub(super) manner: Manner,
 }

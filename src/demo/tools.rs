@@ -150,7 +150,7 @@ pub(super) struct EchoResult<'m> {
     #[serde(rename = "resultType", skip_serializing_if = "Option::is_none")]
     result_type: Option<&'static str>,
     #[serde(rename = "_meta", skip_serializing_if = "Option::is_none")]
-    meta: Option<Value>,
+    meta: Option<&'static RawValue>,
 }
 
 #[derive(Serialize)]
@@ -165,8 +165,8 @@ impl<'m> EchoResult<'m> {
     }
 
     /// The same with what results of the modern era carry.
-    pub(super) fn modern(self, meta: Value) -> Self {
-        Self { result_type: Some("complete"), meta: Some(meta), ..self }
+    pub(super) fn modern(self, meta: Option<&'static RawValue>) -> Self {
+        Self { result_type: Some("complete"), meta, ..self }
     }
 }
 
