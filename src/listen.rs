@@ -53,6 +53,7 @@ mod stream;
 pub mod systemd;
 #[cfg(unix)]
 mod unix;
+mod wakes;
 
 pub(crate) use route::home;
 

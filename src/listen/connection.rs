@@ -4,6 +4,7 @@
 
 use std::{
     convert::Infallible,
+    future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -30,6 +31,7 @@ use super::{
     rate::Counted,
     route::Routes,
     stream::Accepted,
+    wakes::Wakes,
 };
 use crate::{
     config::Limits,
@@ -175,13 +177,14 @@ impl Connections {
             }
         });
         let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
+        let wakes = Wakes::new();
         while *phase.borrow_and_update() != Phase::Over {
             if *phase.borrow() >= leaves_at {
                 connection.as_mut().graceful_shutdown();
             }
             tokio::select! {
                 biased;
-                done = connection.as_mut() => {
+                done = poll_fn(|cx| wakes.poll(cx, connection.as_mut())) => {
                     return done.unwrap_or_else(|error| debug!(peer = ?arrival.peer, "connection ended: {error}"));
                 }
                 () = &mut idle => break,

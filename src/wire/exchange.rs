@@ -21,11 +21,13 @@ use crate::{
 };
 
 mod events;
+mod patience;
 mod read;
 mod room;
 mod tool_gate;
 
 pub use events::{Chunks, EventStream, Events, KeepAlive, Next, OWN_CHUNK};
+pub use patience::Patience;
 pub use read::{read_beside, read_body};
 pub use room::{take_room, take_room_for};
 pub use tool_gate::ToolGate;

@@ -30,7 +30,7 @@ use crate::{
     room::Room,
     scope::Scope,
     wire::{
-        exchange::{self, EventStream, KeepAlive, Refusal, Response, ToolGate, read_body, take_room},
+        exchange::{self, EventStream, KeepAlive, Patience, Refusal, Response, ToolGate, read_body, take_room},
         http::rules::{self, Said, SessionClaim},
     },
 };
@@ -62,6 +62,8 @@ pub struct Accept {
     limits: Arc<Limits>,
     keep_alive: KeepAlive,
     scope: Scope,
+    /// With calls, until the client is told that something will come.
+    patience: Arc<Patience>,
     exchanges: Exchanges,
     /// For large messages of exchanges.
     room: Room,
@@ -75,8 +77,9 @@ impl Accept {
     pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, keep_alive: KeepAlive, scope: Scope) -> Accept {
         let sessions = Sessions::start(limits.clone(), keep_alive, call::capacity(registry.sharing()), scope.clone());
         let (exchanges, room) = (Exchanges::new(limits.max_exchanges), Room::new(limits.max_waiting()));
-        let (tools, callers) = (Arc::default(), Arc::default());
-        Accept { registry, sessions, limits, keep_alive, scope, exchanges, room, tools, callers }
+        let (tools, callers, patience) =
+            (Arc::default(), Arc::default(), Arc::new(Patience::new(limits.answer_patience)));
+        Accept { registry, sessions, limits, keep_alive, scope, patience, exchanges, room, tools, callers }
     }
 
     /// Answers one request of an authorized caller.
@@ -149,7 +152,7 @@ impl Accept {
         revision?;
         let session = session.ok_or_else(no_session)?;
         match frame.kind() {
-            Kind::Request(_) => call(&session, frame, visitor.as_ref(), &self.sessions, &self.limits).await,
+            Kind::Request(_) => call(&session, frame, visitor.as_ref(), &self.sessions, &self.patience).await,
             Kind::Notification => {
                 self.pass(&session, frame).await?;
                 Ok(exchange::empty(StatusCode::ACCEPTED))
@@ -184,7 +187,7 @@ impl Accept {
         // Ends the session if the client hangs up before it knows it.
         let opening = self.sessions.open(caller, peer);
         let session = opening.session().clone();
-        let mut response = call(&session, frame, None, &self.sessions, &self.limits).await?;
+        let mut response = call(&session, frame, None, &self.sessions, &self.patience).await?;
         if !session.is_refused() {
             session.caller.session_opened();
             opening.keep();

@@ -6,7 +6,7 @@
 use std::{slice, sync::Arc};
 
 use http::StatusCode;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 use tracing::{Span, debug_span};
 
 use super::{
@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     audit::{Reason, Visitor, What},
-    config::{Limits, Sharing},
+    config::Sharing,
     message::{Frame, Kind, code},
     peer::{Caller, Envelope, Reply},
-    wire::exchange::{self, EventStream, Refusal, Response},
+    wire::exchange::{self, EventStream, Patience, Refusal, Response},
 };
 
 /// Messages of one call that wait for its client to read. Beyond this its server is slowed down.
@@ -57,7 +57,7 @@ pub async fn call(
     frame: Frame,
     visitor: Option<&Visitor>,
     sessions: &Sessions,
-    limits: &Limits,
+    patience: &Patience,
 ) -> Result<Response, Refusal> {
     let (tx, rx) = mpsc::channel(sessions.call_capacity);
     let (number, server) = session.begin(slice::from_ref(&frame), &tx).map_err(not_begun(Some(&frame)))?;
@@ -66,10 +66,10 @@ pub async fn call(
     // A call in flight must not keep the server of a session that has ended.
     drop(server);
     let Some(rx) = &mut waiting.rx else { return Err(lost()) };
-    let first = match timeout(limits.answer_patience, rx.recv()).await {
-        Ok(Some(first)) => Some(first),
-        Ok(None) => return Err(lost()),
-        Err(_) => None,
+    let first = match patience.wait(rx.recv()).await {
+        Some(Some(first)) => Some(first),
+        Some(None) => return Err(lost()),
+        None => None,
     };
     match first {
         Some(first) if matches!(first.frame.kind(), Kind::Response(_)) => {

@@ -38,6 +38,7 @@ impl Accept {
             limits: self.limits.clone(),
             keep_alive: self.keep_alive,
             scope: self.scope.clone(),
+            patience: self.patience.clone(),
             exchanges: self.exchanges.clone(),
             room: self.room.clone(),
             tools,

@@ -5,18 +5,15 @@
 //! modern era. Talks to nobody; its owner asks the server. It never passes a request of the server's on: there is nothing
 //! that a client could answer in. It never gives out an event id: there is nothing to come back to.
 
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::task::{Context, Poll};
 
-use tokio::{sync::mpsc, time::timeout};
+use tokio::sync::mpsc;
 
 use super::call::SHARED_CAPACITY;
 use crate::{
     message::{Frame, Kind, code},
     peer::Envelope,
-    wire::exchange::{Chunks, Events, Next},
+    wire::exchange::{Chunks, Events, Next, Patience},
 };
 
 /// What comes back for one POST.
@@ -37,8 +34,8 @@ impl Lone {
 
     /// What comes first; `None` when nothing comes in time. Proxies close silent responses, so what has not come by then
     /// comes as an event stream.
-    pub async fn first(&mut self, patience: Duration) -> Option<Frame> {
-        timeout(patience, self.next()).await.ok().flatten()
+    pub async fn first(&mut self, patience: &Patience) -> Option<Frame> {
+        patience.wait(self.next()).await.flatten()
     }
 
     /// The next message for the client; `None` when the server has left. Cancel-safe.

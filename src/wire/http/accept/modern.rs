@@ -76,7 +76,7 @@ impl Accept {
         let mut chunks = Chunks::default();
         let first = tokio::select! {
             biased;
-            first = exchange.first(self.limits.answer_patience) => first,
+            first = exchange.first(&self.patience) => first,
             () = self.exchanges.over.cancelled() => Some(exchange.cut_off()),
         };
         match first {

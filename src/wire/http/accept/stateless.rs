@@ -86,7 +86,7 @@ impl Accept {
         }
         drop((server, tx));
         let mut chunks = Chunks::default();
-        match lone.first(self.limits.answer_patience).await {
+        match lone.first(&self.patience).await {
             Some(answer) if lone.is_over() => return Ok(exchange::json(StatusCode::OK, &answer)),
             Some(first) => chunks.message(None, first.bytes()),
             None => {}

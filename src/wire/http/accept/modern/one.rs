@@ -28,7 +28,7 @@ use crate::{
     protocol::{cancellation, method, subscription_ended},
     registry::{OpenError, Registry},
     scope::Scope,
-    wire::exchange::{Chunks, Events, Next},
+    wire::exchange::{Chunks, Events, Next, Patience},
 };
 
 /// What a server hears that asks back.
@@ -99,7 +99,7 @@ impl Exchange {
     }
 
     /// What comes first; `None` when nothing comes in time.
-    pub async fn first(&mut self, patience: Duration) -> Option<Frame> {
+    pub async fn first(&mut self, patience: &Patience) -> Option<Frame> {
         let first = self.lone.first(patience).await;
         self.settle(first.as_ref());
         first
