@@ -4,7 +4,7 @@
 //! were closed as opened. Pure. It never checks what was checked when the message was read, and gives up (`None`) rather
 //! than guess where text is none after all.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use super::{Object, string};
 
@@ -15,7 +15,7 @@ pub(super) fn members(text: &str) -> Option<Object<'_>> {
     at.take(b'{')?;
     let mut ends = at.take(b'}').is_some();
     while !ends {
-        let key = string(at.value()?)?;
+        let key = at.key()?;
         at.take(b':')?;
         let value = at.value()?;
         if !object.add(&mut seen, key, value) {
@@ -52,6 +52,13 @@ impl<'a> Position<'a> {
         Some(found)
     }
 
+    /// Moves past a key, and gives what it says. In text that was checked, what has no backslash says what it is.
+    fn key(&mut self) -> Option<Cow<'a, str>> {
+        let text = self.value()?;
+        let plain = text.strip_prefix('"')?.strip_suffix('"')?;
+        if memchr::memchr(b'\\', plain.as_bytes()).is_none() { Some(plain.into()) } else { string(text) }
+    }
+
     /// Moves past a value, and gives its text.
     fn value(&mut self) -> Option<&'a str> {
         let first = self.peek()?;
@@ -72,16 +79,17 @@ impl<'a> Position<'a> {
     fn skip_nested(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {
-            match self.byte()? {
-                b'"' => {
-                    self.skip_string()?;
-                    continue;
-                }
-                b'{' | b'[' => depth += 1,
-                b'}' | b']' => depth -= 1,
-                _ => {}
+            let byte = self.byte()?;
+            if byte == b'"' {
+                self.skip_string()?;
+                continue;
             }
             self.at += 1;
+            match byte {
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => continue,
+            }
             if depth == 0 {
                 return Some(());
             }
