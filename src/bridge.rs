@@ -180,6 +180,7 @@ async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
         // The wire to the server has its own clock for --request-timeout.
         request_timeout: None,
         linger: limits.grace,
+        until: Some(scope.clone()),
     };
     let ended = stdio::serve(stdio::stdin(), stdio::stdout(), limits.max_message, near, rules, scope).await;
     info!("{}", ended.message);

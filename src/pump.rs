@@ -32,6 +32,7 @@ use crate::{
     pipe::{Ended, FrameSink, FrameSource},
     protocol::{cancellation, method, subscription_ended},
     room::Room,
+    scope::Scope,
 };
 
 /// Frames that one write may carry.
@@ -59,6 +60,9 @@ pub struct Rules {
     /// Of a client that closed its sending side, how long answers are awaited, and how long it may take to read what is
     /// written at once. Of a server, how long it may take to read what was said to it before the partner left.
     pub linger: Duration,
+    /// Of a client: when this stops, its requests are refused, and the pump ends when those in flight are answered or
+    /// `linger` is over. Its answers and notifications count up to then: what is in flight may wait for them.
+    pub until: Option<Scope>,
 }
 
 /// The role of the bridge on a pipe.
@@ -231,6 +235,47 @@ impl Shared {
         }
     }
 
+    /// Resolves when a client is let go: its scope has stopped, and it has its answers, or waited for them.
+    async fn let_go(&self) {
+        let Some(scope) = &self.rules.until else { return std::future::pending().await };
+        scope.stopped().await;
+        self.end_subscriptions().await;
+        self.last_answers().await;
+    }
+
+    /// A client that has closed, or that is told to end, waits for no more news (2026-07-28, Subscriptions, Graceful
+    /// Closure).
+    async fn end_subscriptions(&self) {
+        let listens = {
+            let mut table = self.table();
+            let listens: Vec<_> = table.listens.drain().collect();
+            table.asked.retain(|id| !listens.contains(id));
+            listens
+        };
+        for id in listens {
+            let id = id.to_json();
+            self.say(Frame::result(&id, &subscription_ended(&id))).await;
+        }
+    }
+
+    /// Waits for the answers that a client still wants.
+    async fn last_answers(&self) {
+        let settled = async {
+            while !self.table().asked.is_empty() {
+                self.settled.notified().await;
+            }
+        };
+        if tokio::time::timeout(self.rules.linger, settled).await.is_err() {
+            warn!(name = %self.rules.name, "the client closed and calls were still unanswered");
+        }
+    }
+
+    /// Why a client may ask nothing more, if that is so.
+    fn refusal(&self) -> Option<String> {
+        let scope = self.rules.until.as_ref().filter(|scope| scope.is_stopped())?;
+        Some(scope.why().to_string())
+    }
+
     /// The far end does not wait for this answer any more. Says whether it did.
     fn settle(&self, id: &Id) -> bool {
         let mut table = self.table();
@@ -255,23 +300,43 @@ struct Reading<'a, R> {
 }
 
 impl<R: FrameSource> Reading<'_, R> {
-    /// Ends when the far end closes or the partner is gone.
+    /// Ends when the far end closes, the partner is gone, or a client is let go.
     async fn run(mut self) -> Ended {
-        while let Some(read) = self.source.next().await {
+        let shared = self.shared;
+        let mut let_go = pin!(shared.let_go());
+        let mut waited = false;
+        loop {
+            let read = tokio::select! {
+                read = self.source.next() => read,
+                () = &mut let_go => {
+                    waited = true;
+                    break;
+                }
+            };
             let alive = match read {
-                Ok(frame) => self.take(self.weighed(frame).await).await,
-                Err(error) => self.garbage(error).await,
+                Some(Ok(frame)) => self.take(self.weighed(frame).await).await,
+                Some(Err(error)) => self.garbage(error).await,
+                None => false,
             };
             if !alive {
                 break;
             }
         }
         let ended = self.source.end().await;
-        self.finish(ended).await
+        self.answer_all(&ended);
+        if shared.rules.role == Role::Accept && !waited {
+            shared.end_subscriptions().await;
+            // One that is let go before it closes has no more time than others have.
+            tokio::select! {
+                () = shared.last_answers() => {}
+                () = let_go => {}
+            }
+        }
+        ended
     }
 
-    /// Answers what the far end will not answer any more, and waits for answers that it still wants.
-    async fn finish(self, ended: Ended) -> Ended {
+    /// Answers what the far end will not answer any more.
+    fn answer_all(&self, ended: &Ended) {
         let unanswered: Vec<Reply> = {
             let mut table = self.shared.table();
             table.ended = Some(ended.clone());
@@ -279,33 +344,6 @@ impl<R: FrameSource> Reading<'_, R> {
         };
         for reply in unanswered {
             reply.fail(code::INTERNAL, &ended.message, ended.data.clone());
-        }
-        if self.shared.rules.role == Role::Accept {
-            self.end_subscriptions().await;
-            let settled = async {
-                while !self.shared.table().asked.is_empty() {
-                    self.shared.settled.notified().await;
-                }
-            };
-            if tokio::time::timeout(self.shared.rules.linger, settled).await.is_err() {
-                warn!(name = %self.shared.rules.name, "the client closed and calls were still unanswered");
-            }
-        }
-        ended
-    }
-
-    /// A client that has closed, or that is told to end, waits for no more news (2026-07-28, Subscriptions, Graceful
-    /// Closure).
-    async fn end_subscriptions(&self) {
-        let listens = {
-            let mut table = self.shared.table();
-            let listens: Vec<_> = table.listens.drain().collect();
-            table.asked.retain(|id| !listens.contains(id));
-            listens
-        };
-        for id in listens {
-            let id = id.to_json();
-            self.shared.say(Frame::result(&id, &subscription_ended(&id))).await;
         }
     }
 
@@ -362,7 +400,9 @@ impl<R: FrameSource> Reading<'_, R> {
     async fn request(&self, frame: Frame, id: Id) -> bool {
         let refusal = {
             let mut table = self.shared.table();
-            if table.asked.contains(&id) {
+            if let Some(why) = self.shared.refusal() {
+                Some((code::INTERNAL, why))
+            } else if table.asked.contains(&id) {
                 Some((code::INVALID_REQUEST, "this id is in use by a request that is still in flight".to_string()))
             } else if table.asked.len() >= self.shared.rules.max_in_flight {
                 let limit = self.shared.rules.max_in_flight;

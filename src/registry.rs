@@ -39,7 +39,7 @@ use crate::{
     message::{Frame, code},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::Role,
-    scope::Scope,
+    scope::{Scope, Stopped},
     wire::{child::SpawnError, remote::ConnectError},
 };
 
@@ -156,9 +156,9 @@ pub enum OpenError {
     /// What a client declares decides which server it gets, and this is too much to be kept.
     #[error("the client's capabilities are longer than {} KiB; declare less", pooled::MAX_CAPABILITIES / 1024)]
     Capabilities,
-    /// The bridge is shutting down.
-    #[error("the bridge is shutting down")]
-    Draining,
+    /// The bridge is shutting down, or this server is not offered any more.
+    #[error(transparent)]
+    Draining(#[from] Stopped),
 }
 
 impl OpenError {
@@ -185,7 +185,7 @@ impl OpenError {
             OpenError::Full { .. } | OpenError::Crowded { .. } => code::LIMIT,
             OpenError::Header(..) | OpenError::Capabilities => code::INVALID_REQUEST,
             OpenError::BackingOff { .. }
-            | OpenError::Draining
+            | OpenError::Draining(_)
             | OpenError::Start(_)
             | OpenError::Handshake(_)
             | OpenError::Connect(_) => code::INTERNAL,
@@ -197,7 +197,7 @@ impl OpenError {
         match self {
             OpenError::Full { .. } | OpenError::Crowded { .. } => Some(FULL_RETRY),
             OpenError::BackingOff { retry_after, .. } => Some(*retry_after),
-            OpenError::Draining => Some(Duration::from_secs(1)),
+            OpenError::Draining(_) => Some(Duration::from_secs(1)),
             OpenError::Start(_)
             | OpenError::Handshake(_)
             | OpenError::Connect(_)
@@ -346,7 +346,7 @@ impl Registry {
             return pooled.session(caller, peer, place, first).await;
         }
         match (self.sharing, &self.server) {
-            (Sharing::Own, Server::Scripted(_)) => return Err(OpenError::Draining),
+            (Sharing::Own, Server::Scripted(_)) => return Err(self.scope.why().into()),
             (Sharing::Own, Server::Child(children)) => {
                 let session = children.session(peer, Role::Connect, Some(place)).await?;
                 return Ok(self.scope.spawn(async move {
@@ -379,7 +379,7 @@ impl Registry {
     /// A place for a session.
     fn place(&self) -> Result<OwnedSemaphorePermit, OpenError> {
         if self.scope.is_stopped() {
-            return Err(OpenError::Draining);
+            return Err(self.scope.why().into());
         }
         let full = || OpenError::Full { limit: self.limits.max_sessions };
         self.sessions.clone().try_acquire_owned().map_err(|_| full())
@@ -389,7 +389,7 @@ impl Registry {
     /// bridge itself initialized.
     pub async fn outbox(&self, caller: &Arc<Caller>) -> Result<Outbox, OpenError> {
         if self.scope.is_stopped() {
-            return Err(OpenError::Draining);
+            return Err(self.scope.why().into());
         }
         let server = match (caller.era, &self.server) {
             (Era::Modern, Server::Scripted(server)) => server(caller).tx,
@@ -445,7 +445,7 @@ impl Registry {
     /// Whether a server can be had now, for `/readyz`; the text says why not.
     pub fn ready(&self) -> Result<(), String> {
         if self.scope.is_stopped() {
-            return Err(OpenError::Draining.to_string());
+            return Err(self.scope.why().to_string());
         }
         match &self.server {
             Server::Child(children) => children.look_again(),

@@ -8,10 +8,30 @@ use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// A group of tasks with one off switch. Clones share both; a [`Scope::child`] has a switch of its own.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Scope {
     token: CancellationToken,
     tasks: TaskTracker,
+    /// Of the scope that all of these come from: the bridge's.
+    whole: CancellationToken,
+}
+
+/// Why a scope is stopped, in words for those who are turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// All of them are: the bridge ends.
+    #[error("the bridge is shutting down")]
+    Bridge,
+    /// This one alone: one server's, after a reload.
+    #[error("this server was changed or removed in the config file; open a new session to reach what is there now")]
+    Server,
+}
+
+impl Default for Scope {
+    fn default() -> Scope {
+        let token = CancellationToken::new();
+        Scope { whole: token.clone(), token, tasks: TaskTracker::new() }
+    }
 }
 
 impl Scope {
@@ -22,13 +42,13 @@ impl Scope {
 
     /// A scope that stops with this one, and can be stopped before it. Its tasks are waited for here.
     pub fn child(&self) -> Scope {
-        Scope { token: self.token.child_token(), tasks: self.tasks.clone() }
+        Scope { token: self.token.child_token(), ..self.clone() }
     }
 
     /// A scope that this one does not stop: for what has to outlast the first signal, such as the way to a server while
     /// calls are in flight. Its tasks are waited for here.
     pub fn sibling(&self) -> Scope {
-        Scope { token: CancellationToken::new(), tasks: self.tasks.clone() }
+        Scope { token: CancellationToken::new(), ..self.clone() }
     }
 
     /// Runs a task. It is not aborted by [`Scope::stop`]: a task that must end early watches [`Scope::stopped`].
@@ -49,6 +69,11 @@ impl Scope {
     /// Whether [`Scope::stop`] was called here or above.
     pub fn is_stopped(&self) -> bool {
         self.token.is_cancelled()
+    }
+
+    /// Why it is stopped, or would be now.
+    pub fn why(&self) -> Stopped {
+        if self.whole.is_cancelled() { Stopped::Bridge } else { Stopped::Server }
     }
 
     /// Resolves when the scope is stopped.

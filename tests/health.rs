@@ -9,7 +9,7 @@ use crate::support::{
     client::{Client, Kind, On, tool},
     eventually,
     http::{Conn, request},
-    program::Bridge,
+    program::{BINARY, Bridge},
     soon,
 };
 
@@ -60,9 +60,21 @@ async fn sigterm_lets_calls_in_flight_finish() {
         client.check("in flight").await;
     }
     bridge.program.signal(Signal::TERM);
+    draining(&bridge).await;
+    for client in &mut clients {
+        assert_eq!(client.answer("1").await.tool_text(), "Did 1 steps.");
+    }
+    let [mut sse, mut http] = clients;
+    sse.end_of(On::Pipe).await;
+    http.end_of(On::Get).await;
+    bridge.stop_again().await;
+}
+
+/// Waits until a bridge that was asked to end drains. Ends at the latest with its calls.
+async fn draining(bridge: &Bridge) {
     bridge.program.stderr.has("asked to end").await;
     // A new probe sees the drain, which begins just after that line. One that was accepted at that moment and had not yet
-    // said anything is closed like any idle connection. Ends at the latest with the calls.
+    // said anything is closed like any idle connection.
     let probe = request("GET", "/readyz", &[], "");
     loop {
         let mut conn = Conn::open(bridge.addr).await;
@@ -72,12 +84,42 @@ async fn sigterm_lets_calls_in_flight_finish() {
             break;
         }
     }
+}
+
+/// A call that waits for its client is not cut off from it by the drain, where all that a client says comes on one stream.
+#[tokio::test]
+async fn a_clients_answer_reaches_its_server_while_the_bridge_drains() {
+    let bridge = Bridge::demo(&["serve"]).await;
+    let mut clients = [
+        bridge.sse().await,
+        Client::ws(bridge.addr, "/ws").await,
+        Client::stdio(&["connect", "--", BINARY, "demo-server"]),
+    ];
+    let mut asked = Vec::new();
     for client in &mut clients {
-        assert_eq!(client.answer("1").await.tool_text(), "Did 1 steps.");
+        if !asked.is_empty() {
+            client.initialize("2025-06-18").await;
+        }
+        client.send(&tool("77", "ask", json!({"message": "which?"}))).await;
+        asked.push(client.message("elicitation/create").await);
     }
-    let [mut sse, mut http] = clients;
-    sse.end_of(On::Pipe).await;
-    http.end_of(On::Get).await;
+    bridge.program.signal(Signal::TERM);
+    draining(&bridge).await;
+    clients[2].program().signal(Signal::TERM);
+    for (client, asked) in clients.iter_mut().zip(&asked) {
+        // What is new is refused from when the drain has begun.
+        let refused = loop {
+            let answer = client.call("echo", json!({"message": "x"})).await;
+            if answer.json.get("error").is_some() {
+                break answer;
+            }
+        };
+        assert_eq!(refused.error(), (-32603, "the bridge is shutting down"));
+        client.reply(asked, json!({"action": "accept", "content": {"answer": "this"}})).await;
+        assert_eq!(client.answer("77").await.tool_text(), "The user answered: this");
+        client.end_of(On::Pipe).await;
+    }
+    assert_eq!(clients[2].program().code().await, 0);
     bridge.stop_again().await;
 }
 

@@ -123,13 +123,31 @@ impl Servers {
         differs |= whole.is_some() != had || left.is_some();
         self.offer(&mut now, Now { running, whole, bad: loaded.bad, notes: loaded.notes });
         if let Some(Whole { mount, ground, .. }) = left {
-            self.ground.scope.spawn(leave(mount, ground, self.limits.grace, Duration::ZERO));
+            self.let_go(mount, ground, Duration::ZERO);
         }
         for one in leaving {
             let end = time_to_end(&one.spec);
-            self.ground.scope.spawn(leave(one.mount, one.ground, self.limits.grace, end));
+            self.let_go(one.mount, one.ground, end);
         }
         differs
+    }
+
+    /// Ends as the whole bridge does: nothing new, time for the calls in flight, then `end` for the server.
+    fn let_go(&self, mount: Arc<Mount>, ground: Ground, end: Duration) {
+        let (grace, bridge) = (self.limits.grace, self.ground.scope.clone());
+        self.ground.scope.spawn(async move {
+            ground.scope.stop();
+            if tokio::time::timeout(grace, mount.idle()).await.is_err() {
+                warn!("some calls to {:?} were still in flight after --grace, and are cut off", mount.name().as_str());
+            }
+            mount.end();
+            mount.registry().close().await;
+            // Sessions with remote servers end by themselves; the rest of the time is for those that do not. A bridge that
+            // ends sees to all of them at once.
+            if tokio::time::timeout(end, bridge.stopped()).await.is_err() {
+                ground.way.stop();
+            }
+        });
     }
 
     /// Lets go of what callers share. To be called when no call is in flight any more.
@@ -193,19 +211,6 @@ impl Servers {
         };
         Running { mount: Mount::new(offered, &self.network), spec, ground }
     }
-}
-
-/// Ends as the whole bridge does: nothing new, time for the calls in flight, then time for the server.
-async fn leave(mount: Arc<Mount>, ground: Ground, grace: Duration, end: Duration) {
-    ground.scope.stop();
-    if tokio::time::timeout(grace, mount.idle()).await.is_err() {
-        warn!("some calls to {:?} were still in flight after --grace, and are cut off", mount.name().as_str());
-    }
-    mount.end();
-    mount.registry().close().await;
-    // Sessions with remote servers end by themselves; the rest of the time is for those that do not.
-    drop(tokio::time::timeout(end, ground.way.stopped()).await);
-    ground.way.stop();
 }
 
 /// Says what is wrong with a file, unless it was said before. Whether there was anything new.

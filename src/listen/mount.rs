@@ -3,13 +3,16 @@
 //! Owns which server is called what, and which of its wires is at which path. Talks to the wires and to each server's
 //! registry. It never sees a request.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use tokio_util::task::{TaskTracker, task_tracker::TaskTrackerToken};
 
 use super::{
     ready::State,
-    route::{home, prefix},
+    route::{NAMED, home, prefix},
 };
 use crate::{
     config::{Limits, NetworkSpec, ServerName},
@@ -107,6 +110,22 @@ impl Mount {
         format!("{}{path}", home(self.server.name.as_str(), self.server.at_root))
     }
 
+    /// The number of the place that a whole path leads to, below the prefix: the one at the root has a name, too.
+    pub fn place_of(&self, path: &str) -> Option<usize> {
+        let named = path.strip_prefix(NAMED).and_then(|path| path.strip_prefix(self.name().as_str()));
+        let at_root = || self.server.at_root.then(|| self.place(path)).flatten();
+        named.and_then(|path| self.place(path)).or_else(at_root)
+    }
+
+    /// Whether a request to a place belongs to a session here. Connections know by themselves where they belong.
+    pub fn knows<B>(&self, place: usize, request: &http::Request<B>) -> bool {
+        match self.endpoint(place) {
+            Some(Endpoint::Http(http)) => http.knows(request.headers()),
+            Some(Endpoint::SseMessages(sse)) => sse.knows(request.uri()),
+            Some(Endpoint::SseStream(_) | Endpoint::Ws(_)) | None => false,
+        }
+    }
+
     /// What is at a place.
     pub fn endpoint(&self, place: usize) -> Option<&Endpoint> {
         self.places.get(place).map(|(_, endpoint)| endpoint)
@@ -183,6 +202,9 @@ pub struct Table {
     all: Vec<Arc<Mount>>,
     /// What the configuration has and cannot be offered: its name, and why.
     bad: Vec<(String, String)>,
+    /// Not offered any more, but their sessions have calls in flight, which may wait for their clients. Whoever ends
+    /// them holds them up to then.
+    leaving: Vec<Weak<Mount>>,
 }
 
 impl Table {
@@ -203,6 +225,19 @@ impl Table {
     pub fn with_bad(mut self, bad: Vec<(String, String)>) -> Table {
         self.bad = bad;
         self
+    }
+
+    /// With the servers of the table before it that are not in this one, as long as they are there.
+    pub(super) fn after(mut self, before: &Table) -> Table {
+        let gone = before.all.iter().filter(|mount| !self.all.iter().any(|other| Arc::ptr_eq(mount, other)));
+        let still = before.leaving.iter().filter(|mount| mount.strong_count() > 0);
+        self.leaving = still.cloned().chain(gone.map(Arc::downgrade)).collect();
+        self
+    }
+
+    /// Of the servers that are not offered any more, one that fits.
+    pub(super) fn leaving<T>(&self, fits: impl FnMut(Arc<Mount>) -> Option<T>) -> Option<T> {
+        self.leaving.iter().filter_map(Weak::upgrade).find_map(fits)
     }
 
     /// What each server is called, and whether it can be had; those that cannot be offered at last.

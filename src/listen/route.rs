@@ -41,7 +41,7 @@ use crate::{
 const READY_PATH: &str = "/readyz";
 
 /// Servers that are not at the root are below this, by their names.
-const NAMED: &str = "/servers/";
+pub(super) const NAMED: &str = "/servers/";
 
 type Request = http::Request<Incoming>;
 
@@ -105,9 +105,11 @@ impl Routes {
     }
 
     /// Offers these servers from now on, and gives back those from before. Whoever calls this ends what is not carried
-    /// over.
+    /// over; as long as it is held, what its clients say in their sessions leads there.
     pub fn swap(&self, table: Table) -> Arc<Table> {
-        std::mem::replace(&mut *self.table.write().unwrap_or_else(PoisonError::into_inner), Arc::new(table))
+        let mut now = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let table = Arc::new(table.after(&now));
+        std::mem::replace(&mut *now, table)
     }
 
     /// Answers a request. A panic on the way is a defect: it costs this request, and no other.
@@ -222,7 +224,7 @@ impl Routes {
         if let Some(response) = self.guard.preflight(passed, request) {
             return Ok(Entered::Answered(response));
         }
-        let route = self.route(request.uri().path());
+        let route = self.leaving(request).or_else(|| self.route(request.uri().path()));
         match route {
             Some(Route::Health) => return ready::health(request).map(Entered::Answered),
             Some(Route::Ready) => return self.ready(request, arrival).answer(request).map(Entered::Answered),
@@ -255,10 +257,21 @@ impl Routes {
         self.exact(&table, path).or_else(|| self.exact(&table, inner))
     }
 
+    /// A server that is not offered any more, for what belongs to a session with it: a client's answer, above all.
+    fn leaving(&self, request: &Request) -> Option<Route> {
+        let path = request.uri().path();
+        let inner = path.strip_prefix(self.prefix.as_str()).unwrap_or(path);
+        let fits = |mount: Arc<Mount>| {
+            let place = [path, inner].into_iter().find_map(|path| mount.place_of(without_slash(path)))?;
+            mount.knows(place, request).then_some(Route::Server(mount, place))
+        };
+        self.table().leaving(fits)
+    }
+
     /// A slash at the end makes no difference: clients add one. Names are compared as they stand in the path: what would
     /// have to be decoded first is no name.
     fn exact(&self, table: &Table, path: &str) -> Option<Route> {
-        let path = path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path);
+        let path = without_slash(path);
         if let Some((mount, place)) = table.root().and_then(|mount| Some((mount, mount.place(path)?))) {
             return Some(Route::Server(mount.clone(), place));
         }
@@ -338,6 +351,10 @@ fn count(knock: Knock, request: &mut Request, entered: &mut Result<Entered, Refu
         }
         None => Some(counted),
     }
+}
+
+fn without_slash(path: &str) -> &str {
+    path.strip_suffix('/').filter(|path| !path.is_empty()).unwrap_or(path)
 }
 
 /// What a reverse proxy puts in front of each path.

@@ -53,6 +53,7 @@ fn rules(role: Role) -> Rules {
         max_waiting: 100_000,
         request_timeout: Some(Duration::from_secs(60)),
         linger: Duration::from_secs(5),
+        until: None,
     }
 }
 

@@ -67,7 +67,7 @@ impl One {
         if let Some(hub) = &*slot {
             hub.wake().await?;
         }
-        slot.as_ref().map(work).ok_or(OpenError::Draining)
+        slot.as_ref().map(work).ok_or_else(|| self.scope.why().into())
     }
 
     /// Who uses it now.

@@ -117,7 +117,7 @@ impl Remotes {
         let starting = self
             .scope
             .spawn(async move { this.modern.outbox(&this.eras, || this.find_modern(), || this.translation()).await });
-        starting.await.unwrap_or(Err(OpenError::Draining))
+        starting.await.unwrap_or_else(|_| Err(self.scope.why().into()))
     }
 
     /// What came of the exchanges: a client that leaves is no success where nothing ever worked.

@@ -21,7 +21,7 @@ pub type Input = Box<dyn AsyncRead + Send + Unpin>;
 pub type Output = Box<dyn AsyncWrite + Send + Unpin>;
 
 /// Serves one client on these streams until it closes its side and has its answers, or the partner is gone. When the
-/// scope stops, nothing more is read, and what is in flight is still answered.
+/// scope stops (see [`Rules::until`]), nothing more is asked, and what is in flight is still answered.
 pub async fn serve(read: Input, write: Output, max_line: usize, peer: Peer, rules: Rules, scope: &Scope) -> Ended {
     let source = StdioSource { lines: Lines::new(read, max_line), failed: None, scope: scope.clone() };
     pump(source, LineSink::new(write), peer, rules).await
@@ -35,11 +35,7 @@ struct StdioSource {
 
 impl FrameSource for StdioSource {
     async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
-        let read = tokio::select! {
-            read = self.lines.next() => read,
-            () = self.scope.stopped() => return None,
-        };
-        match read {
+        match self.lines.next().await {
             Ok(frame) => frame,
             Err(error) => {
                 self.failed = Some(error);

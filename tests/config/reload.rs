@@ -70,6 +70,46 @@ async fn a_call_in_flight_is_answered_by_the_server_that_leaves() {
     bridge.stop().await;
 }
 
+/// The question is the departing server's, and the client's answer has to find it, on whichever wire it comes.
+#[tokio::test]
+async fn a_clients_answer_reaches_the_server_that_asked_though_it_is_offered_no_more() {
+    for then in [json!({"new": demo()}), json!({"new": demo(), "gone": other_demo()})] {
+        let place = Place::new("mcp.json", &with(json!({"gone": demo()})));
+        let bridge = place.serve().await;
+        let http = client(&bridge, "/servers/gone/mcp").await;
+        let mut clients = [
+            http,
+            Client::sse(bridge.addr, "/servers/gone/sse").await,
+            Client::ws(bridge.addr, "/servers/gone/ws").await,
+        ];
+        let mut asked = Vec::new();
+        for client in &mut clients {
+            if !client.is_http() {
+                client.initialize("2025-06-18").await;
+            }
+            client.send(&tool("77", "ask", json!({"message": "which?"}))).await;
+            asked.push(client.message("elicitation/create").await);
+        }
+        place.save(&with(then));
+        until(&bridge, "/servers/new/mcp", true).await;
+        for (client, asked) in clients.iter_mut().zip(&asked) {
+            if client.is_http() {
+                // To be opened anew: its next session is with what is there now.
+                assert_eq!(client.post(&tool("78", "echo", json!({"message": "x"}))).await.status(), 404);
+            } else {
+                let refused = client.call("echo", json!({"message": "x"})).await;
+                assert!(refused.error().1.starts_with("this server was changed or removed"), "{}", refused.text);
+            }
+            client.reply(asked, json!({"action": "accept", "content": {"answer": "this"}})).await;
+            assert_eq!(client.answer("77").await.tool_text(), "The user answered: this");
+        }
+        let left = || (bridge.program.servers().is_empty()).then_some(());
+        crate::support::eventually("the end of the server that left", left).await;
+        let log = bridge.stop().await;
+        assert!(!log.contains("still in flight"), "{log}");
+    }
+}
+
 /// Kubernetes mounts a ConfigMap so: the file is a link into `..data`, which is exchanged.
 #[tokio::test]
 async fn a_swapped_link_beside_the_file_is_a_change() {

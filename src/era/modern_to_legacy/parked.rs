@@ -63,6 +63,8 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Parked {
     settings: Arc<Settings>,
+    /// Says why it ends.
+    scope: Scope,
     /// Made for the first call that is parked, unless it was given: the first random key of a process takes the library 30
     /// ms, and most callers are never asked back. `None` where the system gives no random bytes.
     sealer: OnceLock<Option<Arc<Sealer>>>,
@@ -145,6 +147,7 @@ impl Parked {
         let (fresh, rx) = mpsc::channel(FRESH);
         let parked = Arc::new(Parked {
             settings,
+            scope: scope.clone(),
             sealer: OnceLock::new(),
             instance: uuid::Uuid::new_v4().as_u128(),
             started: (SystemTime::now(), Instant::now()),
@@ -165,7 +168,7 @@ impl Parked {
         let mine = table.counts.get(&caller.principal).copied().unwrap_or_default();
         let most = self.settings.max_parked;
         if table.closed {
-            return Err(Refusal::new(code::INTERNAL, "the bridge is shutting down"));
+            return Err(Refusal::new(code::INTERNAL, self.scope.why().to_string()));
         }
         if mine >= most || table.entries.len() >= self.settings.max_parked_total {
             let text = format!(
@@ -334,8 +337,9 @@ impl Parked {
             table.counts.clear();
             std::mem::take(&mut table.entries)
         };
+        let why = self.scope.why().to_string();
         for entry in entries.into_values() {
-            entry.end("the bridge is shutting down");
+            entry.end(&why);
         }
     }
 }

@@ -216,7 +216,7 @@ impl Pool {
         let mut let_go = Vec::new();
         let mut state = lock(&self.state);
         if state.closed {
-            return Err(Refusal::new(code::INTERNAL, "the bridge is shutting down"));
+            return Err(Refusal::new(code::INTERNAL, self.scope.why().to_string()));
         }
         if let Some(refusal) = state.refusal(&key, need, self.settings.max_backends) {
             return Err(refusal);

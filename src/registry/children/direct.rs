@@ -41,7 +41,7 @@ impl Children {
         let starting = self
             .scope
             .spawn(async move { this.modern.outbox(&this.eras, || this.find_modern(), || this.translation()).await });
-        starting.await.unwrap_or(Err(OpenError::Draining))
+        starting.await.unwrap_or_else(|_| Err(self.scope.why().into()))
     }
 
     /// The way to a server that speaks the modern era, started if there is none; `None` where it does not speak that. `room`
@@ -53,7 +53,7 @@ impl Children {
         room();
         let this = self.clone();
         let starting = self.scope.spawn(async move { this.modern.direct(&this.eras, || this.find_modern()).await });
-        starting.await.unwrap_or(Err(OpenError::Draining))
+        starting.await.unwrap_or_else(|_| Err(self.scope.why().into()))
     }
 
     /// The way in for modern exchanges of all callers at a server that speaks the legacy era only.
@@ -148,7 +148,7 @@ impl Children {
                 self.eras.learn(Era::Legacy, true);
                 drop(started.dismiss());
             }
-            None if self.scope.is_stopped() => return Err(OpenError::Draining),
+            None if self.scope.is_stopped() => return Err(self.scope.why().into()),
             None => return Err(OpenError::Handshake(probe::silent())),
         }
         debug!(name = %self.spec.name, "the server does not speak revision 2026-07-28");
@@ -175,7 +175,7 @@ impl Children {
     /// A legacy session for the pool.
     async fn open_pooled(self: &Arc<Self>) -> Result<Peer, OpenError> {
         if self.scope.is_stopped() {
-            return Err(OpenError::Draining);
+            return Err(self.scope.why().into());
         }
         let full = || OpenError::Full { limit: self.limits.max_sessions };
         let place = self.sessions.clone().try_acquire_owned().map_err(|_| full())?;

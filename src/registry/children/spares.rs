@@ -151,6 +151,6 @@ async fn keeping(children: Weak<Children>, scope: Scope) {
 
 /// Waits for a place, however long: callers go first only where they come first.
 async fn start(owner: &Arc<Children>) -> Result<Started, OpenError> {
-    let place = owner.places.clone().acquire_owned().await.map_err(|_| OpenError::Draining)?;
+    let place = owner.places.clone().acquire_owned().await.map_err(|_| owner.scope.why())?;
     owner.start_at(Some(place), STARTING_SPARE).await
 }

@@ -75,7 +75,7 @@ impl Children {
         silence: Duration,
     ) -> Result<Started, OpenError> {
         self.check()?;
-        let starting = self.starting.clone().acquire_owned().await.map_err(|_| OpenError::Draining)?;
+        let starting = self.starting.clone().acquire_owned().await.map_err(|_| self.scope.why())?;
         let spoke = Arc::new(AtomicBool::new(false));
         let (told, first) = oneshot::channel();
         self.scope.spawn(hold_place(starting, first, silence));
@@ -110,6 +110,7 @@ impl Children {
             max_waiting: self.limits.max_waiting(),
             request_timeout: self.limits.request_timeout,
             linger: self.spec.stop.after_close,
+            until: None,
         }
     }
 }

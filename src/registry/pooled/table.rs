@@ -83,7 +83,7 @@ impl Table {
                 }
             }
         }
-        let Some(person) = self.people.get_mut(&who) else { return Err(OpenError::Draining) };
+        let Some(person) = self.people.get_mut(&who) else { return Err(OpenError::Crowded { limit: most }) };
         let one = Arc::new(make());
         person.groups.insert(declared, Group { one: one.clone(), used });
         Ok((one, let_go))

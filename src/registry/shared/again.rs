@@ -68,7 +68,7 @@ impl Shared {
             return Ok(way);
         }
         let Some(source) = self.source.as_ref().filter(|_| !self.scope.is_stopped()) else {
-            return Err(OpenError::Draining);
+            return Err(self.scope.why().into());
         };
         let (number, before) = self.line.next();
         if let Some(before) = before {

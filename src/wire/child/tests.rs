@@ -42,6 +42,7 @@ fn start_in(scope: &Scope, spec: &ChildSpec) -> Running {
         max_waiting: 1 << 20,
         request_timeout: None,
         linger: Duration::ZERO,
+        until: None,
     };
     let exit = super::start(spec, None, 1 << 20, None, scope).unwrap().run(ours, rules, scope);
     Running { peer, exit, caller }

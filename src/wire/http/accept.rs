@@ -28,7 +28,7 @@ use crate::{
     protocol::Revision,
     registry::Registry,
     room::Room,
-    scope::Scope,
+    scope::{Scope, Stopped},
     wire::{
         exchange::{self, EventStream, KeepAlive, Patience, Refusal, Response, ToolGate, read_body, take_room},
         http::rules::{self, Said, SessionClaim},
@@ -113,6 +113,14 @@ impl Accept {
         answer.unwrap_or_else(Refusal::into_response)
     }
 
+    /// Whether a request belongs to a session here.
+    pub fn knows(&self, headers: &HeaderMap) -> bool {
+        match rules::claimed_session(headers) {
+            SessionClaim::Id(id) => self.sessions.knows(id),
+            SessionClaim::None | SessionClaim::Unknown => false,
+        }
+    }
+
     /// Ends every session, and every exchange that is still in flight.
     pub fn end(&self) {
         self.exchanges.end();
@@ -152,6 +160,8 @@ impl Accept {
         revision?;
         let session = session.ok_or_else(no_session)?;
         match frame.kind() {
+            // The client opens another session, and reaches what took this server's place.
+            Kind::Request(_) if self.is_replaced() => Err(unknown_session()),
             Kind::Request(_) => call(&session, frame, visitor.as_ref(), &self.sessions, &self.patience).await,
             Kind::Notification => {
                 self.pass(&session, frame).await?;
@@ -216,6 +226,9 @@ impl Accept {
             return Err(bad("initialize must not be part of a batch"));
         }
         if frames.iter().any(|frame| matches!(frame.kind(), Kind::Request(_))) {
+            if self.is_replaced() {
+                return Err(unknown_session());
+            }
             return call_batch(&session, frames, visitor.as_ref(), &self.sessions).await;
         }
         for frame in frames {
@@ -225,6 +238,11 @@ impl Accept {
             }
         }
         Ok(exchange::empty(StatusCode::ACCEPTED))
+    }
+
+    /// Whether the server is not offered any more, while the bridge goes on.
+    fn is_replaced(&self) -> bool {
+        self.scope.is_stopped() && self.scope.why() == Stopped::Server
     }
 
     async fn pass(&self, session: &Session, frame: Frame) -> Result<(), Refusal> {
@@ -239,6 +257,7 @@ impl Accept {
         rules::claimed_revision(headers)?;
         let opened = match rules::only(headers, &rules::LAST_EVENT_ID) {
             None if headers.contains_key(rules::LAST_EVENT_ID) => Err(NotOpened::Missed(Missed::Unknown)),
+            None if self.is_replaced() => Err(NotOpened::Ended),
             None => session.stream_standalone(),
             Some(seen) => match seen.to_str().ok().and_then(Place::parse) {
                 Some(seen) => session.resume(seen),

@@ -16,7 +16,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -129,7 +129,7 @@ impl Table {
 
 impl Accept {
     /// Routes without streams yet. `message_path` goes into the `endpoint` event. Tasks run in `scope`; when that
-    /// stops, nothing more is taken from clients, and streams end when what is in flight is answered.
+    /// stops, nothing more is asked, and streams end when what is in flight is answered.
     pub fn new(
         registry: Arc<Registry>,
         limits: Arc<Limits>,
@@ -161,6 +161,11 @@ impl Accept {
             return not_allowed("messages take POST", "POST");
         }
         self.post(request, principal).await.unwrap_or_else(Refusal::into_response)
+    }
+
+    /// Whether a message belongs to a session here.
+    pub fn knows(&self, uri: &Uri) -> bool {
+        named_by(uri).is_some_and(|id| self.open.lock().contains_key(&id))
     }
 
     /// Ends every session.
@@ -198,6 +203,7 @@ impl Accept {
             max_waiting: self.limits.max_waiting(),
             request_timeout: None,
             linger: self.limits.grace,
+            until: Some(self.scope.clone()),
         };
         let source = Source {
             from_client,
@@ -231,7 +237,7 @@ impl Accept {
         rules::check_content(request.headers())?;
         let inbox = match session_in(request.uri().query().unwrap_or_default()) {
             None => return Err(Refusal::new(StatusCode::BAD_REQUEST, NO_SESSION)),
-            Some(id) => rules::parse_session(id.as_bytes()).and_then(|id| self.open.lock().get(&id).cloned()),
+            Some(_) => named_by(request.uri()).and_then(|id| self.open.lock().get(&id).cloned()),
         };
         let inbox = inbox.ok_or_else(unknown_session)?;
         if inbox.principal != principal {
@@ -269,6 +275,10 @@ fn session_in(query: &str) -> Option<&str> {
     pairs.filter(|(name, _)| matches!(*name, "sessionId" | "session_id")).map(|(_, value)| value).next()
 }
 
+fn named_by(uri: &Uri) -> Option<u128> {
+    rules::parse_session(session_in(uri.query()?)?.as_bytes())
+}
+
 /// What a client POSTs, as the reading half of a pipe.
 struct Source {
     from_client: mpsc::Receiver<Frame>,
@@ -285,22 +295,21 @@ impl FrameSource for Source {
         if self.heard {
             self.keep = None;
         }
-        // Ends with a message, with the client, or with the bridge. Goes round once, when the first message is late.
+        // Ends with a message or with the client. Goes round once, when the first message is late.
         loop {
             tokio::select! {
                 frame = self.from_client.recv() => {
                     self.heard = true;
                     return frame.map(Ok);
                 }
-                () = self.scope.stopped() => return None,
                 () = tokio::time::sleep_until(self.keep_until), if self.keep.is_some() => self.keep = None,
             }
         }
     }
 
     async fn end(&mut self) -> Ended {
-        let message = if self.scope.is_stopped() { "the bridge is shutting down" } else { "the client hung up" };
-        Ended { message: message.into(), data: None }
+        let message = if self.scope.is_stopped() { self.scope.why().to_string() } else { "the client hung up".into() };
+        Ended { message, data: None }
     }
 }
 

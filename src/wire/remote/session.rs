@@ -348,6 +348,7 @@ pub(crate) async fn pumped<L: Line>(
         max_waiting: way.limits.max_waiting(),
         request_timeout: way.limits.request_timeout,
         linger: way.limits.grace,
+        until: None,
     };
     let Halves { source, sink, goodbye } = line.open(way, &Calls::new(memory.clone()), scope);
     pump(source, sink, peer, rules).await;

@@ -36,8 +36,6 @@ use crate::{
     },
 };
 
-const SHUTTING_DOWN: &str = "the bridge is shutting down";
-
 /// The place of a connection among those that are served at once. It goes with the connection when that is upgraded, so
 /// that it counts, and is waited for, to its end.
 #[derive(Debug, Clone)]
@@ -72,7 +70,7 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// A route without sessions yet. Tasks run in `scope`; when that stops, nothing more is taken from clients, and each
+    /// A route without sessions yet. Tasks run in `scope`; when that stops, nothing more is asked, and each
     /// connection is closed when what is in flight on it is answered.
     pub fn new(registry: Arc<Registry>, limits: Arc<Limits>, ping_every: Duration, scope: Scope) -> Accept {
         Accept { registry, limits, ping_every, scope, over: CancellationToken::new() }
@@ -97,7 +95,7 @@ impl Accept {
         let response = handshake::answer(&request)?;
         ToolGate::of(&request).check_all()?;
         if self.scope.is_stopped() {
-            return Err(OpenError::Draining.into());
+            return Err(OpenError::from(self.scope.why()).into());
         }
         let slot = request.extensions_mut().remove::<Slot>();
         let session = Session {
@@ -169,7 +167,7 @@ impl Session {
             biased;
             farewell = self.work(&socket) => farewell,
             why = watched => Farewell::new(close::POLICY, why),
-            () = over.cancelled() => Farewell::new(close::GOING_AWAY, SHUTTING_DOWN),
+            () = over.cancelled() => Farewell::new(close::GOING_AWAY, self.scope.why().to_string()),
         };
         debug!(code = farewell.code, "closing: {}", farewell.reason);
         socket.finish(farewell.code, &farewell.reason).await;
@@ -182,7 +180,11 @@ impl Session {
             scope: self.scope.clone(),
             gone: self.gone.clone(),
         };
-        let first = match timeout(self.limits.header_timeout, self.first(&mut source)).await {
+        let first = tokio::select! {
+            first = timeout(self.limits.header_timeout, self.first(&mut source)) => first,
+            () = self.scope.stopped() => Ok(None),
+        };
+        let first = match first {
             Ok(Some(first)) => first,
             Ok(None) => return self.why_closed(),
             Err(_) => {
@@ -203,13 +205,13 @@ impl Session {
             max_waiting: self.limits.max_waiting(),
             request_timeout: None,
             linger: self.limits.grace,
+            until: Some(self.scope.clone()),
         };
         let pumping = pump(source, Sink { socket: socket.clone() }, peer, rules);
         tokio::select! {
             biased;
             _ = pumping => self.why_closed(),
             over = self.gone.wait() => Farewell::of(over),
-            over = self.hung_up(socket) => Farewell::of(&over),
         }
     }
 
@@ -246,7 +248,7 @@ impl Session {
         let close = match error {
             OpenError::Full { .. } | OpenError::Crowded { .. } | OpenError::BackingOff { .. } => close::TRY_LATER,
             OpenError::Header(..) | OpenError::Capabilities => close::POLICY,
-            OpenError::Draining => close::GOING_AWAY,
+            OpenError::Draining(_) => close::GOING_AWAY,
             OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => close::FAILED,
         };
         if let Some(reason) = error.reason() {
@@ -262,19 +264,8 @@ impl Session {
     fn why_closed(&self) -> Farewell {
         match self.gone.get() {
             Some(over) => Farewell::of(over),
-            None if self.scope.is_stopped() => Farewell::new(close::GOING_AWAY, SHUTTING_DOWN),
+            None if self.scope.is_stopped() => Farewell::new(close::GOING_AWAY, self.scope.why().to_string()),
             None => Farewell::new(close::FAILED, "the server ended; the bridge's log says more"),
-        }
-    }
-
-    /// Resolves when the client leaves while the bridge drains, where nothing more is taken from it.
-    async fn hung_up<S: Stream>(&self, socket: &Socket<S>) -> Over {
-        self.scope.stopped().await;
-        // Ends with the connection.
-        loop {
-            if let Err(over) = socket.next().await {
-                return over;
-            }
         }
     }
 }
@@ -289,15 +280,12 @@ struct Source<S> {
 
 impl<S: Stream> FrameSource for Source<S> {
     async fn next(&mut self) -> Option<Result<Frame, FrameError>> {
-        // Ends with a message, with the client, or with the bridge.
+        // Ends with a message or with the client.
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 return Some(frame);
             }
-            let next: Result<Bytes, Over> = tokio::select! {
-                next = self.socket.next() => next,
-                () = self.scope.stopped() => return None,
-            };
+            let next: Result<Bytes, Over> = self.socket.next().await;
             match next {
                 Ok(text) => self.ready = frames_of(text),
                 Err(over) => {
@@ -309,8 +297,8 @@ impl<S: Stream> FrameSource for Source<S> {
     }
 
     async fn end(&mut self) -> Ended {
-        let message = if self.scope.is_stopped() { SHUTTING_DOWN } else { "the client hung up" };
-        Ended { message: message.into(), data: None }
+        let message = if self.scope.is_stopped() { self.scope.why().to_string() } else { "the client hung up".into() };
+        Ended { message, data: None }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     peer::{Caller, Envelope, Peer},
     protocol::Revision,
     room::Room,
+    scope::Stopped,
     wire::exchange::Chunks,
 };
 
@@ -71,8 +72,8 @@ struct State {
 #[derive(Debug)]
 enum Phase {
     Open(mpsc::Sender<Envelope>),
-    /// The bridge is shutting down: calls go on, the standalone stream ends.
-    Draining(mpsc::Sender<Envelope>),
+    /// The server is let go: calls go on, the standalone stream ends.
+    Draining(mpsc::Sender<Envelope>, Stopped),
     Ended,
 }
 
@@ -229,10 +230,10 @@ impl Session {
     }
 
     /// Ends the standalone stream; calls go on.
-    pub fn drain(&self) {
+    pub fn drain(&self, why: Stopped) {
         let mut state = self.lock();
         state.phase = match std::mem::replace(&mut state.phase, Phase::Ended) {
-            Phase::Open(server) | Phase::Draining(server) => Phase::Draining(server),
+            Phase::Open(server) | Phase::Draining(server, _) => Phase::Draining(server, why),
             Phase::Ended => Phase::Ended,
         };
         let standalone = state.standalone;
@@ -281,7 +282,7 @@ impl State {
 
     fn server(&self) -> Option<mpsc::Sender<Envelope>> {
         match &self.phase {
-            Phase::Open(server) | Phase::Draining(server) => Some(server.clone()),
+            Phase::Open(server) | Phase::Draining(server, _) => Some(server.clone()),
             Phase::Ended => None,
         }
     }

@@ -80,6 +80,11 @@ impl Sessions {
         Some(session)
     }
 
+    /// Whether there is one with this id.
+    pub fn knows(&self, id: u128) -> bool {
+        self.lock().contains_key(&id)
+    }
+
     /// Ends a session.
     pub fn remove(&self, session: &Session) {
         self.lock().remove(&session.id);
@@ -141,7 +146,7 @@ async fn watch(session: Arc<Session>, sessions: Arc<Sessions>) {
         () = sessions.scope.stopped() => true,
     };
     if stopped {
-        session.drain();
+        session.drain(sessions.scope.why());
         over.await;
     }
     sessions.remove(&session);

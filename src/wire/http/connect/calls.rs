@@ -130,7 +130,7 @@ impl Link {
         let outcome = tokio::select! {
             outcome = self.within_time(&frame, &reply, call) => outcome,
             _ = call.cancelled.wait() => Err(Trouble::cancelled()),
-            () = self.scope.stopped() => Err(Trouble::fate_unknown("the bridge is shutting down")),
+            () = self.scope.stopped() => Err(Trouble::fate_unknown(&self.scope.why().to_string())),
         };
         self.calls.leave(key, call);
         match outcome {

@@ -141,10 +141,10 @@ impl Server {
         let ended = async {
             if frame.method() == method::LISTEN {
                 self.listens.stopped().await;
-                return Trouble::new("the bridge is shutting down");
+                return Trouble::new(self.scope.why().to_string());
             }
             self.scope.stopped().await;
-            Trouble::fate_unknown("the bridge is shutting down")
+            Trouble::fate_unknown(&self.scope.why().to_string())
         };
         tokio::select! {
             _ = call.cancelled.wait() => Trouble::cancelled(),

@@ -116,7 +116,7 @@ impl Link {
                 Phase::Opening => {
                     tried = true;
                     if phase.changed().await.is_err() {
-                        return Err(Trouble::new("the bridge is shutting down"));
+                        return Err(Trouble::new(self.scope.why().to_string()));
                     }
                 }
             }
@@ -141,7 +141,7 @@ impl Link {
             self.scope.spawn(async move {
                 let phase = tokio::select! {
                     opened = link.open_again() => opened.map_or_else(Phase::Lost, Phase::Open),
-                    () = link.scope.stopped() => Phase::Lost(Trouble::new("the bridge is shutting down")),
+                    () = link.scope.stopped() => Phase::Lost(Trouble::new(link.scope.why().to_string())),
                 };
                 link.phase.send_replace(phase);
             });

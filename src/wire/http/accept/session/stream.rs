@@ -29,9 +29,6 @@ const MAX_WAITING: usize = 256;
 /// The same in bytes. What waits takes its room from the budget of its server, which must not run out.
 const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
-/// The end of a stream that the bridge ends because it is shutting down.
-const GOODBYE: &[u8] = b": the bridge is shutting down\n\n";
-
 /// One stream.
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -276,16 +273,20 @@ impl State {
                     self.close(number);
                     return Poll::Ready(Next::End);
                 }
-                Poll::Pending if standalone && matches!(self.phase, Phase::Draining(_)) => {
-                    stream.reader = None;
-                    out.raw(Bytes::from_static(GOODBYE));
-                    return Poll::Ready(Next::End);
+                Poll::Pending => {
+                    if let Phase::Draining(_, why) = &self.phase
+                        && standalone
+                    {
+                        stream.reader = None;
+                        out.raw(format!(": {why}\n\n").into());
+                        return Poll::Ready(Next::End);
+                    }
+                    if out.is_empty() {
+                        stream.waker = Some(cx.waker().clone());
+                        return Poll::Pending;
+                    }
+                    return Poll::Ready(Next::More);
                 }
-                Poll::Pending if out.is_empty() => {
-                    stream.waker = Some(cx.waker().clone());
-                    return Poll::Pending;
-                }
-                Poll::Pending => return Poll::Ready(Next::More),
             }
         }
         Poll::Ready(Next::More)
