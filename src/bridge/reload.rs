@@ -1,14 +1,16 @@
 //! The config file, again: on SIGHUP, and when it changes.
 //!
 //! Owns when the file is read and what is said of a file that is wrong. Talks to the file system through the loader and
-//! [`watch`], and hands what it read to [`Servers`]. A file that is wrong changes nothing.
+//! [`watch`], to the service manager, and hands what it read to [`Servers`]. A file that is wrong changes nothing.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use tracing::{info, warn};
 
 use self::watch::Watch;
 use super::servers::Servers;
+#[cfg(unix)]
+use crate::listen::systemd;
 use crate::{config::load::Loader, scope::Scope};
 
 mod watch;
@@ -20,6 +22,8 @@ pub(super) struct Reload {
     hangup: Hangup,
     /// As it was read last; a change beside it leaves it as it is.
     text: Option<String>,
+    /// The files that it named then, which are watched, too.
+    beside: Vec<PathBuf>,
     /// What was said last of a file that is wrong.
     said: Option<String>,
 }
@@ -38,7 +42,7 @@ impl Reload {
     /// Changes count from now on.
     pub(super) fn new(loader: Loader) -> Reload {
         let watch = Watch::new(loader.path());
-        Reload { loader, watch, hangup: Hangup::new(), text: None, said: None }
+        Reload { loader, watch, hangup: Hangup::new(), text: None, beside: Vec::new(), said: None }
     }
 
     /// Ends with the scope.
@@ -56,17 +60,27 @@ impl Reload {
 
     fn read(&mut self, cause: Cause, servers: &Servers) {
         let named = self.loader.named().display().to_string();
-        let text = match self.loader.text() {
-            Ok(text) if cause != Cause::Asked && self.text.as_ref() == Some(&text) => return,
-            text => text,
-        };
-        // Where its links lead may have changed, too.
-        self.watch.look_again();
+        let text = self.loader.text();
+        let same = cause != Cause::Asked && text.as_ref().is_ok_and(|text| self.text.as_ref() == Some(text));
+        // What it names may have changed while it is the same.
+        if same && self.beside.is_empty() {
+            return;
+        }
+        tell_manager(cause, false);
         let loaded = text.and_then(|text| {
             let loaded = self.loader.servers(&text, &|name| std::env::var_os(name));
             self.text = Some(text);
             loaded
         });
+        let others = loaded.as_ref().map_or(&self.beside, |loaded| &loaded.beside).clone();
+        let differs = others != self.beside;
+        self.beside = others;
+        // Where links lead may have changed, too.
+        self.watch.look_again(&self.beside);
+        if differs {
+            // They may have changed after they were read and before they were watched.
+            self.watch.recheck();
+        }
         match loaded {
             Ok(loaded) => {
                 self.said = None;
@@ -74,6 +88,7 @@ impl Reload {
                 match (cause, differs) {
                     (_, true) => info!("{named} is read again"),
                     (Cause::Start, false) => {}
+                    (_, false) if same => {}
                     (_, false) => info!("{named} is read again; no server differs"),
                 }
             }
@@ -87,8 +102,22 @@ impl Reload {
                 self.said = Some(error);
             }
         }
+        tell_manager(cause, true);
     }
 }
+
+/// Tells the service manager that the bridge reloads, or that it has: whatever came of it, the bridge serves.
+#[cfg(unix)]
+fn tell_manager(cause: Cause, done: bool) {
+    match (cause, done) {
+        (Cause::Start, _) => {}
+        (_, false) => systemd::reloading(),
+        (_, true) => systemd::reloaded(),
+    }
+}
+
+#[cfg(not(unix))]
+fn tell_manager(_: Cause, _: bool) {}
 
 /// SIGHUP, each time that it comes.
 #[cfg(unix)]

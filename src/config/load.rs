@@ -74,6 +74,8 @@ pub struct Loaded {
     pub aggregate: Option<Template>,
     /// The commands as they are written: arguments from variables may be secrets.
     pub written: Vec<(ServerName, Vec<String>)>,
+    /// Files of variables that it names (`envFile`), whether they could be read or not.
+    pub beside: Vec<PathBuf>,
 }
 
 /// A server that cannot be offered.
@@ -152,6 +154,7 @@ impl Loader {
             notes: Vec::new(),
             aggregate: file.aggregate.or_else(|| self.base.aggregate.clone()),
             written: Vec::new(),
+            beside: Vec::new(),
         };
         loaded.notes.extend(self.open_to_all());
         loaded.notes.extend(file.warnings.iter().map(Problem::to_string));
@@ -189,7 +192,10 @@ impl Loader {
     fn take(&self, server: Server, env: Env<'_>, loaded: &mut Loaded) {
         let (name, line) = (server.name.clone(), server.line);
         let written = match &server.reach {
-            Reach::Child(child) => Some(child.written.clone()),
+            Reach::Child(child) => {
+                loaded.beside.extend(child.env_files.iter().cloned());
+                Some(child.written.clone())
+            }
             Reach::Remote(_) => None,
         };
         match self.spec(server, env) {

@@ -92,6 +92,19 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
+/// Says that the configuration is read again (`Type=notify-reload`); [`reloaded`] has to follow.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => debug!("the system has no clock for the service manager: {error}"),
+    }
+}
+
+/// Says that the configuration was read, and that the bridge serves on.
+pub fn reloaded() {
+    tell(&[NotifyState::Ready]);
+}
+
 /// Does nothing where no manager waits for it.
 fn tell(states: &[NotifyState<'_>]) {
     match sd_notify::notify(states) {

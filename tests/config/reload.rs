@@ -150,6 +150,30 @@ async fn sighup_reads_again_what_the_file_names() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_file_of_variables_is_a_change_of_its_server_alone() {
+    let mut server = demo();
+    server["envFile"] = json!("env/.env");
+    let place = Place::new("mcp.json", &with(json!({"a": server})));
+    let file = place.dir.path().join("env/.env");
+    fs::create_dir(file.parent().unwrap()).unwrap();
+    let bridge = place.serve().await;
+    let mut kept = client(&bridge, "/servers/kept/mcp").await;
+    assert_eq!(bridge.get("/servers/a/mcp").await.status(), 404, "its file is not there yet");
+    super::write(&file, "A=1\n");
+    until(&bridge, "/servers/a/mcp", true).await;
+    let first = client(&bridge, "/servers/a/mcp").await;
+    super::write(&file, "A=2\n");
+    crate::support::soon("the end of its session", async {
+        while first.post(&tool("9", "echo", json!({"message": "x"}))).await.status() != 404 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    kept.check("still here").await;
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn a_bad_file_changes_nothing_and_is_said_once() {
     let place = Place::new("mcp.json", &with(json!({})));
     let bridge = place.serve().await;

@@ -69,6 +69,35 @@ async fn sockets_that_were_passed_on_are_served_and_the_manager_is_told() {
     assert!(path.exists(), "the manager's socket is not the bridge's to remove");
 }
 
+#[tokio::test]
+async fn the_manager_is_told_of_a_reload_and_of_its_end() {
+    let files = Files::new();
+    let manager = files.path("manager.sock");
+    let told = UnixDatagram::bind(&manager).unwrap();
+    let config = files.put("mcp.json", &format!(r#"{{"mcpServers": {{"a": {{"command": {BINARY:?}}}}}}}"#));
+    let env = [("NOTIFY_SOCKET", manager.to_str().unwrap())];
+    let mut program = Program::start_with(&["serve", "--port", "0", "--config", &config], &env);
+    let next = async || {
+        let mut text = vec![0; 4096];
+        let n = soon("a word to the manager", told.recv(&mut text)).await.unwrap();
+        String::from_utf8(text[..n].to_vec()).unwrap()
+    };
+    assert!(next().await.starts_with("READY=1\nSTATUS="));
+    // SIGHUP, and a change; a file that is wrong leaves the bridge as it is, and the manager is not to wait for ever.
+    program.signal(Signal::HUP);
+    for change in [Some("{"), None] {
+        let reloading = next().await;
+        let time = reloading.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap_or_else(|| panic!("{reloading}"));
+        assert!(time.trim_end().parse::<u64>().unwrap() > 0);
+        assert_eq!(next().await, "READY=1\n");
+        if let Some(text) = change {
+            files.put("mcp.json", text);
+        }
+    }
+    program.signal(Signal::TERM);
+    assert_eq!(program.code().await, 0);
+}
+
 fn any() -> (OwnedFd, OwnedFd) {
     let tcp = || OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
     (tcp(), tcp())

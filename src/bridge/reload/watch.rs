@@ -1,4 +1,4 @@
-//! Whether a file may have changed.
+//! Whether a file may have changed, or one that it names.
 //!
 //! Owns the watch on the directories that decide what a path leads to: its own, and those of every link on the way.
 //! Directories, as editors put another file in the place of the old one, and Kubernetes exchanges a link beside the file
@@ -28,7 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Links that are followed on the way to the file, as many as Linux follows.
 const MAX_LINKS: usize = 40;
 
-/// Watches what one path leads to.
+/// Files beside it that are watched. A system has few watches to give, and a file may name many.
+const MAX_BESIDE: usize = 256;
+
+/// Watches what one path leads to, and some others beside it.
 pub(super) struct Watch {
     path: PathBuf,
     shared: Arc<Shared>,
@@ -53,13 +56,15 @@ impl Watch {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| told.take(event));
         let watcher = watcher.inspect_err(|error| complain(path, error)).ok();
         let mut watch = Watch { path: path.into(), shared, watcher, dirs: BTreeSet::new() };
-        watch.look_again();
+        watch.look_again(&[]);
         watch
     }
 
-    /// Watches where the path leads now.
-    pub(super) fn look_again(&mut self) {
-        let entries = entries(&self.path);
+    /// Watches where the path and these others lead now.
+    pub(super) fn look_again(&mut self, beside: &[PathBuf]) {
+        let mut entries = entries_of(&self.path);
+        let others = beside.iter().take(MAX_BESIDE).filter(|path| path.is_absolute());
+        entries.extend(others.flat_map(|path| entries_of(path)));
         let dirs: BTreeSet<PathBuf> = entries.iter().filter_map(|entry| entry.parent()).map(Path::to_owned).collect();
         *self.shared.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
         let Some(watcher) = &mut self.watcher else { return };
@@ -76,6 +81,11 @@ impl Watch {
             }
         }
         self.dirs = watched;
+    }
+
+    /// Counts as a change.
+    pub(super) fn recheck(&self) {
+        self.shared.changed.notify_one();
     }
 
     /// Resolves when the file may have changed and is at rest. Cancel-safe: what is missed here is told next time.
@@ -107,7 +117,7 @@ fn complain(path: &Path, error: &notify::Error) {
 }
 
 /// The names that decide what `path` leads to: each link on the way, and the file itself.
-fn entries(path: &Path) -> BTreeSet<PathBuf> {
+fn entries_of(path: &Path) -> BTreeSet<PathBuf> {
     let mut entries = BTreeSet::new();
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -139,10 +149,10 @@ mod tests {
         fs::write(dir.join("v1/mcp.json"), "{}").unwrap();
         symlink("v1", dir.join("..data")).unwrap();
         symlink("..data/mcp.json", dir.join("mcp.json")).unwrap();
-        let found = entries(&dir.join("mcp.json"));
+        let found = entries_of(&dir.join("mcp.json"));
         let names = ["mcp.json", "..data", "..data/mcp.json", "v1/mcp.json"];
         assert_eq!(found, names.iter().map(|name| dir.join(name)).collect());
         symlink("loop", dir.join("loop")).unwrap();
-        assert_eq!(entries(&dir.join("loop")).len(), 1);
+        assert_eq!(entries_of(&dir.join("loop")).len(), 1);
     }
 }
