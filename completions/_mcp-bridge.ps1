@@ -1038,6 +1038,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
         }
         'mcp-bridge;status' {
             [CompletionResult]::new('--bearer', '--bearer', [CompletionResultType]::ParameterName, 'Show this bearer token to a bridge that asks for one, as in ''${TOKEN}'' (default: none)')
+            [CompletionResult]::new('--ca-file', '--ca-file', [CompletionResultType]::ParameterName, 'Trust the authorities in this PEM file, too (default: those of the system)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON (default: a table)')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')

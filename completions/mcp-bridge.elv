@@ -1016,6 +1016,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
         }
         &'mcp-bridge;status'= {
             cand --bearer 'Show this bearer token to a bridge that asks for one, as in ''${TOKEN}'' (default: none)'
+            cand --ca-file 'Trust the authorities in this PEM file, too (default: those of the system)'
             cand --json 'Print JSON (default: a table)'
             cand -h 'Print help'
             cand --help 'Print help'

@@ -105,6 +105,17 @@ async fn http_1_and_http_2_are_served_over_tls_and_announced_so() {
 }
 
 #[tokio::test]
+async fn status_asks_over_tls_and_trusts_the_authority_that_it_is_given() {
+    let bridge = Bridge::start(&[]).await;
+    let authority = bridge.files.put("authority.pem", &bridge.authority.pem());
+    let mut asked = Program::start(&["status", &bridge.url(""), "--ca-file", &authority]);
+    assert_eq!(asked.code().await, 0, "{}", asked.stderr.text());
+    let mut asked = Program::start(&["status", &bridge.url("")]);
+    assert_eq!(asked.code().await, 69);
+    assert!(asked.stderr.whole().await.contains("--ca-file"));
+}
+
+#[tokio::test]
 async fn a_renewed_certificate_is_served_and_no_connection_is_dropped() {
     let bridge = Bridge::start(&[]).await;
     let mut open = bridge.connect().await;

@@ -14,7 +14,7 @@ use crate::{
         check::{self, UrlFault},
     },
     status::Question,
-    tls::client::Client,
+    tls::client::{Client, ClientFiles},
 };
 
 /// For the connection; the bridge is near.
@@ -47,13 +47,15 @@ impl Typed<'_> {
                 Err(why) => return usage(format!("--bearer {why}")),
             }
         }
+        let files = ClientFiles { authorities: args.ca_file.clone(), certificate: None, key: None };
+        let tls = Client::read(&files).map_err(|error| Error::Usage(error.to_string()))?;
         let retry = RetryPolicy { attempts: 0, delay: Duration::ZERO, connect_timeout: CONNECT_TIMEOUT };
         let bridge = RemoteSpec {
             url,
             transport: RemoteTransport::Http,
             socket: place.socket,
             headers,
-            tls: Client::default(),
+            tls,
             authorizer: None,
             retry,
         };
