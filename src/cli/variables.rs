@@ -40,12 +40,13 @@ fn complaint(name: &str, flags: &[String]) -> String {
     }
 }
 
-/// The long names of all flags of all commands.
+/// The long names of all flags of all commands that have a variable.
 fn flags() -> Vec<String> {
     let all = args::command();
     let mut flags: Vec<String> = all
         .get_subcommands()
         .flat_map(clap::Command::get_arguments)
+        .filter(|arg| arg.get_env().is_some())
         .filter_map(|arg| arg.get_long().map(String::from))
         .filter(|flag| flag != "help" && flag != "version")
         .collect();
@@ -75,11 +76,20 @@ mod tests {
 
     #[test]
     fn a_misspelt_variable_is_named_with_what_was_meant() {
-        let names =
-            ["MCP_BRIDGE_PROT", "MCP_BRIDGE_XYZZY", "MCP_BRIDGE_PORT", "MCP_BRIDGE_GUARD", "PATH", "MCP_BRIDGE"];
+        let names = [
+            "MCP_BRIDGE_PROT",
+            "MCP_BRIDGE_XYZZY",
+            "MCP_BRIDGE_PORT",
+            "MCP_BRIDGE_GUARD",
+            "PATH",
+            "MCP_BRIDGE",
+            "MCP_BRIDGE_JSON",
+        ];
         assert_eq!(
             unknown(names.into_iter().map(OsString::from)),
             [
+                // A flag of `status` alone, which has no variables.
+                "unknown variable MCP_BRIDGE_JSON; each is named after a flag: see mcp-bridge serve --help",
                 "unknown variable MCP_BRIDGE_PROT; did you mean MCP_BRIDGE_PORT?",
                 "unknown variable MCP_BRIDGE_XYZZY; each is named after a flag: see mcp-bridge serve --help",
             ]
