@@ -91,6 +91,10 @@ pub fn merged(
         let listed = json::member(&page, listing.key()).and_then(json::array).unwrap_or_default();
         for entry in listed {
             let Some(mut entry) = Object::parse(entry) else { continue };
+            // The servers together have no tasks: a client could not call it.
+            if listing == Listing::Tools && runs_as_task_only(&entry) {
+                continue;
+            }
             let Some(own) = json::member(&entry, listing.identity()).and_then(json::string) else { continue };
             let seen_as: Cow<'_, str> = match listing {
                 Listing::Tools | Listing::Prompts => names.exposed(*server, &own).into(),
@@ -114,6 +118,12 @@ pub fn merged(
         keep.write(&mut result);
     }
     result.text()
+}
+
+/// Whether a tool can be called no other way (2025-11-25, Tasks, Tool-Level Negotiation).
+fn runs_as_task_only(tool: &Object<'_>) -> bool {
+    let execution = json::member(tool, "execution").and_then(Object::parse);
+    execution.is_some_and(|execution| execution.get("taskSupport") == Some("\"required\""))
 }
 
 /// How long and for whom results may be kept (2026-07-28, Caching): as the strictest of them says.
@@ -191,6 +201,14 @@ mod tests {
         assert!(text.starts_with(r#"{"resources":[{"uri":"u://1"},{"uri":"u://2"}],"resultType":"complete","ttlMs":5,"cacheScope":"private","_meta":{"#), "{text}");
         let text = merged(Listing::Resources, Era::Legacy, &names(), &pages, |_, _, _| 1);
         assert_eq!(text, r#"{"resources":[{"uri":"u://1","name":"b"},{"uri":"u://2"}]}"#);
+    }
+
+    #[test]
+    fn a_tool_that_runs_as_a_task_only_is_not_listed_where_there_are_no_tasks() {
+        let page = r#"{"tools":[{"name":"x","execution":{"taskSupport":"required"}},
+            {"name":"y","execution":{"taskSupport":"optional"}}]}"#;
+        let text = merged(Listing::Tools, Era::Legacy, &names(), &[(0, "a", page.into())], |server, _, _| server);
+        assert_eq!(text, r#"{"tools":[{"name":"a_y","execution":{"taskSupport":"optional"}}]}"#);
     }
 
     #[test]
