@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::support::{
+    at_last,
     client::{Client, Kind, initialize, tool},
     eventually, processes,
     program::{BINARY, Bridge},
@@ -178,7 +179,10 @@ async fn the_server_of_a_caller_that_is_gone_makes_room_for_that_of_another() {
                 ["--env", "MCP_BRIDGE_DEMO_TEST=1", "--server-era", era, "--", BINARY, "demo-server", "--era", era];
             let bridge = Bridge::start(&[&flags[..], filter, &demo].concat()).await;
             let modern = |value| User::modern(Client::modern(bridge.addr, "/mcp").with_header(HEADER, value));
+            // A caller is gone a moment after its last answer has left.
+            let is_taken = async |value: &str| bridge.ask("GET", "/mcp", &[(HEADER, value)], "").await.status() != 503;
             for value in ["hunter-1", "hunter-2", "hunter-1"] {
+                at_last("a place", async || is_taken(value).await.then_some(())).await;
                 let mut user = modern(value);
                 assert_eq!(token(&mut user).await, format!("DEMO_TOKEN={value}"), "{era} {filter:?}");
                 let listed = user.ask("tools/list", json!({})).await;
@@ -187,6 +191,7 @@ async fn the_server_of_a_caller_that_is_gone_makes_room_for_that_of_another() {
                     assert_eq!(user.call("pid", json!({})).await.error().0, -32602, "{era}");
                 }
             }
+            at_last("a place", async || is_taken("hunter-3").await.then_some(())).await;
             let mut stays = User::legacy(Client::http(bridge.addr, "/mcp").with_header(HEADER, "hunter-3")).await;
             assert_eq!(token(&mut stays).await, "DEMO_TOKEN=hunter-3", "{era} {filter:?}");
             let refused = modern("hunter-4").call("echo", json!({"message": "x"})).await;

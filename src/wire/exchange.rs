@@ -211,9 +211,10 @@ impl From<OpenError> for Refusal {
         let status = match &error {
             // The client's own fault, and there is no other server to try.
             OpenError::Header(..) | OpenError::Capabilities => StatusCode::BAD_REQUEST,
-            OpenError::Full { .. } | OpenError::Crowded { .. } | OpenError::BackingOff { .. } | OpenError::Draining(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            OpenError::Full { .. }
+            | OpenError::Crowded { .. }
+            | OpenError::BackingOff { .. }
+            | OpenError::Draining(_) => StatusCode::SERVICE_UNAVAILABLE,
             OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => StatusCode::BAD_GATEWAY,
         };
         let mut refusal = Refusal::new(status, error.to_string()).code(error.code()).data(error.data());

@@ -1,6 +1,6 @@
 //! Gives tokens back to the authorization server that gave them (RFC 7009).
 //!
-//! Owns the request, and what is said of its outcome. Talks to the authorization server through [`super::web::LoginWeb`],
+//! Owns the request, and what is said of its outcome. Talks to the authorization server through `web`,
 //! for a bounded time. It keeps nothing: what was kept is gone before it begins. It never shows a token.
 
 use std::{fmt, time::Duration};
