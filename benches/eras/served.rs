@@ -27,12 +27,18 @@ const TEXT: usize = 64;
 /// Callers of one era in front of a server of one era.
 struct Setup {
     sessions: Vec<Session>,
+    /// What legacy calls say beside their arguments, where they are to be as long as modern ones.
+    meta: Option<&'static str>,
     server: Process,
 }
 
 impl Setup {
     async fn new(modern: bool, server_era: &str, callers: usize) -> Outcome<Setup> {
-        let (server, addr) = Process::serving(&[BRIDGE, "demo-server", "--era", server_era])?;
+        Setup::with(&[], modern, server_era, callers).await
+    }
+
+    async fn with(flags: &[&str], modern: bool, server_era: &str, callers: usize) -> Outcome<Setup> {
+        let (server, addr) = Process::with(flags, &[BRIDGE, "demo-server", "--era", server_era])?;
         let mut sessions = Vec::new();
         for _ in 0..callers {
             sessions.push(if modern {
@@ -41,14 +47,17 @@ impl Setup {
                 Session::open(Wire::Http, addr, 1).await?
             });
         }
-        Ok(Setup { sessions, server })
+        Ok(Setup { sessions, meta: None, server })
     }
 
     async fn round(&mut self, text: &str, span: Duration) -> Outcome<Round> {
         let before = cpu(self.server.pid())?;
         let until = Instant::now() + span;
-        let samples: Vec<Samples> =
-            try_join_all(self.sessions.iter_mut().map(|session| session.calls(1, text, until))).await?;
+        let samples: Vec<Samples> = try_join_all(self.sessions.iter_mut().map(async |session| match self.meta {
+            Some(meta) => session.calls_with(meta, 1, text, until).await,
+            None => session.calls(1, text, until).await,
+        }))
+        .await?;
         let mut nanos: Vec<u64> = samples.into_iter().flat_map(|samples| samples.nanos).collect();
         nanos.sort_unstable();
         let at = |share: usize| nanos.get(nanos.len() * share / 100).map_or(f64::NAN, |nanos| *nanos as f64 / 1e3);
@@ -72,20 +81,36 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
     let (rounds, span) = if report.quick { (5, 120) } else { (11, 800) };
     let (span, text) = (Duration::from_millis(span), "x".repeat(TEXT));
     for callers in [1, 16] {
-        let mut legacy = Setup::new(false, "legacy", callers).await?;
-        let mut others = [
-            ("modern", Setup::new(true, "modern", callers).await?, Some(NO_MORE)),
-            ("modern → legacy", Setup::new(true, "legacy", callers).await?, None),
-            ("legacy → modern", Setup::new(false, "modern", callers).await?, None),
+        let long = Setup { meta: Some(META), ..Setup::new(false, "legacy", callers).await? };
+        let mut bases = [
+            Setup::new(false, "legacy", callers).await?,
+            Setup::with(&["--shared"], false, "legacy", callers).await?,
+            long,
         ];
-        let mut got: [Vec<(Round, Round)>; 3] = Default::default();
+        let mut modern = [
+            Setup::new(true, "modern", callers).await?,
+            Setup::new(true, "legacy", callers).await?,
+            Setup::new(false, "modern", callers).await?,
+        ];
+        // What is compared: a name, whose calls, beside whose.
+        let pairs = [
+            ("modern", 0, 0, Some(NO_MORE)),
+            ("modern, beside sessions that share a server, too", 0, 1, None),
+            ("modern, beside legacy calls that are as long", 0, 2, None),
+            ("modern → legacy", 1, 0, None),
+            ("legacy → modern", 2, 0, None),
+        ];
+        let mut got: [Vec<(Round, Round)>; 5] = Default::default();
         for at in 0..=rounds {
-            for ((_, other, _), got) in others.iter_mut().zip(&mut got) {
+            for ((_, other, base, _), got) in pairs.iter().zip(&mut got) {
+                let (Some(other), Some(base)) = (modern.get_mut(*other), bases.get_mut(*base)) else {
+                    return fail("a pair of callers that are not there");
+                };
                 let pair = if at % 2 == 0 {
                     let first = other.round(&text, span).await?;
-                    (first, legacy.round(&text, span).await?)
+                    (first, base.round(&text, span).await?)
                 } else {
-                    let first = legacy.round(&text, span).await?;
+                    let first = base.round(&text, span).await?;
                     (other.round(&text, span).await?, first)
                 };
                 // The first calls are dearer.
@@ -94,7 +119,7 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
                 }
             }
         }
-        for ((name, _, most), got) in others.iter().zip(&got) {
+        for ((name, _, _, most), got) in pairs.iter().zip(&got) {
             let mut row = |what: &str, figure: fn(&Round) -> f64, most| {
                 let ours = median(got.iter().map(|(ours, _)| figure(ours)));
                 let legacy = median(got.iter().map(|(_, legacy)| figure(legacy)));

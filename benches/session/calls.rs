@@ -22,10 +22,16 @@ impl Session {
     /// Makes calls until the deadline, `depth` at a time. The calls that are in flight then are waited for.
     pub async fn calls(&mut self, depth: usize, text: &str, until: Instant) -> Outcome<Samples> {
         let meta = match self {
-            Session::Exchanges { .. } => format!("{META},"),
-            _ => String::new(),
+            Session::Exchanges { .. } => META,
+            _ => "",
         };
-        let calls = Calls { text, meta, until, nanos: RefCell::default() };
+        self.calls_with(meta, depth, text, until).await
+    }
+
+    /// The same, with this member of the params before the others.
+    pub async fn calls_with(&mut self, meta: &str, depth: usize, text: &str, until: Instant) -> Outcome<Samples> {
+        let comma = if meta.is_empty() { "" } else { "," };
+        let calls = Calls { text, meta: format!("{meta}{comma}"), until, nanos: RefCell::default() };
         match self {
             Session::Exchanges { addr, conns } => {
                 let target = Target::exchange(*addr, "tools/call", "echo");
