@@ -4,6 +4,7 @@
 //! anew: numbers keep their form, unknown fields stay. It never accepts an object with a key that stands twice: two
 //! readers could see two different messages.
 
+mod canonical;
 mod skip;
 
 use std::{borrow::Cow, collections::HashSet, fmt};
@@ -13,6 +14,8 @@ use serde::{
     de::{Error, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
+
+pub use self::canonical::canonical;
 
 /// Members among which a key is found sooner by looking at each than by its hash.
 const FEW: usize = 16;

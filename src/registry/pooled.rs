@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     config::{Limits, Sharing},
-    era::modern_to_legacy::seal::canonical,
     json::{self, Object},
     message::{Frame, code},
     peer::{Caller, Outbox, Peer, Principal, Reply},
@@ -232,7 +231,7 @@ fn declared(initialize: &Frame) -> Result<Arc<str>, OpenError> {
     let params = initialize.body().and_then(Object::parse).unwrap_or_default();
     let text = json::member(&params, "capabilities").unwrap_or_default();
     match text.len() {
-        0..=MAX_CAPABILITIES => Ok(canonical(text).into()),
+        0..=MAX_CAPABILITIES => Ok(json::canonical(text).into()),
         _ => Err(OpenError::Capabilities),
     }
 }

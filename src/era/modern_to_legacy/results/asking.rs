@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::super::seal;
 use crate::{
     json::{self, Object, quote},
     message::{Frame, code},
@@ -78,7 +77,7 @@ impl Capabilities {
         let form = has(&elicitation, "form") || (elicitation.is_some() && !url);
         let sampling_tools = has(&sampling, "tools");
         let (roots, sampling) = (object.get("roots").is_some(), sampling.is_some());
-        let key = seal::canonical(&object.to_string()).into();
+        let key = json::canonical(&object.to_string()).into();
         Ok(Capabilities { key, roots, sampling, sampling_tools, form, url })
     }
 
