@@ -2,6 +2,8 @@
 //! arrival, with the stream that it came on. What an era wants in a message is its sender's to know ([`super::user`]); the
 //! headers of the modern era are made here, from the message.
 
+mod texts;
+
 use std::{
     collections::{HashMap, VecDeque},
     net::SocketAddr,
@@ -18,6 +20,7 @@ use tokio::{
 };
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite, tungstenite::client::IntoClientRequest as _};
 
+pub use self::texts::{initialize, notification, tool, tool_with_progress};
 use super::{
     http::{Conn, Events, Head, POST, Response, STREAM, ask, request},
     program::Program,
@@ -118,31 +121,6 @@ impl Message {
         let code = error["code"].as_i64().unwrap_or_else(|| panic!("no error: {}", self.text));
         (code, error["message"].as_str().unwrap())
     }
-}
-
-/// A call of a tool as JSON text; `id` is JSON text too.
-pub fn tool(id: &str, name: &str, arguments: Value) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{name}","arguments":{arguments}}}}}"#
-    )
-}
-
-/// The same with a token to report progress by.
-pub fn tool_with_progress(id: &str, token: &str, name: &str, arguments: Value) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{name}","arguments":{arguments},"_meta":{{"progressToken":{token}}}}}}}"#
-    )
-}
-
-pub fn notification(method: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","method":"{method}"}}"#)
-}
-
-/// An `initialize` with every capability that the demo server asks for.
-pub fn initialize(id: &str, version: &str) -> String {
-    format!(
-        r#"{{"jsonrpc":"2.0","id":{id},"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{"sampling":{{}},"elicitation":{{}},"roots":{{"listChanged":true}}}},"clientInfo":{{"name":"test","version":"1"}}}}}}"#
-    )
 }
 
 impl Client {
@@ -287,7 +265,7 @@ impl Client {
         let mut all: Vec<_> = base.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         if let Wire::Http { session, headers, modern, .. } = &self.wire {
             if *modern {
-                all.extend(modern_headers(text));
+                all.extend(texts::modern_headers(text));
             }
             all.extend(session.get().map(|session| ("Mcp-Session-Id".to_string(), session.clone())));
             all.extend(headers.iter().cloned());
@@ -570,21 +548,6 @@ impl Client {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         ask(addr, "DELETE", &path, &headers, "").await
     }
-}
-
-/// What a request of the modern era repeats in headers (2026-07-28, Streamable HTTP, Request Headers).
-fn modern_headers(text: &str) -> Vec<(String, String)> {
-    let json: Value = serde_json::from_str(text).unwrap_or_default();
-    let params = &json["params"];
-    let mut all = vec![("MCP-Protocol-Version".to_string(), MODERN.to_string())];
-    all.extend(json["method"].as_str().map(|method| ("Mcp-Method".to_string(), method.to_string())));
-    let name = match json["method"].as_str() {
-        Some("tools/call" | "prompts/get") => params["name"].as_str(),
-        Some("resources/read") => params["uri"].as_str(),
-        _ => None,
-    };
-    all.extend(name.map(|name| ("Mcp-Name".to_string(), name.to_string())));
-    all
 }
 
 async fn read_response(on: On, head: Head, conn: Conn, tx: mpsc::Sender<Item>) {
