@@ -69,6 +69,16 @@ async fn a_logout_forgets_also_where_nothing_is_revoked_and_says_so() {
 }
 
 #[tokio::test]
+async fn a_logout_of_what_cannot_be_read_says_that_its_tokens_stay_good() {
+    let (authority, desktop) = (Authority::start().await, Desktop::new());
+    assert_eq!(log_in(&desktop, &authority).await, 0);
+    std::fs::write(&desktop.kept()[0], "{").unwrap();
+    let (code, out, _) = done(&desktop, &["logout", &authority.url()]).await;
+    assert!(code == 0 && out.contains("could not be revoked (what was kept could not be read)"), "{out}");
+    assert!(desktop.kept().is_empty());
+}
+
+#[tokio::test]
 async fn a_client_that_was_registered_by_hand_proves_itself_at_the_logout() {
     let metadata = json!({"revocation_endpoint": "BASE/as/revoke-by-proof"});
     let (authority, desktop) = (Authority::odd(Oddities { metadata, ..Oddities::default() }).await, Desktop::new());

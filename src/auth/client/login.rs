@@ -251,7 +251,9 @@ pub async fn logout(url: &Url, spec: LogoutSpec) -> Result<Option<Revocation>, D
     Ok(match kept {
         _ if !removed => None,
         Ok(Some(record)) => Some(revoke::revoke(record, spec).await),
-        Ok(None) | Err(_) => Some(Revocation::NoToken),
+        Ok(None) => Some(Revocation::NoToken),
+        // There may have been tokens in it.
+        Err(_) => Some(Revocation::Failed("what was kept could not be read".into())),
     })
 }
 
