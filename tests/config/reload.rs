@@ -163,12 +163,9 @@ async fn a_change_of_a_file_of_variables_is_a_change_of_its_server_alone() {
     until(&bridge, "/servers/a/mcp", true).await;
     let first = client(&bridge, "/servers/a/mcp").await;
     super::write(&file, "A=2\n");
-    crate::support::soon("the end of its session", async {
-        while first.post(&tool("9", "echo", json!({"message": "x"}))).await.status() != 404 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    let has_ended =
+        async || (first.post(&tool("9", "echo", json!({"message": "x"}))).await.status() == 404).then_some(());
+    crate::support::at_last("the end of its session", has_ended).await;
     kept.check("still here").await;
     bridge.stop().await;
 }
