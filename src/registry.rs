@@ -175,7 +175,11 @@ impl OpenError {
         match self {
             OpenError::Full { .. } | OpenError::Crowded { .. } => Some(Reason::Busy),
             OpenError::Header(..) | OpenError::Capabilities => None,
-            _ => Some(Reason::Unavailable),
+            OpenError::BackingOff { .. }
+            | OpenError::Draining(_)
+            | OpenError::Start(_)
+            | OpenError::Handshake(_)
+            | OpenError::Connect(_) => Some(Reason::Unavailable),
         }
     }
 

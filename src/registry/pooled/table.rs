@@ -100,7 +100,9 @@ impl Table {
             }
             let due = person.groups.extract_if(|_, group| group.usage() == Use::Idle && is_due(group.used));
             let_go.extend(due.map(|(_, group)| group.one));
-            person.children().map(|children| children.rest(idle));
+            if let Some(children) = person.children() {
+                children.rest(idle);
+            }
         }
         self.people.retain(|_, person| !person.is_nobody());
         let_go
