@@ -1,8 +1,8 @@
 //! The audit log: one JSON line for each session, call and refusal (`--audit-log`).
 //!
 //! Owns the queue of lines between those who call and the file. Talks to a thread of its own, which writes. What a line
-//! says is the matter of `record`, when one is due that of `account`. It never makes a call wait, and never holds what was said in
-//! one.
+//! says is the matter of `record`, when one is due that of `account`. It never makes a call wait, and never holds what was
+//! said in one.
 //!
 //! A line that finds the queue full, or the disk, is lost; how many were is a line of its own as soon as that can be
 //! written, and the log says so. To hold up calls until there is room would make the disk a way to stop the bridge.

@@ -62,15 +62,15 @@ pub enum Error {
 
 /// Runs a bridge until it is asked to end (a signal, or the client's end of stdin) or cannot go on.
 ///
-/// `scope` is stopped when it ends. The second signal gives [`Error::Interrupted`] without waiting for anything.
+/// `scope` is stopped when it ends. The second signal gives [`Error::Interrupted`] without waiting for anything
+/// but the last lines of the audit log, which have a second.
 pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
-    // A file can be read again, which is what SIGHUP asks of a service.
     let place = match &config.front {
         Front::Network(network) => network.audit.as_ref(),
         Front::Stdio => None,
     };
     let audit = place.map(Audit::start).transpose()?;
-    // So can the file of the audit log be opened again.
+    // SIGHUP asks a service to read its file again, and to open its log again. Where there is neither, it ends the bridge.
     let rotates = matches!(place, Some(audit::Place::File(_)));
     let keeping = Scope::new();
     if let Some(audit) = audit.clone().filter(|_| rotates) {

@@ -1,8 +1,9 @@
 //! The command line: what can be typed, what it comes to, and what is said when it is wrong.
 //!
-//! Owns the clap types (`args`, `bridges`), the way from them to the checked [`Config`] (`resolve`), the wording of usage errors
-//! (`report`) and the exit codes ([`Exit`]). Talks to the environment, to the files that flags name, to stdout for
-//! what is to be printed, and to nobody else. It never opens a connection and never starts a process.
+//! Owns the clap types (`args`, `bridges`), the way from them to the checked [`Config`] (`resolve`), the wording of usage
+//! errors (`report`) and the exit codes ([`Exit`]). Talks to the environment, to the files that flags name, to the system's
+//! keyring with `--auth-keyring`, to stdout for what is to be printed, and to nobody else. It never calls a server and never
+//! starts a process.
 
 use std::{
     ffi::OsString,

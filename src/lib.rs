@@ -86,7 +86,8 @@
 //!
 //! Dependencies point one way: cli > config > bridge > listen, registry > era, wire, auth > pump > pipe, pending > peer >
 //! audit > message, protocol > json. What is pure and belongs to no layer (aggregate, annotations, backoff, date, room, seal)
-//! uses at most message, protocol and json. One arrow goes back: wires that accept ask the registry for a server.
+//! uses at most message, protocol, json, and the names of the eras. Two arrows go back: wires that accept ask the registry for
+//! a server, and whatever is configured knows the types of [`config`] that say how.
 //!
 //! # What holds
 //!

@@ -1,7 +1,8 @@
 //! The network front: listening sockets, and what stands between them and the wires.
 //!
-//! Owns the sockets (TCP, with TLS or without, Unix, or passed on by a service manager), the accept loop, the connections and their limits, the guard on Host and Origin, and the health
-//! routes. Talks to the HTTP wires, and through them to the registry. It never looks into a message.
+//! Owns the sockets (TCP, with TLS or without, Unix, or passed on by a service manager), the accept loop, the connections
+//! and their limits, the guard on Host and Origin, and the health routes. Talks to the HTTP wires, and through them to the
+//! registry. It never looks into a message.
 //!
 //! Paths are few and fixed, so a router of a framework would only add layers; and the accept loop has to be our own in
 //! any case, for the limits that hold before a request is one.

@@ -2,9 +2,10 @@
 //!
 //! Owns the [`Authorizer`], of which there is one a remote server: the wires ask it what to show with each request, and
 //! tell it what the server refused. Talks to the modules below: `challenge` reads refusals, `flow` (with `callback`,
-//! `browser`, `device`, `machine`) gets a token, `store` keeps it, `revoke` gives it back, `reach` and `web` see to it that no server sends the
-//! bridge anywhere. Within a process one task at a time is at the login, and among processes one process: the others wait
-//! and take what it got. It never shows a token to another origin than the one it is for, and logs none.
+//! `browser`, `device`, `machine`, `register`) gets a token, `store` keeps it (sealed, where `keyring` has a key), `revoke`
+//! gives it back, `reach` and `web` see to it that no server sends the bridge anywhere. Within a process one task at a time
+//! is at the login, and among processes one process: the others wait and take what it got. It never shows a token to
+//! another origin than the one it is for, and logs none.
 
 use std::{
     fmt,

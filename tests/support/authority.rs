@@ -2,7 +2,8 @@
 //! logs in there. Each notes what it was asked.
 //!
 //! The protected server is at `/mcp` and answers a call of any tool with what was called, or is another server of the test's,
-//! at all of its paths; the authorization server's issuer is `/as`. `BASE` in what is odd stands for the address. Secrets that must be seen nowhere begin with [`MARK`].
+//! at all of its paths; the authorization server's issuer is `/as`. `BASE` in what is odd stands for the address. Secrets
+//! that must be seen nowhere begin with [`MARK`].
 
 use std::{
     collections::{HashMap, HashSet},

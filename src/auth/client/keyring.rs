@@ -3,7 +3,8 @@
 //!
 //! Owns one entry there, which is made when it is first needed. The tokens themselves stay in files: keyrings limit what an
 //! entry may hold, and cannot be locked by two processes that renew the same token. Talks to the keyring, on a thread that may
-//! wait: a keyring may ask its user to unlock it. In a build without the feature `keyring` there is none.
+//! wait: a keyring may ask its user to unlock it. It never shows the key, and never puts another in its place: what was sealed
+//! under it would be lost. In a build without the feature `keyring` there is none.
 
 #[cfg(feature = "keyring")]
 pub use with::key;

@@ -2,7 +2,7 @@
 //!
 //! Owns the request and the reading of its answer. Talks to the authorization server through [`LoginWeb`]. The library has
 //! this, too, but for logins by browser alone: a server that holds a client to what it registered for lets none of these log
-//! in by device.
+//! in by device. It keeps nothing: what was given is its caller's to keep.
 
 use http::{Method, Request, header};
 use serde::{Deserialize, Serialize};

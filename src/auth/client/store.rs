@@ -1,8 +1,9 @@
 //! Where tokens and registrations are kept: one file a server, for this user's eyes.
 //!
 //! Owns the directory (mode 0700), its files (mode 0600, replaced in one step, sealed where there is a key) and the lock of
-//! each server, which is shared by all processes. Talks to the file system. It never follows a symbolic link in the place of a file, never reads one
-//! that others may read or write, and shows nothing of what is in it but what [`Record`] says may be shown.
+//! each server, which is shared by all processes. Talks to the file system. It never follows a symbolic link in the place of
+//! a file, never reads one that others may read or write, and shows nothing of what is in it but what [`Record`] says may be
+//! shown.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
