@@ -189,7 +189,9 @@ impl Modern {
         let Ok(mut slot) = self.slot.try_lock() else { return false };
         let Some(direct) = &slot.direct else { return false };
         if direct.outbox.strong_count() > 1 {
+            // Also where no time at all is left to it: somebody may have come since it was seen to be idle.
             slot.used = Some(Instant::now());
+            return false;
         }
         let due = slot.used.is_some_and(|used| used.elapsed() >= idle);
         if due {
@@ -227,5 +229,23 @@ pub fn translation(settings: &EraSettings, limits: &Limits, attributed: bool) ->
         attributed,
         request_timeout: limits.request_timeout,
         ..modern_to_legacy::Settings::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer::PEER_CAPACITY;
+
+    #[tokio::test]
+    async fn a_server_that_somebody_holds_the_way_to_is_never_let_go() {
+        let (scope, modern) = (Scope::new(), Modern::default());
+        let (near, _far) = Peer::pair(PEER_CAPACITY);
+        let direct = Direct::behind(near, None, &scope);
+        let held = direct.outbox();
+        modern.adopt(direct).await;
+        assert!(!modern.rest(Duration::ZERO) && modern.idle_since().is_none());
+        drop(held);
+        assert!(modern.idle_since().is_some() && modern.rest(Duration::ZERO) && modern.is_empty());
     }
 }
