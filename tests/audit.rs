@@ -392,12 +392,17 @@ async fn a_file_that_cannot_be_opened_again_is_written_on() {
 #[tokio::test]
 async fn a_place_that_cannot_be_written_stops_the_start() {
     let log = Log::new();
-    let path = log.dir.path().join("no/such/dir/audit");
-    let mut program = Program::start(&["serve", "--demo", "--port", "0", "--audit-log", path.to_str().unwrap()]);
-    assert_eq!(program.code().await, 64);
-    let text = program.stderr.whole().await;
-    let expected = format!("cannot open the audit log {}: No such file or directory", path.display());
-    assert!(text.contains(&expected) && text.contains("--audit-log") && text.trim().lines().count() == 1, "{text}");
+    let pipe = log.dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let places =
+        [(log.dir.path().join("no/such/dir/audit"), "No such file or directory"), (pipe, "No such device or address")];
+    for (path, why) in places {
+        let mut program = Program::start(&["serve", "--demo", "--port", "0", "--audit-log", path.to_str().unwrap()]);
+        assert_eq!(program.code().await, 64);
+        let text = program.stderr.whole().await;
+        let expected = format!("cannot open the audit log {}: {why}", path.display());
+        assert!(text.contains(&expected) && text.contains("--audit-log") && text.trim().lines().count() == 1, "{text}");
+    }
 }
 
 #[tokio::test]

@@ -44,7 +44,11 @@ impl Sink {
         let mut options = OpenOptions::new();
         options.append(true).create(true);
         #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        {
+            use std::os::unix::fs::OpenOptionsExt as _;
+            // A pipe that nobody reads is an error: waiting for a reader, the bridge would not start, and not say why.
+            options.mode(0o600).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32);
+        }
         let file = options.open(path)?;
         // Of nothing but a file there is an end to look at.
         let torn = file.metadata()?.is_file() && is_torn(path).unwrap_or(false);

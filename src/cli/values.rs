@@ -117,7 +117,7 @@ pub(super) fn allowed_host(text: &str) -> Result<String, String> {
 pub(super) fn audit_log(text: &str) -> Result<audit::Place, String> {
     match text {
         "" => Err("name a file, or - for stderr".into()),
-        "-" | "stderr" => Ok(audit::Place::Stderr),
+        "-" => Ok(audit::Place::Stderr),
         file => Ok(audit::Place::File(file.into())),
     }
 }

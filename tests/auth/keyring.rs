@@ -41,8 +41,14 @@ async fn tokens_are_sealed_under_the_one_key_that_all_instances_find_in_the_keyr
     assert!(code == 0 && out.contains(&authority.url()), "{out}");
     let (_, out, _) = super::done(&desktop, &["auth", "status"]).await;
     assert!(out.contains("it is sealed under a key in the system's keyring; add --auth-keyring"), "{out}");
+    // Nor is it deleted unread: then nobody could give its tokens back.
+    let (code, _, log) = super::done(&desktop, &["logout", &authority.url()]).await;
+    assert!(code != 0 && log.contains("add --auth-keyring"), "{log}");
     let mut client = super::connect(&desktop, &authority, &["--auth-keyring"]);
     client.initialize(super::V).await;
     client.finish().await;
     assert_eq!(desktop.opened().len(), 1);
+    let (code, out, _) = super::done(&desktop, &["logout", &authority.url(), "--auth-keyring"]).await;
+    assert!(code == 0 && out.starts_with("forgot"), "{out}");
+    assert!(desktop.kept().is_empty());
 }

@@ -23,7 +23,7 @@ use super::{
     machine,
     record::{Client, ClientKind, Record, Token, address},
     revoke::{self, Revocation},
-    store::{self, Store},
+    store::{self, Store, StoreError},
     web,
 };
 use crate::{
@@ -245,6 +245,10 @@ const PING: &str = r#"{"jsonrpc":"2.0","id":"login","method":"ping"}"#;
 pub async fn logout(url: &Url, spec: LogoutSpec) -> Result<Option<Revocation>, Denied> {
     let locked = Store::new(&spec.dir, &address(url)).lock(PROBE).await?;
     let kept = locked.load();
+    // Deleted unread, its tokens could never be given back.
+    if let Err(sealed @ StoreError::Sealed(_)) = kept {
+        return Err(sealed.into());
+    }
     let removed = locked.remove()?;
     // Others need not wait for an authorization server.
     drop(locked);
@@ -263,7 +267,7 @@ pub fn status(url: Option<&Url>, dir: &TokenDir) -> Result<Vec<Status>, Denied> 
         Some(url) => Store::new(dir, &address(url)).load().transpose().into_iter().collect(),
         None => store::all(dir)?,
     };
-    let told = |record: Result<Record, store::StoreError>| match record {
+    let told = |record: Result<Record, StoreError>| match record {
         Ok(record) => Status(record.status(super::now())),
         Err(error) => Status(vec![("error", error.to_string())]),
     };

@@ -69,6 +69,7 @@ async fn attempt(record: &Record, tls: &tls::client::Client) -> Result<Revocatio
     let web = LoginWeb::new(&server, tls).await;
     // What renews goes first: it is worth most, and many servers drop all that came of it along with it.
     let refresh = token.refresh.as_deref().map(|refresh| (refresh, "refresh_token"));
+    let mut failed = None;
     for (token, hint) in refresh.into_iter().chain([(token.access.as_str(), "access_token")]) {
         let params = [("token", token), ("token_type_hint", hint), ("client_id", record.client.id.as_str())];
         let (status, answer) = form(&web, endpoint, &params, Some((&record.metadata, &record.client))).await?;
@@ -76,8 +77,8 @@ async fn attempt(record: &Record, tls: &tls::client::Client) -> Result<Revocatio
         // Access tokens that no server looks up cannot be taken back (RFC 7009, 2.2.1); without renewal they end soon.
         let ends_soon = error == "unsupported_token_type" && hint == "access_token" && refresh.is_some();
         if !status.is_success() && !ends_soon {
-            return Ok(Revocation::Failed(format!("HTTP {}, {error}", status.as_u16())));
+            failed.get_or_insert_with(|| format!("HTTP {}, {error}", status.as_u16()));
         }
     }
-    Ok(Revocation::Done)
+    Ok(failed.map_or(Revocation::Done, Revocation::Failed))
 }

@@ -42,6 +42,9 @@ pub enum StoreError {
     /// Another process is at this server's login.
     #[error("another mcp-bridge has been at the login to this server for {} s; finish that one, then try again", .0.as_secs())]
     Busy(Duration),
+    /// There is a file, and only the system's keyring opens it.
+    #[error("cannot use {}: it is sealed under a key in the system's keyring; add --auth-keyring", .0.display())]
+    Sealed(PathBuf),
     /// The file system says no, or what is there is not safe.
     #[error("{0}")]
     Failed(String),
@@ -104,7 +107,7 @@ impl Store {
         let text = match (serde_json::from_str::<Sealed>(text.expose()), &self.key) {
             (Err(_), _) => text,
             (Ok(_), None) => {
-                return Err(failed(path, "it is sealed under a key in the system's keyring", "add --auth-keyring"));
+                return Err(StoreError::Sealed(path.to_owned()));
             }
             (Ok(file), Some(TokenKey(key))) => {
                 let open =
