@@ -11,11 +11,11 @@ use std::{
     fmt, io,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, SyncSender},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{Mutex, oneshot};
@@ -34,6 +34,9 @@ pub use self::{
 
 /// Lines that may wait for the disk, about 2 MB. At 20,000 calls a second they are what happens in 0.4 s.
 const QUEUE: usize = 8 * 1024;
+
+/// Between two warnings about lines that were lost.
+const WARNING: Duration = Duration::from_secs(60);
 
 /// Where the lines go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +70,7 @@ pub struct Audit(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    place: Place,
     tx: SyncSender<Entry>,
     marks: Arc<Marks>,
     /// Tells the sessions of this run from those of another.
@@ -90,6 +94,20 @@ struct Marks {
     lost: AtomicU64,
     reopen: AtomicBool,
     ending: AtomicBool,
+    /// When lost lines were warned of last.
+    warned: std::sync::Mutex<Option<Instant>>,
+}
+
+impl Marks {
+    /// Whether it is time to warn of lost lines; it is then done.
+    fn may_warn(&self) -> bool {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = warned.is_none_or(|at| at.elapsed() >= WARNING);
+        if may {
+            *warned = Some(Instant::now());
+        }
+        may
+    }
 }
 
 impl Audit {
@@ -102,7 +120,7 @@ impl Audit {
         let writer = Writer::open(place, rx, marks.clone(), ended).map_err(failed)?;
         std::thread::Builder::new().name("audit".into()).spawn(move || writer.run()).map_err(failed)?;
         let run = uuid::Uuid::new_v4().simple().to_string().chars().take(8).collect();
-        Ok(Audit(Arc::new(Inner { tx, marks, run, done: Mutex::new(done) })))
+        Ok(Audit(Arc::new(Inner { place: place.clone(), tx, marks, run, done: Mutex::new(done) })))
     }
 
     /// Opens the file again, by its name: it was moved away.
@@ -123,8 +141,12 @@ impl Audit {
     }
 
     fn note(&self, record: Record) {
-        if self.0.tx.try_send(Entry::Line(Box::new(record))).is_err() {
-            self.0.marks.lost.fetch_add(1, Ordering::Relaxed);
+        if self.0.tx.try_send(Entry::Line(Box::new(record))).is_ok() {
+            return;
+        }
+        // The writer itself may say nothing for long: it waits for the disk.
+        if self.0.marks.lost.fetch_add(1, Ordering::Relaxed) == 0 && self.0.marks.may_warn() {
+            warn!("{} is slower than its callers; lines are lost, and counted", self.0.place);
         }
     }
 

@@ -9,7 +9,7 @@ use tokio::io::AsyncReadExt;
 use tracing::{info, warn};
 
 use crate::{
-    audit::{self, Audit, AuditError},
+    audit::{Audit, AuditError},
     config::{Back, Config, Front, NetworkSpec, ServerSpec},
     listen::{self, BindError},
     peer::{Caller, PEER_CAPACITY, Peer},
@@ -71,12 +71,11 @@ pub async fn run(config: Config, scope: Scope) -> Result<(), Error> {
     };
     let audit = place.map(Audit::start).transpose()?;
     // SIGHUP asks a service to read its file again, and to open its log again. Where there is neither, it ends the bridge.
-    let rotates = matches!(place, Some(audit::Place::File(_)));
     let keeping = Scope::new();
-    if let Some(audit) = audit.clone().filter(|_| rotates) {
+    if let Some(audit) = audit.clone() {
         keeping.spawn(rotate(audit, Hangup::new(), keeping.clone()));
     }
-    let signals = signals(scope.clone(), config.file.is_none() && !rotates);
+    let signals = signals(scope.clone(), config.file.is_none() && audit.is_none());
     let work = work(config, audit.clone(), scope.clone());
     let result = tokio::select! {
         // Signals are watched for before anything is begun, so that none ends the process half way.

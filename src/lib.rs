@@ -82,6 +82,7 @@
 //! | [`config`], [`cli`] | checked values, config files; what was typed |
 //! | [`status`] | asking a running bridge about its servers |
 //! | [`demo`] | the demo server |
+//! | [`files`] | reading what users name |
 //! | [`scope`], [`observe`] | the lifetime of tasks; the log |
 //!
 //! Dependencies point one way: cli > config > bridge > listen, registry > era, wire, auth > pump > pipe, pending > peer >
@@ -112,6 +113,7 @@ pub mod config;
 pub mod date;
 pub mod demo;
 pub mod era;
+pub mod files;
 pub mod json;
 pub mod listen;
 pub mod message;

@@ -3,7 +3,7 @@
 //! Owns the reading of PEM files, the words for what is wrong with one, and the one cryptographic provider. Talks to the
 //! file system. It never opens a connection, and no error of it shows what stands in a file.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use rustls::{
     RootCertStore,
@@ -15,9 +15,6 @@ use rustls::{
 pub mod client;
 pub mod name;
 pub mod server;
-
-/// Most bytes of one PEM file. The certificates of every public authority together take a quarter of it.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// What is wrong with a file. One line, with the flag that names it.
 #[derive(Debug, thiserror::Error)]
@@ -113,10 +110,9 @@ impl Named<'_> {
 
     fn read(&self) -> Result<Vec<u8>, FileError> {
         let (flag, path) = (self.flag, self.shown());
-        match fs::metadata(self.path).and_then(|data| (data.len() <= MAX_FILE).then(|| fs::read(self.path)).transpose())
-        {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => Err(FileError::TooLarge { flag, path }),
+        match crate::files::bytes(self.path) {
+            Ok(bytes) => Ok(bytes),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(FileError::TooLarge { flag, path }),
             Err(source) => Err(FileError::Unreadable { flag, path, source }),
         }
     }

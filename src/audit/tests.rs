@@ -86,7 +86,13 @@ fn what_finds_no_room_is_counted_and_told() {
     let (tx, rx) = queue(2);
     let (ended, done) = oneshot::channel();
     let marks = Arc::<Marks>::default();
-    let audit = Audit(Arc::new(Inner { tx, marks: marks.clone(), run: "run".into(), done: Mutex::new(done) }));
+    let audit = Audit(Arc::new(Inner {
+        place: Place::Stderr,
+        tx,
+        marks: marks.clone(),
+        run: "run".into(),
+        done: Mutex::new(done),
+    }));
     (0..5).for_each(|_| visitor(&audit).refused(Refused { reason: Reason::Token, what: None }, 401));
     marks.ending.store(true, Ordering::Release);
     Writer::open(&Place::File(file.clone()), rx, marks, ended).unwrap().run();

@@ -10,7 +10,7 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::Path,
     sync::{Arc, atomic::Ordering, mpsc},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, SystemTime},
 };
 
 use tokio::sync::oneshot;
@@ -26,9 +26,6 @@ const BATCH: usize = 256;
 
 /// Between two attempts at a file that cannot be written, where no new line tries it.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Between two warnings about lines that were lost.
-const WARNING: Duration = Duration::from_secs(60);
 
 /// Where lines go.
 enum Sink {
@@ -112,7 +109,6 @@ struct State {
     /// The last write ended within a line.
     torn: bool,
     failing: bool,
-    warned: Option<Instant>,
 }
 
 impl Writer {
@@ -204,28 +200,20 @@ impl Writer {
     fn told(&mut self, count: u64) {
         if std::mem::take(&mut self.state.failing) {
             info!("{} is written again; it says how many lines were lost: {count}", self.place);
-        } else if count > 0 && self.may_warn() {
+        } else if count > 0 && self.marks.may_warn() {
             warn!("{} is slower than its callers; {count} lines were lost, and it says so", self.place);
         }
     }
 
     fn failed(&mut self, error: &io::Error) {
         self.state.failing = true;
-        if self.may_warn() {
+        if self.marks.may_warn() {
             error!(
                 "cannot write {}: {error}; lines are lost, and counted; calls go on; make room, or move the file and \
                  send SIGHUP",
                 self.place
             );
         }
-    }
-
-    fn may_warn(&mut self) -> bool {
-        let may = self.state.warned.is_none_or(|at| at.elapsed() >= WARNING);
-        if may {
-            self.state.warned = Some(Instant::now());
-        }
-        may
     }
 
     fn reopen(&mut self) {

@@ -3,7 +3,7 @@
 //! Owns every check that takes more than one flag, the environment, or a file. Talks to the environment through
 //! [`Typed`], to the files that flags name, and with `--dry-run` to stdout. No error of it shows a secret.
 
-use std::{fs, io::IsTerminal, path::Path};
+use std::{io::IsTerminal, path::Path};
 
 use super::{
     Error, Task,
@@ -20,6 +20,7 @@ use crate::{
         Back, Config, Front, HeaderEnv, Limits, Output, Overrides, Processes, RemoteSpec, RetryPolicy, ServerName,
         ServerSpec, Sharing, StopLadder, check::looks_like_url,
     },
+    files,
     observe::Logging,
 };
 
@@ -280,6 +281,6 @@ fn limits(args: &LimitArgs) -> Limits {
 }
 
 fn read(flag: &str, path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path)
+    files::text(path)
         .map_err(|error| Error::Usage(format!("{flag} {}: {error}; name a readable text file", path.display())))
 }

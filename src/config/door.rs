@@ -54,7 +54,7 @@ pub enum TokenCheck {
     Jwt {
         /// Which algorithms are believed; no symmetric ones.
         algorithms: Vec<JwtAlgorithm>,
-        /// The issuer's keys; `None`: where its metadata says. `--jwks-url`.
+        /// The issuer's keys; `None`: where its metadata says. `--oauth-jwks-url`.
         keys: Option<Url>,
     },
     /// By asking its issuer (RFC 7662).

@@ -42,7 +42,7 @@ use table::Table;
 use value::Values;
 
 /// The largest file that is read, in bytes. A config has some KiB; more is another file.
-pub const MAX_BYTES: usize = 1024 * 1024;
+pub const MAX_BYTES: usize = crate::files::MOST;
 
 /// The most servers of one file. Each has routes, and a line in every list.
 pub const MAX_SERVERS: usize = 1_000;

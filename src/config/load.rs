@@ -6,8 +6,7 @@
 
 use std::{
     ffi::OsString,
-    fmt, fs,
-    io::{self, Read as _},
+    fmt, fs, io,
     path::{Path, PathBuf},
 };
 
@@ -17,16 +16,13 @@ use super::{
     AGGREGATE, Back, ChildSpec, EraSettings, HeaderEnv, Overrides, PassEnv, Processes, RemoteSpec, RetryPolicy, Secret,
     ServerName, ServerSpec, Sharing, StopLadder, check,
     expand::{self, Env},
-    file::{self, Child, Children, Entry, MAX_BYTES, Problem, Reach, Server, Settings},
+    file::{self, Child, Children, Entry, Problem, Reach, Server, Settings},
     oauth::OauthSpec,
 };
-use crate::{aggregate::Template, auth::client::Authorizer, tls::client::Client};
+use crate::{aggregate::Template, auth::client::Authorizer, files, tls::client::Client};
 
 /// The server of this name is at the root.
 const AT_ROOT: &str = AGGREGATE;
-
-/// The most of a file of variables that is read, in bytes.
-const MAX_ENV_FILE: usize = 1024 * 1024;
 
 /// Reads one file, as often as it changes.
 #[derive(Debug, Clone)]
@@ -139,8 +135,7 @@ impl Loader {
 
     /// The text of the file.
     pub fn text(&self) -> Result<String, LoadError> {
-        // One more than there may be, so that the reader of the text can tell.
-        let read = read_some(&self.path, MAX_BYTES + 1);
+        let read = files::text(&self.path);
         read.map_err(|error| LoadError::from(unreadable(&self.named, &error)))
     }
 
@@ -363,15 +358,8 @@ fn directory(dir: &Path) -> Result<(), Fault> {
 
 fn env_file(path: &Path, env: Env<'_>) -> Result<Vec<(String, Secret)>, Fault> {
     let fault = |what| Fault { key: "envFile", path: Some(path.into()), what };
-    let text = read_some(path, MAX_ENV_FILE).map_err(|error| fault(format!(": {error}; name a readable text file")))?;
+    let text = files::text(path).map_err(|error| fault(format!(": {error}; name a readable text file")))?;
     check::env_file(&text, &|value| expand::expand(value, env)).map_err(|why| fault(format!(" {why}")))
-}
-
-/// The beginning of a file.
-fn read_some(path: &Path, most: usize) -> io::Result<String> {
-    let mut text = String::new();
-    fs::File::open(path)?.take(most as u64).read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn unreadable(file: &Path, error: &io::Error) -> String {

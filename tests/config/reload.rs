@@ -49,6 +49,22 @@ async fn a_rename_over_the_file_exchanges_what_differs_and_keeps_the_rest() {
     assert!(!log.contains("server \"kept\""), "{log}");
 }
 
+/// Opened as a file is, it would be waited for without end, and nothing else be done.
+#[tokio::test]
+async fn a_file_that_becomes_a_pipe_without_a_writer_changes_nothing() {
+    let place = Place::new("mcp.json", &with(json!({})));
+    let bridge = place.serve().await;
+    let mut kept = client(&bridge, "/servers/kept/mcp").await;
+    let pipe = std::path::Path::new(place.path()).with_extension("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::rename(&pipe, place.path()).unwrap();
+    bridge.program.signal(Signal::HUP);
+    bridge.program.stderr.has("the servers stay as they were").await;
+    kept.check("still here").await;
+    assert_eq!(bridge.get("/healthz").await.status(), 200);
+    bridge.stop().await;
+}
+
 #[tokio::test]
 async fn a_call_in_flight_is_answered_by_the_server_that_leaves() {
     let place = Place::new("mcp.json", &with(json!({"gone": demo()})));

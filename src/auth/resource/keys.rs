@@ -170,7 +170,9 @@ impl Keys {
                 Ok(set)
             }
             Err(error) => {
-                warn!("cannot fetch the authorization server's keys: {error}; check --jwt-issuer and --jwks-url");
+                warn!(
+                    "cannot fetch the authorization server's keys: {error}; check --oauth-issuer and --oauth-jwks-url"
+                );
                 state.set.clone().ok_or_else(away)
             }
         }

@@ -14,7 +14,7 @@ use subtle::ConstantTimeEq as _;
 use tracing::{info, warn};
 
 use super::{Access, Scopes};
-use crate::{config::Secret, peer::Principal};
+use crate::{config::Secret, files, peer::Principal};
 
 /// The file is looked at no more often. A token that was taken back works no longer than that.
 const LOOK: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ pub enum TokenFileError {
 pub fn read(path: &Path) -> Result<TokenFile, TokenFileError> {
     let shown = || path.display().to_string();
     let stamp = Stamp::of(path);
-    let text = fs::read_to_string(path).map_err(|source| TokenFileError::Unreadable { path: shown(), source })?;
+    let text = files::text(path).map_err(|source| TokenFileError::Unreadable { path: shown(), source })?;
     let mut tokens: Vec<NamedToken> = Vec::new();
     for (line, text) in (1..).zip(text.lines()) {
         let text = text.trim();
