@@ -25,7 +25,7 @@ pub(crate) mod values;
 
 use self::tools::ToolFilter;
 pub use door::{Door, DoorSpec, JwtAlgorithm, ResourceSpec, TokenCheck};
-pub use processes::{HeaderEnv, HeaderEnvError, Processes};
+pub use processes::{CallerEnv, CallerEnvError, Processes, Source};
 
 /// One bridge: servers on one side, the faces that they are offered by on the other.
 #[derive(Debug, Clone)]
@@ -208,7 +208,7 @@ pub struct ChildSpec {
     /// Variables that are set on top of what is passed on; from `--env` and `--env-file`, expanded.
     pub env: Vec<(String, Secret)>,
     /// Variables that come from the caller whose own child it is. The child has none of them from anywhere else.
-    pub header_env: HeaderEnv,
+    pub caller_env: CallerEnv,
     /// Which of the bridge's own variables the child sees.
     pub pass_env: PassEnv,
     /// Working directory; the bridge's own when `None`.

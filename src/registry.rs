@@ -21,7 +21,7 @@ mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderMap;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
@@ -35,7 +35,8 @@ use self::{
 use crate::{
     aggregate::Template,
     audit::Reason,
-    config::{Back, Limits, ServerSpec, Sharing},
+    auth::resource::TokenClaims,
+    config::{Back, Limits, ServerSpec, Sharing, Source},
     message::{Frame, code},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
     pump::Role,
@@ -150,9 +151,9 @@ pub enum OpenError {
     /// A remote server cannot be used.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// A caller's header cannot become a variable of its server. Its value is not told.
-    #[error("the header {0} cannot be used: {1}")]
-    Header(HeaderName, &'static str),
+    /// A caller's header or claim cannot become a variable of its server. Its value is not told.
+    #[error("{what} {0} cannot be used: {1}", what = .0.what())]
+    Caller(Source, &'static str),
     /// What a client declares decides which server it gets, and this is too much to be kept.
     #[error("the client's capabilities are longer than {} KiB; declare less", pooled::MAX_CAPABILITIES / 1024)]
     Capabilities,
@@ -174,7 +175,7 @@ impl OpenError {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             OpenError::Full { .. } | OpenError::Crowded { .. } => Some(Reason::Busy),
-            OpenError::Header(..) | OpenError::Capabilities => None,
+            OpenError::Caller(..) | OpenError::Capabilities => None,
             OpenError::BackingOff { .. }
             | OpenError::Draining(_)
             | OpenError::Start(_)
@@ -187,7 +188,7 @@ impl OpenError {
     pub fn code(&self) -> i32 {
         match self {
             OpenError::Full { .. } | OpenError::Crowded { .. } => code::LIMIT,
-            OpenError::Header(..) | OpenError::Capabilities => code::INVALID_REQUEST,
+            OpenError::Caller(..) | OpenError::Capabilities => code::INVALID_REQUEST,
             OpenError::BackingOff { .. }
             | OpenError::Draining(_)
             | OpenError::Start(_)
@@ -205,7 +206,7 @@ impl OpenError {
             OpenError::Start(_)
             | OpenError::Handshake(_)
             | OpenError::Connect(_)
-            | OpenError::Header(..)
+            | OpenError::Caller(..)
             | OpenError::Capabilities => None,
         }
     }
@@ -221,7 +222,7 @@ impl Registry {
             Back::Child(spec) => {
                 let (sessions, readiness) = (sessions.clone(), readiness.clone());
                 let children = Children::new(spec.clone(), limits, server, sessions.clone(), readiness, ground);
-                if !spec.header_env.is_empty() {
+                if !spec.caller_env.is_empty() {
                     callers = Some(Callers::new(children.clone(), limits, sessions, ground, &server.tools));
                 }
                 Server::Child(children)
@@ -283,12 +284,13 @@ impl Registry {
         })
     }
 
-    /// The registry for a caller who sent these headers: this one, unless the server gets variables from its callers
-    /// (`--header-env`). To be asked before [`Registry::open`] and [`Registry::outbox`] by every wire that has headers.
-    pub fn for_caller(self: &Arc<Self>, headers: &HeaderMap) -> Result<Arc<Registry>, OpenError> {
+    /// The registry for a caller who sent these headers, and whose token says this: this one, unless the server gets
+    /// variables from its callers (`--header-env`, `--claim-env`). To be asked before [`Registry::open`] and
+    /// [`Registry::outbox`] by every wire that has headers.
+    pub fn for_caller(self: &Arc<Self>, headers: &HeaderMap, claims: &TokenClaims) -> Result<Arc<Registry>, OpenError> {
         match &self.callers {
             None => Ok(self.clone()),
-            Some(callers) => callers.registry_for(headers),
+            Some(callers) => callers.registry_for(headers, claims),
         }
     }
 

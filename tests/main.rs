@@ -7,6 +7,7 @@
 //! | `auth` | logins at an authorization server that the test scripts, its oddities and its attacks |
 //! | `bad_input` | bad input on the command line, from clients and from servers, and the exact answer to each |
 //! | `children` | how many processes of a server there are, and what each gets from its caller |
+//! | `claims` | what of a caller's token its own server gets, and what of it never does |
 //! | `cli` | help, error texts, exit codes, generated files |
 //! | `config` | config files: every client's form, bad servers, reload, `status`, `--dry-run` |
 //! | `door` | who is let in: tokens by hand and of an authorization server, what each refusal says, where metadata is |
@@ -42,6 +43,8 @@ mod auth;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod children;
+#[cfg(target_os = "linux")]
+mod claims;
 mod cli;
 #[cfg(target_os = "linux")]
 mod config;

@@ -22,10 +22,12 @@ mod introspection;
 mod jwt;
 mod keys;
 pub mod metadata;
+mod token_claims;
 mod tokens;
 
 pub use denied::{Denied, Why};
 pub use fetch::{FetchError, is_safe};
+pub use token_claims::TokenClaims;
 pub use tokens::{TokenFile, TokenFileError, read as read_tokens};
 
 /// Most bytes of one credential. Tokens with many claims have a few thousand; hashing more is work for nothing.
@@ -38,6 +40,8 @@ pub struct Access {
     pub principal: Principal,
     /// What was granted.
     pub scopes: Scopes,
+    /// What else the token says. A token that was given out by hand says nothing.
+    pub claims: TokenClaims,
 }
 
 /// What a credential allows.
@@ -238,7 +242,11 @@ impl OAuth {
         if !grant.audience.iter().any(|one| meant(one)) {
             return Err(Denied::invalid("the token was issued for another resource"));
         }
-        let access = Access { principal: grant.principal.clone(), scopes: Scopes::Granted(grant.scopes.clone()) };
+        let access = Access {
+            principal: grant.principal.clone(),
+            scopes: Scopes::Granted(grant.scopes.clone()),
+            claims: grant.claims.clone(),
+        };
         match access.scopes.cover(self.spec.scopes.iter().map(|scope| &**scope)) {
             true => Ok(access),
             false => Err(Denied::scope(self.spec.scopes.iter().map(|scope| &**scope))),
@@ -253,19 +261,22 @@ struct Grant {
     /// Separated by spaces.
     scopes: Arc<str>,
     audience: Arc<[Box<str>]>,
+    claims: TokenClaims,
     /// Until when it may be believed without looking again.
     until: Instant,
 }
 
 impl Grant {
     /// What is the same for a JWT and the answer of an introspection: `sub`, else the client, is who calls.
-    fn of(claims: claims::Claims, issuer: &str, until: Instant) -> Result<Grant, Denied> {
+    fn of(said: claims::Said, issuer: &str, until: Instant) -> Result<Grant, Denied> {
+        let claims = said.claims;
         let who = claims.sub.or(claims.client_id).or(claims.azp).filter(|who| !who.is_empty());
         let who = who.ok_or_else(|| Denied::invalid("the token says neither whose it is nor which client's"))?;
         Ok(Grant {
             principal: Principal(format!("{issuer}#{who}").into()),
             scopes: claims.scope.or(claims.scp).map(|scopes| scopes.0).unwrap_or_default().into(),
             audience: claims.aud.map(|aud| aud.0).unwrap_or_default().into(),
+            claims: said.all,
             until,
         })
     }

@@ -322,6 +322,9 @@ pub(super) struct SessionArgs {
     /// Give each caller's own server this header's value as a variable, once for each, as in X-Github-Token=GITHUB_TOKEN (default: none)
     #[arg(long, value_name = "HEADER=NAME")]
     pub(super) header_env: Vec<String>,
+    /// Give each caller's own server this claim of the caller's token as a variable, once for each, as in sub=GITHUB_USER; needs --oauth-issuer (default: none)
+    #[arg(long, value_name = "CLAIM=NAME")]
+    pub(super) claim_env: Vec<String>,
     /// Time without traffic after which a session ends; seconds, or 500ms, 5m, 1h
     #[arg(long, value_name = "DURATION", default_value = "30m", value_parser = values::positive_duration)]
     pub(super) session_timeout: Duration,
@@ -538,7 +541,9 @@ pub(super) fn command() -> clap::Command {
             // Some wires have no form without sessions: `resolve` says so to whoever types it all the same.
             "stateless" if sessions_only => with_variable(arg).hide(true),
             // The same where there is no process.
-            "max_children" | "warm" | "idle_timeout" | "header_env" if !starts => with_variable(arg).hide(true),
+            "max_children" | "warm" | "idle_timeout" | "header_env" | "claim_env" if !starts => {
+                with_variable(arg).hide(true)
+            }
             _ => with_variable(arg),
         })
     })

@@ -82,8 +82,8 @@ count for those that do not say otherwise. A change of the file or SIGHUP reads 
 
 const ABOUT_VARIABLES: &str = "\
 Every flag is also a variable: --max-message is MCP_BRIDGE_MAX_MESSAGE. What is typed wins. Of flags
-that can be given several times, the variables of --env, --env-file, --header and --header-env have a
-value a line; in the others, commas separate values.";
+that can be given several times, the variables of --env, --env-file, --header, --header-env and
+--claim-env have a value a line; in the others, commas separate values.";
 
 /// All of them, in the order of `--help`.
 pub(super) fn all() -> Vec<Bridge> {

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     config::{
-        Back, Config, Front, HeaderEnv, Limits, Output, Overrides, Processes, RemoteSpec, RetryPolicy, ServerName,
-        ServerSpec, Sharing, StopLadder, check::looks_like_url,
+        Back, CallerEnv, Config, Door, Front, Limits, Output, Overrides, Processes, RemoteSpec, RetryPolicy,
+        ServerName, ServerSpec, Sharing, StopLadder, check::looks_like_url,
     },
     files,
     observe::Logging,
@@ -46,7 +46,7 @@ pub(super) struct Typed<'a> {
 }
 
 /// The flags that are of no use for a server at a URL, by their ids.
-const OF_COMMANDS: [&str; 12] = [
+const OF_COMMANDS: [&str; 13] = [
     "command",
     "shell",
     "demo",
@@ -59,6 +59,7 @@ const OF_COMMANDS: [&str; 12] = [
     "warm",
     "idle_timeout",
     "header_env",
+    "claim_env",
 ];
 
 /// The flags that are of no use for a server that is started.
@@ -86,18 +87,29 @@ const OF_URLS: [&str; 21] = [
     "auth_keyring",
 ];
 
+/// Whether callers may have tokens with claims. On stdio nobody calls, and nothing comes from callers.
+fn has_claims(front: &Front) -> bool {
+    match front {
+        Front::Stdio => true,
+        Front::Network(network) => match &network.door {
+            Door::Open => false,
+            Door::Locked(gate) => gate.issuer().is_some(),
+        },
+    }
+}
+
 impl Typed<'_> {
     /// A command that carries messages.
     pub(super) fn bridge(&self, command: &Bridge, args: bridges::Typed) -> Result<Task, Error> {
         let mut limits = limits(&args.shared.limits);
-        let (mut processes, mut header_env) = (Processes::default(), HeaderEnv::default());
+        let (mut processes, mut caller_env) = (Processes::default(), CallerEnv::default());
         let (front, sharing) = match args.network {
             None => (Front::Stdio, Sharing::Own),
             Some((network, outputs)) => {
                 let sharing = sharing(&network.session)?;
                 limits.max_sessions = network.session.max_sessions;
                 limits.session_timeout = network.session.session_timeout;
-                (processes, header_env) = self.processes(&network.session, sharing)?;
+                (processes, caller_env) = self.processes(&network.session, sharing)?;
                 (self.listening(command, network, outputs, sharing)?, sharing)
             }
         };
@@ -120,7 +132,14 @@ impl Typed<'_> {
                     return usage(format!("{text} tools.allow and tools.deny into {file}"));
                 }
                 let whole = args.aggregate.then_some(args.aggregate_prefix);
-                let loaded = self.load(&path, args.server, args.remote, (sharing, processes), eras, whole)?;
+                let loaded = self.load(
+                    &path,
+                    args.server,
+                    args.remote,
+                    (sharing, processes),
+                    eras,
+                    (whole, has_claims(&front)),
+                )?;
                 written = loaded.written;
                 aggregate = loaded.aggregate;
                 (loaded.servers, Some(loaded.file))
@@ -128,7 +147,7 @@ impl Typed<'_> {
             None => {
                 let (name, mut back) = self.back(command, args.url.as_deref(), args.server, args.remote)?;
                 if let Back::Child(spec) = &mut back {
-                    processes::give(spec, header_env)?;
+                    processes::give(spec, caller_env, has_claims(&front))?;
                 }
                 let (overrides, tools) = (Overrides::default(), args.shared.tools.filter());
                 (vec![ServerSpec { name, at_root: true, back, sharing, processes, eras, overrides, tools }], None)

@@ -535,9 +535,9 @@ fn processes_are_bounded_warm_and_idle_as_told() {
 
 #[test]
 fn headers_become_variables_of_servers_that_are_not_shared() {
-    let given = child(&["serve", "--header-env", "X-Github-Token=GITHUB_TOKEN", "--", "x"]).header_env;
-    let given: Vec<_> = given.iter().map(|(header, name)| (header.as_str(), name)).collect();
-    assert_eq!(given, [("x-github-token", "GITHUB_TOKEN")]);
+    let given = child(&["serve", "--header-env", "X-Github-Token=GITHUB_TOKEN", "--", "x"]).caller_env;
+    let given: Vec<_> = given.iter().map(|(header, name)| (header.to_string(), name)).collect();
+    assert_eq!(given, [("x-github-token".to_string(), "GITHUB_TOKEN")]);
     for other in [&["--shared"][..], &["--pooled"], &["--stateless"], &["--warm", "1"]] {
         let text = refusal(&[&["serve", "--header-env", "X-A=A"], other, &["--", "x"]].concat());
         assert!(text.contains(other[0]) && text.contains("leave one out"), "{text}");
@@ -548,4 +548,29 @@ fn headers_become_variables_of_servers_that_are_not_shared() {
     }
     let text = refusal(&["serve", "--env", "A=hunter2", "--header-env", "X-A=A", "--", "x"]);
     assert!(text.contains("both --env") && !text.contains("hunter"), "{text}");
+}
+
+#[test]
+fn claims_become_variables_where_there_are_tokens_with_claims() {
+    let serve = ["serve", "--oauth-issuer", "https://login.example"];
+    let with = |flags: &[&'static str]| [&serve[..], flags, &["--", "x"]].concat();
+    let given = child(&with(&["--claim-env", "sub=A", "--claim-env", "https://h/?a=b=B", "--header-env", "sub=C"]));
+    let given: Vec<_> =
+        given.caller_env.iter().map(|(source, name)| (source.key(), source.to_string(), name)).collect();
+    let claim = |source: &str, name| ("claim_env", source.to_string(), name);
+    assert_eq!(given, [("header_env", "sub".into(), "C"), claim("sub", "A"), claim("https://h/?a=b", "B")]);
+    for other in [&["--shared"][..], &["--pooled"], &["--stateless"], &["--warm", "1"]] {
+        let text = refusal(&with(&[&["--claim-env", "sub=A"], other].concat()));
+        assert!(text.starts_with("--claim-env") && text.contains(other[0]), "{text}");
+    }
+    for wrong in ["hunter2", "sub=LD_PRELOAD", "=A", "sub=hunter 2", "sub="] {
+        let text = refusal(&with(&["--claim-env", wrong]));
+        assert!(text.starts_with("--claim-env") && !text.contains("hunter"), "{text}");
+    }
+    let text = refusal(&with(&["--claim-env", "sub=A", "--header-env", "X-A=A"]));
+    assert!(text.contains("A is named twice"), "{text}");
+    let text = refusal(&with(&["--env", "A=hunter2", "--claim-env", "sub=A"]));
+    assert!(text.contains("and --claim-env") && !text.contains("hunter"), "{text}");
+    let text = refusal(&["serve", "--claim-env", "sub=A", "--", "x"]);
+    assert!(text.contains("add --oauth-issuer"), "{text}");
 }

@@ -144,6 +144,8 @@ pub struct Child {
     pub cwd: Option<PathBuf>,
     /// Variables that each caller's own child gets from a header of its caller.
     pub header_env: Vec<(HeaderName, String)>,
+    /// The same from a claim of its caller's token.
+    pub claim_env: Vec<(Box<str>, String)>,
 }
 
 /// Where a remote server is and what is sent along.

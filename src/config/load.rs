@@ -13,8 +13,8 @@ use std::{
 use http::header::AUTHORIZATION;
 
 use super::{
-    AGGREGATE, Back, ChildSpec, EraSettings, HeaderEnv, Overrides, PassEnv, Processes, RemoteSpec, RetryPolicy, Secret,
-    ServerName, ServerSpec, Sharing, StopLadder, check,
+    AGGREGATE, Back, CallerEnv, ChildSpec, EraSettings, Overrides, PassEnv, Processes, RemoteSpec, RetryPolicy, Secret,
+    ServerName, ServerSpec, Sharing, Source, StopLadder, check,
     expand::{self, Env},
     file::{self, Child, Children, Entry, Problem, Reach, Server, Settings},
     oauth::OauthSpec,
@@ -55,6 +55,8 @@ pub struct Base {
     pub logins: Option<OauthSpec>,
     /// `--aggregate` and what belongs to it.
     pub aggregate: Option<Template>,
+    /// Whether callers may have tokens with claims. `--oauth-issuer`.
+    pub has_claims: bool,
 }
 
 /// What a file came to.
@@ -266,20 +268,26 @@ impl Loader {
             variables.extend(env_file(path, env)?);
         }
         variables.extend(child.env);
-        let fault = |what: String| Fault { key: "header_env", path: None, what };
+        let fault = |key, what: String| Fault { key, path: None, what };
+        let caller_env = CallerEnv::new(child.header_env).map_err(|why| fault("header_env", format!(": {why}")))?;
+        let caller_env =
+            caller_env.and_claims(child.claim_env).map_err(|why| fault("claim_env", format!(": {why}")))?;
         // Else who sends nothing would get what belongs to another.
-        let both =
-            |(name, _): &&(String, Secret)| child.header_env.iter().any(|(_, own)| own.eq_ignore_ascii_case(name));
-        if let Some((name, _)) = variables.iter().find(both) {
-            return Err(fault(format!(": {name} is set by \"env\", too; leave one out")));
+        let both = |(_, own): &(&Source, &str)| variables.iter().any(|(name, _)| own.eq_ignore_ascii_case(name));
+        if let Some((source, name)) = caller_env.iter().find(both) {
+            return Err(fault(source.key(), format!(": {name} is set by \"env\", too; leave one out")));
         }
-        let header_env = HeaderEnv::new(child.header_env).map_err(|why| fault(format!(": {why}")))?;
+        if caller_env.has_claims() && !self.base.has_claims {
+            let what =
+                " takes claims of tokens that an authorization server issued, and none is named; add --oauth-issuer";
+            return Err(fault("claim_env", what.into()));
+        }
         Ok(ChildSpec {
             name: name.to_string(),
             program: child.program,
             args: child.args.iter().map(|arg| OsString::from(arg.expose())).collect(),
             env: variables,
-            header_env,
+            caller_env,
             pass_env: set.pass_env.clone().unwrap_or_else(|| self.base.pass_env.clone()),
             cwd: child.cwd,
             stop: set.stop_timeout.map_or(self.base.stop, |time| StopLadder { after_close: time, after_term: time }),
@@ -313,11 +321,13 @@ fn processes(base: &Processes, set: &Settings, sharing: Sharing, child: &Child) 
             format!(" {warm} is more than \"max_children\" {most}, and spares count; write {most} or less"),
         );
     }
-    if !child.header_env.is_empty() && sharing != Sharing::Own {
-        return fault("header_env", " cannot be where callers share a server; write sharing = \"own\"".into());
+    let key = if child.header_env.is_empty() { "claim_env" } else { "header_env" };
+    let of_callers = !child.header_env.is_empty() || !child.claim_env.is_empty();
+    if of_callers && sharing != Sharing::Own {
+        return fault(key, " cannot be where callers share a server; write sharing = \"own\"".into());
     }
-    if !child.header_env.is_empty() && warm > 0 {
-        return fault("header_env", " cannot be with spares, which have no caller yet; write warm = 0".into());
+    if of_callers && warm > 0 {
+        return fault(key, " cannot be with spares, which have no caller yet; write warm = 0".into());
     }
     Ok(Processes { most, warm, idle: set.idle_timeout.or(base.idle) })
 }

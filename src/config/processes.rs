@@ -1,9 +1,9 @@
 //! How many processes of a server there are and for how long, and what a caller's own one gets from its caller.
 //!
-//! Owns [`Processes`], and the check of which header may become which variable ([`HeaderEnv`]). Pure. It never holds a
-//! header's value.
+//! Owns [`Processes`], and the check of what of a caller may become which variable ([`CallerEnv`]). Pure. It never holds a
+//! header's or a claim's value.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use http::HeaderName;
 
@@ -33,17 +33,53 @@ impl Processes {
     }
 }
 
-/// Which header of a caller becomes which variable of its own server. `--header-env`.
+/// What of a caller becomes which variable of its own server. `--header-env`, `--claim-env`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct HeaderEnv(Vec<(HeaderName, String)>);
+pub struct CallerEnv(Vec<(Source, String)>);
 
-/// Why a header cannot become a variable.
+/// What of a caller becomes a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// What it sends under this name.
+    Header(HeaderName),
+    /// What its token says under this name, once the token is checked.
+    Claim(Box<str>),
+}
+
+impl Source {
+    /// In words.
+    pub fn what(&self) -> &'static str {
+        match self {
+            Source::Header(_) => "the header",
+            Source::Claim(_) => "the token's claim",
+        }
+    }
+
+    /// The key of a config file that names such sources.
+    pub fn key(&self) -> &'static str {
+        match self {
+            Source::Header(_) => "header_env",
+            Source::Claim(_) => "claim_env",
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Header(name) => f.write_str(name.as_str()),
+            Source::Claim(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Why something cannot become a variable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HeaderEnvError {
+pub enum CallerEnvError {
     /// The name has characters that no variable has everywhere.
     // It is not shown: who takes this for `--env` writes a secret there.
     #[error("what {0} is to become is no variable's name; use letters, digits and '_', as in GITHUB_TOKEN")]
-    Name(HeaderName),
+    Name(Source),
     /// It decides what is run, or where it reads and writes.
     #[error(
         "{0} is not for callers to set: it decides what a program loads or where it connects; choose another variable"
@@ -52,15 +88,20 @@ pub enum HeaderEnvError {
     /// It means something to the bridge.
     #[error("{0} is a header that the bridge reads itself; choose another, as in X-Github-Token")]
     Header(HeaderName),
-    /// Two headers for one variable, or two variables for one header.
-    #[error("{0} is named twice; name each header and each variable once")]
+    /// It is no name of a claim.
+    #[error(
+        "a claim's name is empty, or longer than 256 bytes, or has control characters; write it as it is in tokens"
+    )]
+    Claim,
+    /// Two sources for one variable, or two variables for one source.
+    #[error("{0} is named twice; name each header, each claim and each variable once")]
     Twice(String),
     /// More than `MOST`.
     #[error("{0} are named, and a server may have {MOST}; leave some out")]
     TooMany(usize),
 }
 
-/// Headers that one server may take variables from: each caller's are compared with everybody's.
+/// Headers and claims that one server may take variables from: each caller's are compared with everybody's.
 const MOST: usize = 32;
 
 /// Variables that decide what a program loads, runs, trusts, or where it connects: whoever sets one has the machine, not
@@ -175,34 +216,50 @@ const OF_THE_BRIDGE: &[&str] = &[
     "last-event-id",
 ];
 
-impl HeaderEnv {
-    /// Checks what somebody wrote down.
-    pub fn new(pairs: Vec<(HeaderName, String)>) -> Result<HeaderEnv, HeaderEnvError> {
+impl CallerEnv {
+    /// Checks what somebody wrote down of headers.
+    pub fn new(pairs: Vec<(HeaderName, String)>) -> Result<CallerEnv, CallerEnvError> {
+        CallerEnv::default().and(pairs.into_iter().map(|(header, name)| (Source::Header(header), name)))
+    }
+
+    /// The same, and claims beside that.
+    pub fn and_claims(self, pairs: Vec<(Box<str>, String)>) -> Result<CallerEnv, CallerEnvError> {
+        self.and(pairs.into_iter().map(|(claim, name)| (Source::Claim(claim), name)))
+    }
+
+    fn and(self, more: impl Iterator<Item = (Source, String)>) -> Result<CallerEnv, CallerEnvError> {
+        let mut pairs = self.0;
+        pairs.extend(more);
         if pairs.len() > MOST {
-            return Err(HeaderEnvError::TooMany(pairs.len()));
+            return Err(CallerEnvError::TooMany(pairs.len()));
         }
-        for (at, (header, variable)) in pairs.iter().enumerate() {
+        for (at, (source, variable)) in pairs.iter().enumerate() {
             if !is_portable(variable) {
-                return Err(HeaderEnvError::Name(header.clone()));
+                return Err(CallerEnvError::Name(source.clone()));
             }
             if is_forbidden(variable) {
-                return Err(HeaderEnvError::Forbidden(variable.clone()));
+                return Err(CallerEnvError::Forbidden(variable.clone()));
             }
-            let name = header.as_str();
-            if OF_THE_BRIDGE.contains(&name) || name.starts_with("mcp-") || name.starts_with("sec-") {
-                return Err(HeaderEnvError::Header(header.clone()));
+            match source {
+                Source::Header(header) if is_of_the_bridge(header.as_str()) => {
+                    return Err(CallerEnvError::Header(header.clone()));
+                }
+                Source::Claim(name) if !(1..=256).contains(&name.len()) || name.contains(char::is_control) => {
+                    return Err(CallerEnvError::Claim);
+                }
+                Source::Header(_) | Source::Claim(_) => {}
             }
             let before = pairs.iter().take(at);
             for (other, taken) in before {
-                if other == header {
-                    return Err(HeaderEnvError::Twice(header.to_string()));
+                if other == source {
+                    return Err(CallerEnvError::Twice(source.to_string()));
                 }
                 if taken.eq_ignore_ascii_case(variable) {
-                    return Err(HeaderEnvError::Twice(variable.clone()));
+                    return Err(CallerEnvError::Twice(variable.clone()));
                 }
             }
         }
-        Ok(HeaderEnv(pairs))
+        Ok(CallerEnv(pairs))
     }
 
     /// Whether there are none.
@@ -210,10 +267,19 @@ impl HeaderEnv {
         self.0.is_empty()
     }
 
-    /// Each header with its variable.
-    pub fn iter(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
-        self.0.iter().map(|(header, variable)| (header, variable.as_str()))
+    /// Whether some come from tokens.
+    pub fn has_claims(&self) -> bool {
+        self.0.iter().any(|(source, _)| matches!(source, Source::Claim(_)))
     }
+
+    /// Each source with its variable.
+    pub fn iter(&self) -> impl Iterator<Item = (&Source, &str)> {
+        self.0.iter().map(|(source, variable)| (source, variable.as_str()))
+    }
+}
+
+fn is_of_the_bridge(header: &str) -> bool {
+    OF_THE_BRIDGE.contains(&header) || header.starts_with("mcp-") || header.starts_with("sec-")
 }
 
 fn is_portable(name: &str) -> bool {
@@ -234,27 +300,47 @@ fn is_forbidden(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn pairs(pairs: &[(&'static str, &str)]) -> Result<HeaderEnv, HeaderEnvError> {
-        HeaderEnv::new(pairs.iter().map(|(h, v)| (HeaderName::from_static(h), v.to_string())).collect())
+    fn pairs(pairs: &[(&'static str, &str)]) -> Result<CallerEnv, CallerEnvError> {
+        CallerEnv::new(pairs.iter().map(|(h, v)| (HeaderName::from_static(h), v.to_string())).collect())
     }
 
     #[test]
     fn a_header_becomes_no_variable_that_decides_what_is_run() {
         assert!(pairs(&[("x-github-token", "GITHUB_TOKEN"), ("x-user", "_user2")]).is_ok());
         for name in ["PATH", "Path", "LD_PRELOAD", "NODE_OPTIONS", "npm_config_prefix", "PYTHONPATH", "https_proxy"] {
-            assert_eq!(pairs(&[("x-a", name)]), Err(HeaderEnvError::Forbidden(name.into())));
+            assert_eq!(pairs(&[("x-a", name)]), Err(CallerEnvError::Forbidden(name.into())));
         }
         for name in ["", "A B", "A=B", "1A", "A\0", "Ä"] {
-            assert_eq!(pairs(&[("x-a", name)]), Err(HeaderEnvError::Name(HeaderName::from_static("x-a"))));
+            assert_eq!(
+                pairs(&[("x-a", name)]),
+                Err(CallerEnvError::Name(Source::Header(HeaderName::from_static("x-a"))))
+            );
         }
     }
 
     #[test]
     fn headers_of_the_bridge_and_doubles_are_refused() {
         for header in ["authorization", "host", "mcp-session-id", "sec-fetch-site"] {
-            assert!(matches!(pairs(&[(header, "A")]), Err(HeaderEnvError::Header(_))));
+            assert!(matches!(pairs(&[(header, "A")]), Err(CallerEnvError::Header(_))));
         }
-        assert_eq!(pairs(&[("x-a", "A"), ("x-a", "B")]), Err(HeaderEnvError::Twice("x-a".into())));
-        assert_eq!(pairs(&[("x-a", "A"), ("x-b", "a")]), Err(HeaderEnvError::Twice("a".into())));
+        assert_eq!(pairs(&[("x-a", "A"), ("x-a", "B")]), Err(CallerEnvError::Twice("x-a".into())));
+        assert_eq!(pairs(&[("x-a", "A"), ("x-b", "a")]), Err(CallerEnvError::Twice("a".into())));
+    }
+
+    #[test]
+    fn claims_keep_the_rules_of_headers_and_share_no_variable_with_one() {
+        let with = |claims: &[(&str, &str)]| {
+            pairs(&[("sub", "A")])?.and_claims(claims.iter().map(|&(c, v)| (c.into(), v.to_string())).collect())
+        };
+        let good = with(&[("sub", "B"), ("https://h/tenant", "C")]).unwrap();
+        assert!(good.has_claims() && !pairs(&[("sub", "A")]).unwrap().has_claims());
+        assert_eq!(good.iter().map(|(_, name)| name).collect::<Vec<_>>(), ["A", "B", "C"]);
+        assert_eq!(with(&[("sub", "a")]), Err(CallerEnvError::Twice("a".into())));
+        assert_eq!(with(&[("id", "B"), ("id", "C")]), Err(CallerEnvError::Twice("id".into())));
+        assert_eq!(with(&[("sub", "LD_PRELOAD")]), Err(CallerEnvError::Forbidden("LD_PRELOAD".into())));
+        assert_eq!(with(&[("sub", "A B")]), Err(CallerEnvError::Name(Source::Claim("sub".into()))));
+        for name in ["", "a\nb", &"n".repeat(257)] {
+            assert_eq!(with(&[(name, "B")]), Err(CallerEnvError::Claim));
+        }
     }
 }

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use super::stream::{Arrival, Certificate};
 use crate::{
     audit::Reason,
-    auth::resource::{Access, Checked, Denied, Gate, metadata},
+    auth::resource::{Access, Checked, Denied, Gate, TokenClaims, metadata},
     config::{Door as Who, NetworkSpec},
     peer::Principal,
     wire::exchange::{self, Refusal, Response, ToolGate},
@@ -44,6 +44,8 @@ pub struct Admitted {
     pub principal: Option<Principal>,
     /// Where some tools take more scopes than coming in does.
     pub tools: Option<ToolGate>,
+    /// What else its token says.
+    pub claims: TokenClaims,
 }
 
 impl Door {
@@ -140,7 +142,7 @@ fn decided(gate: &Arc<Gate>, certificate: Certificate, checked: Checked, metadat
 
 /// Who calls: by certificate, by token, or by both where both are asked for.
 fn certified(admitted: Admitted, certificate: &Certificate) -> Result<Admitted, Refusal> {
-    let principal = match (certificate, admitted.principal) {
+    let principal = match (certificate, admitted.principal.clone()) {
         (Certificate::Unasked, token) => token,
         (Certificate::Of(certificate), None) => Some(certificate.clone()),
         // Neither stands for the other: a session is that of this token in these hands.
@@ -156,15 +158,15 @@ fn certified(admitted: Admitted, certificate: &Certificate) -> Result<Admitted, 
             .because(Reason::Certificate));
         }
     };
-    Ok(Admitted { principal, tools: admitted.tools })
+    Ok(Admitted { principal, ..admitted })
 }
 
 fn decide(gate: &Arc<Gate>, checked: Result<Access, Denied>, metadata: Option<String>) -> Result<Admitted, Refusal> {
-    let Access { principal, scopes } =
+    let Access { principal, scopes, claims } =
         checked.map_err(|denied| denied.into_refusal(metadata.as_deref(), gate.scopes()))?;
     let tools = metadata.filter(|_| gate.has_tool_scopes());
     let tools = tools.map(|metadata| ToolGate::new(gate.clone(), scopes, metadata));
-    Ok(Admitted { principal: Some(principal), tools })
+    Ok(Admitted { principal: Some(principal), tools, claims })
 }
 
 #[cfg(test)]

@@ -144,10 +144,11 @@ impl Routes {
         let counted = knock.and_then(|knock| count(knock, &mut request, &mut entered));
         let mut response = match entered {
             Ok(Entered::Answered(response)) => response,
-            Ok(Entered::Server(mount, place, Admitted { principal, tools })) => {
+            Ok(Entered::Server(mount, place, Admitted { principal, tools, claims })) => {
                 if let Some(tools) = tools {
                     request.extensions_mut().insert(tools);
                 }
+                request.extensions_mut().insert(claims);
                 if let Some(visitor) = &visitor {
                     request.extensions_mut().insert(visitor.clone());
                 }

@@ -1,7 +1,8 @@
-//! A server that gets variables from its callers (`--header-env`): each caller has processes of its own.
+//! A server that gets variables from its callers (`--header-env`, `--claim-env`): each caller has processes
+//! of its own.
 //!
-//! Owns one registry for each set of values that callers sent, which is found again by the values themselves: two callers
-//! share processes exactly when they sent the same. Talks to [`Children`]. A value goes into the environment of a process
+//! Owns one registry for each set of values of callers, which is found again by the values themselves: two callers
+//! share processes exactly when theirs are the same. Talks to [`Children`]. A value goes into the environment of a process
 //! and nowhere else: never into a log line, an error, or an argument.
 
 use std::{
@@ -11,12 +12,13 @@ use std::{
     time::Duration,
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::{sync::Semaphore, time::Instant};
 
 use super::{Ground, OpenError, Registry, Server, children::Children, gate::Gate, readiness::Readiness};
 use crate::{
-    config::{HeaderEnv, Limits, Secret, Sharing, tools::ToolFilter},
+    auth::resource::TokenClaims,
+    config::{CallerEnv, Limits, Secret, Sharing, Source, tools::ToolFilter},
     scope::Scope,
 };
 
@@ -29,7 +31,7 @@ const KEPT: Duration = Duration::from_secs(15 * 60);
 /// How often those are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
 
-/// What a caller sent: a value for each header, in the order of the configuration, or none.
+/// What a caller sent, and what its token says: a value for each source, in the order of the configuration, or none.
 type Values = Box<[Option<Secret>]>;
 
 /// The callers that were there lately.
@@ -82,9 +84,9 @@ impl Callers {
         Callers { children, limits: limits.clone(), sessions, scope: scope.clone(), tools, known }
     }
 
-    /// The registry for a caller who sent these headers.
-    pub(super) fn registry_for(&self, headers: &HeaderMap) -> Result<Arc<Registry>, OpenError> {
-        let values = read(&self.children.spec.header_env, headers)?;
+    /// The registry for a caller who sent these headers, and whose token says this.
+    pub(super) fn registry_for(&self, headers: &HeaderMap, claims: &TokenClaims) -> Result<Arc<Registry>, OpenError> {
+        let values = read(&self.children.spec.caller_env, headers, claims)?;
         let mut known = lock(&self.known);
         if let Some(found) = known.get_mut(&values) {
             found.used = Instant::now();
@@ -95,7 +97,7 @@ impl Callers {
         if matches!(evicted, Some(None)) {
             return Err(OpenError::Crowded { limit: most });
         }
-        let names = self.children.spec.header_env.iter();
+        let names = self.children.spec.caller_env.iter();
         let variables = names.zip(&values).filter_map(|((_, name), value)| Some((name.to_string(), value.clone()?)));
         let readiness = Arc::new(Readiness::default());
         let children = self.children.with(variables, readiness.clone());
@@ -151,38 +153,51 @@ async fn sweep(known: Weak<Mutex<HashMap<Values, Known>>>, scope: Scope) {
     }
 }
 
-/// The values of a caller. A header that is not there is a variable that is not set.
-fn read(wanted: &HeaderEnv, headers: &HeaderMap) -> Result<Values, OpenError> {
-    let value = |(header, _): (&http::HeaderName, &str)| {
-        let refused = |why| Err(OpenError::Header(header.clone(), why));
-        let mut all = headers.get_all(header).iter();
-        let Some(value) = all.next() else { return Ok(None) };
-        if all.next().is_some() {
-            return refused("it is there twice; send it once");
-        }
-        if value.len() > MAX_VALUE {
-            return refused("its value is longer than 8 KiB; send a shorter one");
-        }
-        match std::str::from_utf8(value.as_bytes()) {
-            // HTTP lets none of these through; a variable with one would end early, or be two lines to a shell.
-            Ok(text) if text.contains(['\0', '\n', '\r']) => {
-                refused("its value has a NUL or a line break; leave it out")
-            }
-            Ok(text) => Ok(Some(Secret::new(text))),
-            Err(_) => refused("its value is not UTF-8; encode it"),
-        }
+/// The values of a caller. A header or a claim that is not there is a variable that is not set.
+fn read(wanted: &CallerEnv, headers: &HeaderMap, claims: &TokenClaims) -> Result<Values, OpenError> {
+    let value = |(source, _): (&Source, &str)| {
+        let value = match source {
+            Source::Header(name) => sent(headers, name),
+            Source::Claim(name) => claims.get(name).map(Option::<&Secret>::cloned),
+        };
+        value.and_then(checked).map_err(|why| OpenError::Caller(source.clone(), why))
     };
     wanted.iter().map(value).collect()
 }
 
+fn sent(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Secret>, &'static str> {
+    let mut all = headers.get_all(name).iter();
+    let Some(value) = all.next() else { return Ok(None) };
+    if all.next().is_some() {
+        return Err("it is there twice; send it once");
+    }
+    match std::str::from_utf8(value.as_bytes()) {
+        Ok(text) => Ok(Some(Secret::new(text))),
+        Err(_) => Err("its value is not UTF-8; encode it"),
+    }
+}
+
+fn checked(value: Option<Secret>) -> Result<Option<Secret>, &'static str> {
+    let Some(text) = value.as_ref().map(Secret::expose) else { return Ok(None) };
+    if text.len() > MAX_VALUE {
+        return Err("its value is longer than 8 KiB; send a shorter one");
+    }
+    // HTTP lets none of these through in a header, but a claim may have them; a variable with one would end early, or be
+    // two lines to a shell.
+    if text.contains(['\0', '\n', '\r']) {
+        return Err("its value has a NUL or a line break; leave it out");
+    }
+    Ok(value)
+}
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 
-    fn wanted() -> HeaderEnv {
-        HeaderEnv::new(vec![
+    fn wanted() -> CallerEnv {
+        CallerEnv::new(vec![
             (HeaderName::from_static("x-token"), "TOKEN".into()),
             (HeaderName::from_static("x-user"), "USER_NAME".into()),
         ])
@@ -195,9 +210,10 @@ mod tests {
 
     #[test]
     fn values_are_read_in_order_and_a_missing_one_is_none() {
-        let values = read(&wanted(), &headers(&[("x-user", b"me")])).unwrap();
+        let values = read(&wanted(), &headers(&[("x-user", b"me")]), &TokenClaims::default()).unwrap();
         assert_eq!(*values, [None, Some(Secret::new("me"))]);
-        assert_eq!(read(&wanted(), &headers(&[("x-token", b"")])).unwrap()[0], Some(Secret::new("")));
+        let empty = read(&wanted(), &headers(&[("x-token", b"")]), &TokenClaims::default()).unwrap();
+        assert_eq!(empty[0], Some(Secret::new("")));
     }
 
     #[test]
@@ -205,9 +221,24 @@ mod tests {
         let mut twice = headers(&[("x-token", b"hunter2")]);
         twice.append("x-token", HeaderValue::from_static("hunter3"));
         for bad in [twice, headers(&[("x-token", b"hunter2\xff")]), headers(&[("x-token", &[b'h'; 9000])])] {
-            let error = read(&wanted(), &bad).unwrap_err();
+            let error = read(&wanted(), &bad, &TokenClaims::default()).unwrap_err();
             let shown = format!("{error} {error:?}");
             assert!(shown.contains("x-token") && !shown.contains("hunter") && !shown.contains("hhh"), "{shown}");
+        }
+    }
+    #[test]
+    fn a_claim_is_not_read_from_a_header_and_is_refused_without_telling_it() {
+        let wanted = CallerEnv::default().and_claims(vec![("x-user".into(), "USER_NAME".into())]).unwrap();
+        let claims = |value: &str| -> TokenClaims {
+            serde_json::from_value(serde_json::json!({"x-user": value, "other": 1})).unwrap()
+        };
+        let headers = headers(&[("x-user", b"you")]);
+        assert_eq!(*read(&wanted, &headers, &claims("me")).unwrap(), [Some(Secret::new("me"))]);
+        assert_eq!(*read(&wanted, &headers, &TokenClaims::default()).unwrap(), [None]);
+        for bad in ["hunter\0", "hunter\nB=2", "hunter\r", &"hunter2".repeat(2000)] {
+            let error = read(&wanted, &headers, &claims(bad)).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("x-user") && !shown.contains("hunter"), "{shown}");
         }
     }
 }

@@ -298,7 +298,7 @@ fn command(spec: &ChildSpec, program: &std::path::Path, mark: Option<&str>) -> C
         command.env_remove(name);
     }
     // A caller who sends none must not have the bridge's own.
-    for (_, name) in spec.header_env.iter() {
+    for (_, name) in spec.caller_env.iter() {
         command.env_remove(name);
     }
     command.envs(spec.env.iter().map(|(name, value)| (name, value.expose())));

@@ -210,7 +210,7 @@ impl From<OpenError> for Refusal {
     fn from(error: OpenError) -> Refusal {
         let status = match &error {
             // The client's own fault, and there is no other server to try.
-            OpenError::Header(..) | OpenError::Capabilities => StatusCode::BAD_REQUEST,
+            OpenError::Caller(..) | OpenError::Capabilities => StatusCode::BAD_REQUEST,
             OpenError::Full { .. }
             | OpenError::Crowded { .. }
             | OpenError::BackingOff { .. }

@@ -24,6 +24,7 @@ fn mixed() -> String {
         "warm": {"command": "x", "warm": 2, "header_env": {"X-Token": "TOKEN"}},
         "twice": {"command": "x", "env": {"TOKEN": "x"}, "header_env": {"X-Token": "TOKEN"}},
         "pooled": {"command": "x", "sharing": "pooled", "header_env": {"X-Token": "TOKEN"}},
+        "claims": {"command": "x", "claim_env": {"sub": "WHO"}},
     }))
 }
 
@@ -67,11 +68,12 @@ async fn bad_servers_leave_the_good_ones_and_are_named() {
         ("warm", "\"header_env\" cannot be with spares"),
         ("twice", "\"header_env\": TOKEN is set by \"env\", too"),
         ("pooled", "\"header_env\" gives each caller's server its own variables, so callers cannot share one"),
+        ("claims", "\"claim_env\" takes claims of tokens that an authorization server issued"),
     ] {
         let found = said.iter().find(|(found, _)| found == name);
         assert!(found.is_some_and(|(_, why)| why.contains(part)), "{name}: {found:?}");
     }
-    assert_eq!(said.len(), 15, "{said:?}");
+    assert_eq!(said.len(), 16, "{said:?}");
     let text = bridge.get("/readyz").await;
     assert!(
         text.status() == 200 && text.body.contains("good: ok\n") && text.body.contains("warm: line "),
@@ -80,7 +82,7 @@ async fn bad_servers_leave_the_good_ones_and_are_named() {
     );
     let log = bridge.stop().await;
     assert!(log.contains(&format!("{}:1:", place.path())) && log.contains("/no/such/dir"), "{log}");
-    assert_eq!(log.matches("this server is not offered").count(), 11, "{log}");
+    assert_eq!(log.matches("this server is not offered").count(), 12, "{log}");
 }
 
 #[tokio::test]

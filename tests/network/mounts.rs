@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcp_bridge::{
     auth::resource::Gate,
-    config::{Back, ChildSpec, Door, EraSettings, HeaderEnv, Limits, NetworkSpec, Overrides, PassEnv, Processes},
+    config::{Back, CallerEnv, ChildSpec, Door, EraSettings, Limits, NetworkSpec, Overrides, PassEnv, Processes},
     config::{Secret, ServerName, ServerSpec, Sharing, StopLadder, tools::ToolFilter},
     listen::{self, Mount, Offered, Routes, Table},
     peer::Peer,
@@ -22,7 +22,7 @@ fn child(name: &str, program: &str) -> ServerSpec {
         program: program.into(),
         args: Vec::new(),
         env: Vec::new(),
-        header_env: HeaderEnv::default(),
+        caller_env: CallerEnv::default(),
         pass_env: PassEnv::All,
         cwd: None,
         stop: StopLadder::default(),

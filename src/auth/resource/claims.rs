@@ -3,6 +3,18 @@
 //! Owns their shapes. Talks to nobody. It never decides.
 
 use serde::{Deserialize, Deserializer, de};
+use serde_json::value::RawValue;
+
+use super::TokenClaims;
+
+/// All that is said of a token.
+#[derive(Debug)]
+pub(super) struct Said {
+    /// What the door decides by.
+    pub(super) claims: Claims,
+    /// What servers may get.
+    pub(super) all: TokenClaims,
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -30,6 +42,16 @@ pub(super) struct Many(pub(super) Vec<Box<str>>);
 /// The same, as one text with spaces.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Joined(pub(super) String);
+
+impl<'de> Deserialize<'de> for Said {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Said, D::Error> {
+        // Read twice: what the door decides by is read as strictly as if nothing else were.
+        let text = Box::<RawValue>::deserialize(from)?;
+        let claims = serde_json::from_str(text.get()).map_err(de::Error::custom)?;
+        let all = serde_json::from_str(text.get()).map_err(de::Error::custom)?;
+        Ok(Said { claims, all })
+    }
+}
 
 impl<'de> Deserialize<'de> for Many {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Many, D::Error> {

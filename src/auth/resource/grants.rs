@@ -90,8 +90,10 @@ mod tests {
     #[test]
     fn a_grant_holds_until_its_time_and_the_table_is_bounded() {
         let (grants, now) = (Grants::default(), Instant::now());
-        let grant =
-            |until| Ok(Grant { principal: Principal("p".into()), scopes: "".into(), audience: [].into(), until });
+        let grant = |until| {
+            let (principal, claims) = (Principal("p".into()), super::super::TokenClaims::default());
+            Ok(Grant { principal, scopes: "".into(), audience: [].into(), claims, until })
+        };
         grants.keep(digest("t"), &grant(now + Duration::from_secs(60)), now);
         assert!(grants.find(&digest("t"), now).unwrap().is_ok());
         assert!(grants.find(&digest("u"), now).is_none());

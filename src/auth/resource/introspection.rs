@@ -12,7 +12,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use tracing::warn;
 use url::{Url, form_urlencoded};
 
-use super::{Denied, FetchError, Grant, claims::Claims, fetch::Fetcher, jwt::remaining};
+use super::{Denied, FetchError, Grant, claims::Said, fetch::Fetcher, jwt::remaining};
 use crate::config::{ResourceSpec, Secret, TokenCheck};
 
 /// Questions at once.
@@ -61,14 +61,15 @@ impl Introspection {
             warn!("cannot ask about a token: {error}; check --oauth-introspection-url and its client");
             away()
         })?;
-        let claims = serde_json::from_slice::<Claims>(&answer).map_err(|error| {
+        let said = serde_json::from_slice::<Said>(&answer).map_err(|error| {
             warn!("the answer about a token cannot be read: {error}");
             away()
         })?;
-        self.grant(claims)
+        self.grant(said)
     }
 
-    fn grant(&self, claims: Claims) -> Result<Grant, Denied> {
+    fn grant(&self, said: Said) -> Result<Grant, Denied> {
+        let claims = &said.claims;
         if claims.active != Some(true) {
             return Err(Denied::invalid("the token is not valid, or not any more"));
         }
@@ -85,6 +86,6 @@ impl Introspection {
         if claims.nbf.is_some() && !remaining(claims.nbf, Duration::ZERO).saturating_sub(self.leeway).is_zero() {
             return Err(Denied::invalid("the token is not valid yet"));
         }
-        Grant::of(claims, &self.issuer, Instant::now() + left.min(self.cache))
+        Grant::of(said, &self.issuer, Instant::now() + left.min(self.cache))
     }
 }

@@ -13,7 +13,7 @@ use jsonwebtoken::{Algorithm, Validation, decode, decode_header, errors::ErrorKi
 
 use super::{
     Denied, FetchError, Grant,
-    claims::Claims,
+    claims::Said,
     keys::{Keys, Set},
 };
 use crate::config::{JwtAlgorithm, ResourceSpec, TokenCheck};
@@ -82,7 +82,7 @@ impl Jwt {
         let found = keys.find(head.kid.as_deref(), head.alg);
         let mut last = None;
         for key in found {
-            match decode::<Claims>(token, &key.decoding, &validation) {
+            match decode::<Said>(token, &key.decoding, &validation) {
                 Ok(read) => return Some(self.grant(read.claims)),
                 Err(error) => last = Some(Err(Denied::invalid(words(error.kind())))),
             }
@@ -90,9 +90,9 @@ impl Jwt {
         last
     }
 
-    fn grant(&self, claims: Claims) -> Result<Grant, Denied> {
-        let left = remaining(claims.exp, self.leeway);
-        Grant::of(claims, &self.issuer, Instant::now() + left.min(BELIEVED))
+    fn grant(&self, said: Said) -> Result<Grant, Denied> {
+        let left = remaining(said.claims.exp, self.leeway);
+        Grant::of(said, &self.issuer, Instant::now() + left.min(BELIEVED))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use subtle::ConstantTimeEq as _;
 use tracing::{info, warn};
 
-use super::{Access, Scopes};
+use super::{Access, Scopes, TokenClaims};
 use crate::{config::Secret, files, peer::Principal};
 
 /// The file is looked at no more often. A token that was taken back works no longer than that.
@@ -159,7 +159,7 @@ impl Tokens {
                 found = Some(one.name.clone());
             }
         }
-        found.map(|name| Access { principal: Principal(name), scopes: Scopes::All })
+        found.map(|name| Access { principal: Principal(name), scopes: Scopes::All, claims: TokenClaims::default() })
     }
 }
 

@@ -19,7 +19,8 @@ use crate::{
 };
 
 /// The flags that say what one server is, by their ids.
-const OF_ONE: [&str; 9] = ["command", "shell", "demo", "env", "env_file", "cwd", "header", "bearer", "header_env"];
+const OF_ONE: [&str; 10] =
+    ["command", "shell", "demo", "env", "env_file", "cwd", "header", "bearer", "header_env", "claim_env"];
 
 /// What a file came to.
 pub(super) struct FromFile {
@@ -67,7 +68,7 @@ impl Typed<'_> {
         remote: Option<RemoteArgs>,
         (sharing, processes): (Sharing, Processes),
         eras: EraSettings,
-        aggregate: Option<Template>,
+        (aggregate, has_claims): (Option<Template>, bool),
     ) -> Result<FromFile, Error> {
         let pass_env = match &server {
             Some(args) => check::pass_env(&args.pass_env).map_err(|why| Error::Usage(format!("--pass-env {why}")))?,
@@ -77,7 +78,7 @@ impl Typed<'_> {
         let retry = remote.as_ref().map_or_else(RetryPolicy::default, retry);
         let tls = remote.as_ref().map(|remote| remote::tls(&remote.tls)).transpose()?.unwrap_or_default();
         let logins = remote.as_ref().map(|remote| self.logins(true, &remote.oauth, &tls)).transpose()?.flatten();
-        let base = Base { sharing, processes, eras, pass_env, stop, retry, tls, logins, aggregate };
+        let base = Base { sharing, processes, eras, pass_env, stop, retry, tls, logins, aggregate, has_claims };
         let loader = Loader::new(path, base).map_err(wrong)?;
         let loaded = loader.text().and_then(|text| loader.servers(&text, self.env)).map_err(wrong)?;
         let file = ConfigFile { loader, bad: loaded.bad, notes: loaded.notes };

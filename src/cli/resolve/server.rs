@@ -13,7 +13,7 @@ use super::{Typed, name, read, stop};
 use crate::{
     cli::{Error, args::ServerArgs, bridges::Bridge, report::starts_commands, usage},
     config::{
-        ChildSpec, HeaderEnv, Secret,
+        CallerEnv, ChildSpec, Secret,
         check::{self, looks_like_url},
         expand::expand,
     },
@@ -26,7 +26,7 @@ impl Typed<'_> {
         let pass_env = check::pass_env(&args.pass_env).map_err(|why| Error::Usage(format!("--pass-env {why}")))?;
         let stop = stop(&args);
         let (name, program, args) = self.argv(command, args)?;
-        Ok(ChildSpec { name, program, args, env, header_env: HeaderEnv::default(), pass_env, cwd, stop })
+        Ok(ChildSpec { name, program, args, env, caller_env: CallerEnv::default(), pass_env, cwd, stop })
     }
 
     /// The server's name, program and arguments. What is typed wins over variables; of each there may be one.

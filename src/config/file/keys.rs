@@ -3,10 +3,11 @@
 //! Owns the lists. Pure. Spelling follows the client: `envFile`, `env_file` and `env-file` are one key.
 
 /// Keys of a server that are read, in their one spelling.
-pub(super) const KNOWN: [&str; 42] = [
+pub(super) const KNOWN: [&str; 43] = [
     "args",
     "bearer",
     "bearer_token_env_var",
+    "claim_env",
     "command",
     "connect_timeout",
     "cwd",

@@ -2,6 +2,8 @@
 //!
 //! Owns the forms that clients write these in. Pure. It never looks up the program, and never reads a file of variables.
 
+use std::fmt;
+
 use http::HeaderName;
 
 use super::{
@@ -57,6 +59,7 @@ impl<'f, 't> Launch<'_, 'f, 't> {
             env_files: self.env_files()?,
             cwd: self.table.member("cwd").map(|member| self.path(member, &member.node)).transpose()?,
             header_env: self.header_env(settings)?,
+            claim_env: self.claim_env(settings)?,
         })
     }
 
@@ -162,27 +165,42 @@ impl<'f, 't> Launch<'_, 'f, 't> {
         nodes.into_iter().map(|node| self.path(member, node)).collect()
     }
 
-    /// One caller's variables must never reach another's server.
     fn header_env(&self, settings: &Settings) -> Result<Vec<(HeaderName, String)>, Problem> {
-        let Some(member) = self.table.member("header_env") else { return Ok(Vec::new()) };
-        if settings.sharing.is_some_and(|sharing| sharing != Children::Own) {
-            return Err(self.table.problem(
-                member,
-                "\"header_env\" gives each caller's server its own variables, so callers cannot share one; write \
-                 sharing = \"own\"",
-            ));
-        }
         let example = "{\"X-Github-Token\" = \"GITHUB_TOKEN\"}";
-        let mut pairs = Vec::new();
-        for pair in self.table.members(member, example)? {
-            let header = HeaderName::from_bytes(pair.key.as_bytes()).map_err(|_| {
+        let header = |pair: &Member<'t>| {
+            HeaderName::from_bytes(pair.key.as_bytes()).map_err(|_| {
                 self.table
                     .problem(pair, format!("header_env: {:?} is not a header's name; write {example}", &*pair.key))
-            })?;
+            })
+        };
+        self.of_callers("header_env", example, settings, header)
+    }
+
+    fn claim_env(&self, settings: &Settings) -> Result<Vec<(Box<str>, String)>, Problem> {
+        self.of_callers("claim_env", "{\"sub\" = \"GITHUB_USER\"}", settings, |pair| Ok((&*pair.key).into()))
+    }
+
+    /// One caller's variables must never reach another's server.
+    fn of_callers<S: fmt::Display>(
+        &self,
+        key: &str,
+        example: &str,
+        settings: &Settings,
+        source: impl Fn(&Member<'t>) -> Result<S, Problem>,
+    ) -> Result<Vec<(S, String)>, Problem> {
+        let Some(member) = self.table.member(key) else { return Ok(Vec::new()) };
+        if settings.sharing.is_some_and(|sharing| sharing != Children::Own) {
+            let what =
+                "gives each caller's server its own variables, so callers cannot share one; write sharing = \"own\"";
+            return Err(self.table.problem(member, format!("{key:?} {what}")));
+        }
+        let mut pairs = Vec::new();
+        for pair in self.table.members(member, example)? {
+            let source = source(pair)?;
             match pair.node.text().filter(|name| is_name(name)) {
-                Some(name) => pairs.push((header, name.to_string())),
+                Some(name) => pairs.push((source, name.to_string())),
                 None => {
-                    let what = format!("header_env {header} has to be a variable's name; write {example}");
+                    let what = format!("{key} {source} has to be a variable's name; write {example}");
                     return Err(self.table.wrong(&pair.node, what));
                 }
             }

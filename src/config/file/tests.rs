@@ -79,6 +79,7 @@ fn own_toml_says_everything() {
         stop_timeout = "500ms"
         idle_timeout = 0
         header_env = { X-Github-Token = "GITHUB_TOKEN" }
+        claim_env = { sub = "GITHUB_USER" }
         [servers.git.tools]
         allow = ["read_*"]
         deny = ["*_secret"]
@@ -96,7 +97,7 @@ fn own_toml_says_everything() {
     );
     let [far, git] = all.as_slice() else { panic!("{all:?}") };
     let (git, far) = if git.name.as_str() == "git" { (git, far) } else { (far, git) };
-    assert_eq!((git.name.as_str(), git.line, far.name.as_str(), far.line), ("git", 5, "far", 21));
+    assert_eq!((git.name.as_str(), git.line, far.name.as_str(), far.line), ("git", 5, "far", 22));
     let started = child(git);
     assert_eq!(argv(started), ["/etc/mcp/bin/git-server", "--key", "hunter2"]);
     assert_eq!(started.written, ["./bin/git-server", "--key", "${KEY}"]);
@@ -105,6 +106,7 @@ fn own_toml_says_everything() {
     assert_eq!(started.env_files, [Path::new("/etc/mcp/.env")]);
     assert_eq!(started.cwd.as_deref(), Some(Path::new("/etc/mcp/work")));
     assert_eq!(started.header_env, [(HeaderName::from_static("x-github-token"), "GITHUB_TOKEN".to_string())]);
+    assert_eq!(started.claim_env, [("sub".into(), "GITHUB_USER".to_string())]);
     let set = &git.settings;
     assert!(matches!(&set.pass_env, Some(PassEnv::Only(names)) if names.iter().any(|name| name == "GIT_*")));
     assert_eq!((set.warm, set.max_children, set.era), (Some(2), Some(8), Some(ServerEra::Legacy)));
@@ -334,6 +336,8 @@ fn what_is_wrong_is_said_with_the_line_and_the_fix() {
         r#"{"command": "x", "sharing": "shard"}"#,
         r#"{"command": "x", "sharing": "shared", "header_env": {"X": "Y"}}"#,
         r#"{"command": "x", "header_env": {"X": "hunter2 hunter2"}}"#,
+        r#"{"command": "x", "sharing": "pooled", "claim_env": {"sub": "Y"}}"#,
+        r#"{"command": "x", "claim_env": {"sub": "hunter2 hunter2"}}"#,
         r#"{"command": "x", "warm": -1}"#,
         r#"{"command": "x", "warm": 3, "max_children": 2}"#,
         r#"{"command": "x", "request_timeout": "5 weeks"}"#,

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    config::HeaderEnv,
+    config::CallerEnv,
     peer::{Caller, Envelope, PEER_CAPACITY, Reply},
     pump::Role,
 };
@@ -14,7 +14,7 @@ fn shell(script: &str) -> ChildSpec {
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
         env: Vec::new(),
-        header_env: HeaderEnv::default(),
+        caller_env: CallerEnv::default(),
         pass_env: PassEnv::All,
         cwd: None,
         stop: StopLadder { after_close: Duration::from_millis(100), after_term: Duration::from_millis(100) },

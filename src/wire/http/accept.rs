@@ -22,6 +22,7 @@ use self::{
 };
 use crate::{
     audit::{Reason, Visitor, What},
+    auth::resource::TokenClaims,
     config::{Limits, Sharing},
     message::{Frame, FrameError, Kind},
     peer::{Caller, Envelope, Principal},
@@ -87,7 +88,7 @@ impl Accept {
         // A session has the server that it was opened with, whatever its later requests say.
         let opens = self.registry.reads_headers() && !request.headers().contains_key(rules::SESSION_ID);
         if opens {
-            return match self.for_caller(request.headers()) {
+            return match self.for_caller(request.headers(), &TokenClaims::of(&request)) {
                 Ok(own) => Box::pin(own.serve(request, principal)).await,
                 Err(refusal) => refusal.into_response(),
             };

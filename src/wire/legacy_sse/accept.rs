@@ -24,6 +24,7 @@ use tracing::{Instrument as _, debug, debug_span};
 
 use crate::{
     audit::{Reason, Visitor},
+    auth::resource::TokenClaims,
     config::{Limits, Sharing},
     message::{Frame, FrameError},
     peer::{Caller, Envelope, Principal},
@@ -152,7 +153,10 @@ impl Accept {
         if *request.method() != Method::GET {
             return not_allowed("the event stream takes GET", "GET");
         }
-        self.open(request.headers(), principal, Visitor::of(request)).await.unwrap_or_else(Refusal::into_response)
+        let claims = TokenClaims::of(request);
+        self.open(request.headers(), &claims, principal, Visitor::of(request))
+            .await
+            .unwrap_or_else(Refusal::into_response)
     }
 
     /// Answers a POST of a message.
@@ -176,6 +180,7 @@ impl Accept {
     async fn open(
         &self,
         headers: &HeaderMap,
+        claims: &TokenClaims,
         principal: Option<Principal>,
         visitor: Option<Visitor>,
     ) -> Result<Response, Refusal> {
@@ -184,7 +189,7 @@ impl Accept {
             return Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, text));
         }
         let caller = Caller::legacy(principal.clone()).session_noted(visitor);
-        let registry = self.registry.for_caller(headers)?;
+        let registry = self.registry.for_caller(headers, claims)?;
         let peer = registry.open(&caller).await?;
         caller.session_opened();
         let id = rules::fresh_session();
@@ -413,7 +418,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_that_died_at_its_start_is_named_before_the_stream_ends() {
         let accept = accept();
-        let stream = accept.open(&HeaderMap::new(), None, None).await.unwrap();
+        let stream = accept.open(&HeaderMap::new(), &TokenClaims::default(), None, None).await.unwrap();
         // The server's end has reached the stream before the client's first message.
         tokio::task::yield_now().await;
         let inbox = accept.open.lock().values().next().unwrap().tx.clone();
@@ -424,7 +429,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_to_a_dead_server_ends_when_its_client_says_nothing() {
-        let stream = accept().open(&HeaderMap::new(), None, None).await.unwrap();
+        let stream = accept().open(&HeaderMap::new(), &TokenClaims::default(), None, None).await.unwrap();
         let text = String::from_utf8(stream.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
         assert!(text.starts_with("event: endpoint"), "{text}");
     }
@@ -443,12 +448,12 @@ mod tests {
         let timeout = limits.session_timeout;
         let accept = Accept::new(registry, Arc::new(limits), keep_alive, "/messages".into(), scope.clone());
 
-        let read = accept.open(&HeaderMap::new(), None, None).await.unwrap();
+        let read = accept.open(&HeaderMap::new(), &TokenClaims::default(), None, None).await.unwrap();
         let read_id = *accept.open.lock().keys().next().unwrap();
         let _read_server = servers.recv().await.unwrap();
         let reading = scope.spawn(read.into_body().collect());
         let begun = Instant::now();
-        let _unread = accept.open(&HeaderMap::new(), None, None).await.unwrap();
+        let _unread = accept.open(&HeaderMap::new(), &TokenClaims::default(), None, None).await.unwrap();
         let mut unread_server = servers.recv().await.unwrap();
         assert!(unread_server.rx.recv().await.is_none(), "its server is let go");
         assert!(begun.elapsed() >= timeout && begun.elapsed() < timeout * 2, "{:?}", begun.elapsed());

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     audit::Visitor,
+    auth::resource::TokenClaims,
     config::{Limits, Sharing},
     message::{Frame, FrameError, Kind},
     peer::{Caller, PEER_CAPACITY, Peer, Principal},
@@ -100,7 +101,7 @@ impl Accept {
         let slot = request.extensions_mut().remove::<Slot>();
         let session = Session {
             caller: Caller::legacy(principal).session_noted(Visitor::of(&request)),
-            registry: self.registry.for_caller(request.headers())?,
+            registry: self.registry.for_caller(request.headers(), &TokenClaims::of(&request))?,
             limits: self.limits.clone(),
             scope: self.scope.clone(),
             gone: Arc::new(SetOnce::new()),
@@ -247,7 +248,7 @@ impl Session {
     async fn refuse<S: Stream>(&self, socket: &Socket<S>, first: &Frame, error: &OpenError) -> Farewell {
         let close = match error {
             OpenError::Full { .. } | OpenError::Crowded { .. } | OpenError::BackingOff { .. } => close::TRY_LATER,
-            OpenError::Header(..) | OpenError::Capabilities => close::POLICY,
+            OpenError::Caller(..) | OpenError::Capabilities => close::POLICY,
             OpenError::Draining(_) => close::GOING_AWAY,
             OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => close::FAILED,
         };

@@ -1,14 +1,15 @@
-//! The endpoint as one caller sees it whose server gets variables from it (`--header-env`).
+//! The endpoint as one caller sees it whose server gets variables from it (`--header-env`,
+//! `--claim-env`).
 //!
 //! Owns the books of tools of each such caller, since servers with different accounts may list different tools. Talks to
-//! the registry. It never sees a header's value.
+//! the registry. It never sees a header's or a claim's value.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use http::HeaderMap;
 
 use super::{Accept, tools::Books};
-use crate::{registry::Registry, wire::exchange::Refusal};
+use crate::{auth::resource::TokenClaims, registry::Registry, wire::exchange::Refusal};
 
 /// Books by registry. Bounded by the registries that there are.
 #[derive(Debug, Default)]
@@ -28,9 +29,9 @@ impl CallersBooks {
 }
 
 impl Accept {
-    /// The same endpoint, with the server of whoever sent these headers.
-    pub(super) fn for_caller(&self, headers: &HeaderMap) -> Result<Accept, Refusal> {
-        let registry = self.registry.for_caller(headers)?;
+    /// The same endpoint, with the server of whoever sent these headers with such a token.
+    pub(super) fn for_caller(&self, headers: &HeaderMap, claims: &TokenClaims) -> Result<Accept, Refusal> {
+        let registry = self.registry.for_caller(headers, claims)?;
         let tools = self.callers.of(&registry);
         Ok(Accept {
             registry,
