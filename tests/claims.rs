@@ -78,6 +78,20 @@ async fn a_websocket_connection_gives_the_claim() {
 }
 
 #[tokio::test]
+async fn an_sse_stream_gives_the_claim() {
+    let issuer = Issuer::start().await;
+    let bridge = bridge(&issuer, &[]).await;
+    for value in ["hunter-1", "hunter-2"] {
+        let bearer = bearer(&issuer, json!({"user": value}));
+        let client = Client::sse_with(bridge.addr, "/sse", &[("Authorization", &bearer)]).await;
+        let mut user = User::legacy(client.with_header("Authorization", &bearer)).await;
+        assert_eq!(variable(&mut user).await, format!("DEMO_TOKEN={value}"));
+    }
+    let log = bridge.stop().await;
+    assert!(!log.contains("hunter"), "{log}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_a_variable_is_refused_without_telling_it() {
     let issuer = Issuer::start().await;
     let bridge = bridge(&issuer, &[]).await;

@@ -67,6 +67,7 @@ enum Wire {
     Sse {
         addr: SocketAddr,
         post: String,
+        headers: Vec<(String, String)>,
     },
     Http {
         addr: SocketAddr,
@@ -154,7 +155,7 @@ impl Client {
         let mut events = head.body(conn).events();
         let first = soon("the endpoint event", events.next()).await.unwrap();
         assert_eq!(first.name, "endpoint");
-        let mut client = Client::new(Wire::Sse { addr, post: first.data.unwrap() });
+        let mut client = Client::new(Wire::Sse { addr, post: first.data.unwrap(), headers: Vec::new() });
         client.read(On::Pipe, head, events);
         client
     }
@@ -219,11 +220,11 @@ impl Client {
         client
     }
 
-    /// Sends these headers with each request.
+    /// Sends these headers with each request from now on.
     pub fn with_header(mut self, name: &str, value: &str) -> Client {
         match &mut self.wire {
-            Wire::Http { headers, .. } => headers.push((name.into(), value.into())),
-            _ => panic!("only for Streamable HTTP"),
+            Wire::Http { headers, .. } | Wire::Sse { headers, .. } => headers.push((name.into(), value.into())),
+            Wire::Stdio(_) | Wire::Ws(_) => panic!("nothing is POSTed on a pipe"),
         }
         self
     }
@@ -270,13 +271,16 @@ impl Client {
             all.extend(session.get().map(|session| ("Mcp-Session-Id".to_string(), session.clone())));
             all.extend(headers.iter().cloned());
         }
+        if let Wire::Sse { headers, .. } = &self.wire {
+            all.extend(headers.iter().cloned());
+        }
         all
     }
 
     /// Where messages are POSTed.
     fn door(&self) -> (SocketAddr, String) {
         match &self.wire {
-            Wire::Sse { addr, post } => (*addr, post.clone()),
+            Wire::Sse { addr, post, .. } => (*addr, post.clone()),
             Wire::Http { addr, path, .. } => (*addr, path.clone()),
             Wire::Stdio(_) | Wire::Ws(_) => panic!("nothing is POSTed on a pipe"),
         }
