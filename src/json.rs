@@ -164,7 +164,7 @@ impl<'de> Deserialize<'de> for Object<'de> {
 
 /// A string that borrows where it has no escapes.
 #[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+pub(crate) struct Text<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// The elements of an array, as JSON text; `None` when it is none.
 pub fn array(text: &str) -> Option<Vec<&str>> {

@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 pub use self::outline::Outline;
 
 use crate::{
-    json::Object,
+    json::{Object, Text},
     protocol::{meta, method},
 };
 
@@ -115,13 +115,20 @@ struct Head {
     text: ByteString,
     hold: Option<Hold>,
     kind: Kind,
-    method: Box<str>,
+    method: Method,
     id_at: Range<usize>,
     /// `params`, `result` or `error`; empty when absent.
     body_at: Range<usize>,
     is_error: bool,
     mark: Option<Mark>,
     own_meta: OwnMeta,
+}
+
+/// A method's name: where it stands in the text, or what it says where it is written with escapes.
+#[derive(Debug, Clone)]
+enum Method {
+    At(Range<usize>),
+    Escaped(Box<str>),
 }
 
 /// Where the values that a modern request has to carry stand in its params, once somebody has asked. Several do, and each
@@ -144,6 +151,16 @@ enum MarkKind {
     Cancelled,
     /// `_meta["io.modelcontextprotocol/subscriptionId"]` of any other notification, and of a result.
     Subscription,
+}
+
+impl Method {
+    fn name<'a>(&'a self, text: &'a str) -> &'a str {
+        match self {
+            // The range comes from that text.
+            Method::At(at) => text.get(at.clone()).unwrap_or_default(),
+            Method::Escaped(name) => name,
+        }
+    }
 }
 
 /// Why bytes are no message.
@@ -187,8 +204,8 @@ struct Wire<'a> {
     jsonrpc: Cow<'a, str>,
     #[serde(default, borrow, deserialize_with = "present")]
     id: Option<&'a RawValue>,
-    #[serde(default, deserialize_with = "present")]
-    method: Option<Box<str>>,
+    #[serde(default, borrow, deserialize_with = "present")]
+    method: Option<Text<'a>>,
     #[serde(default, borrow, deserialize_with = "present")]
     params: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
@@ -272,8 +289,12 @@ impl Frame {
                 )));
             }
         };
-        let method = wire.method.unwrap_or_default();
-        let mark = body.and_then(|body| find_mark(&text, &kind, &method, body.get()));
+        let method = match wire.method {
+            None => Method::At(0..0),
+            Some(Text(Cow::Borrowed(plain))) => Method::At(position(&text, plain)),
+            Some(Text(Cow::Owned(escaped))) => Method::Escaped(escaped.into()),
+        };
+        let mark = body.and_then(|body| find_mark(&text, &kind, method.name(&text), body.get()));
         let head = Head {
             id_at: wire.id.map_or(0..0, |id| position(&text, id.get())),
             body_at: body.map_or(0..0, |body| position(&text, body.get())),
@@ -292,6 +313,14 @@ impl Frame {
     pub fn holding<T: Any + Send + Sync>(mut self, held: Option<T>) -> Frame {
         if let Some(held) = held {
             Arc::make_mut(&mut self.head).hold = Some(Hold(Arc::new(held)));
+        }
+        self
+    }
+
+    /// The same frame, made of `other`: it keeps what that keeps.
+    pub fn in_place_of(mut self, other: &Frame) -> Frame {
+        if other.head.hold.is_some() {
+            Arc::make_mut(&mut self.head).hold.clone_from(&other.head.hold);
         }
         self
     }
@@ -319,7 +348,7 @@ impl Frame {
 
     /// The method of a request or notification; empty for a response.
     pub fn method(&self) -> &str {
-        &self.head.method
+        self.head.method.name(&self.head.text)
     }
 
     /// The id as the sender wrote it; `null` when there is none.
@@ -429,7 +458,10 @@ impl Frame {
         let head = Head {
             hold: self.head.hold.clone(),
             kind,
-            method: self.head.method.clone(),
+            method: match &self.head.method {
+                Method::At(at) => Method::At(moved(at)),
+                escaped @ Method::Escaped(_) => escaped.clone(),
+            },
             id_at: moved(&self.head.id_at),
             body_at: moved(&self.head.body_at),
             is_error: self.head.is_error,

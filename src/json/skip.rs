@@ -54,9 +54,12 @@ impl<'a> Position<'a> {
 
     /// Moves past a key, and gives what it says. In text that was checked, what has no backslash says what it is.
     fn key(&mut self) -> Option<Cow<'a, str>> {
-        let text = self.value()?;
-        let plain = text.strip_prefix('"')?.strip_suffix('"')?;
-        if memchr::memchr(b'\\', plain.as_bytes()).is_none() { Some(plain.into()) } else { string(text) }
+        self.peek().filter(|first| *first == b'"')?;
+        let start = self.at;
+        if self.skip_string()? {
+            return string(self.text.get(start..self.at)?);
+        }
+        Some(self.text.get(start + 1..self.at - 1)?.into())
     }
 
     /// Moves past a value, and gives its text.
@@ -64,7 +67,7 @@ impl<'a> Position<'a> {
         let first = self.peek()?;
         let start = self.at;
         match first {
-            b'"' => self.skip_string()?,
+            b'"' => drop(self.skip_string()?),
             b'{' | b'[' => self.skip_nested()?,
             // A number or a word.
             _ => {
@@ -96,20 +99,45 @@ impl<'a> Position<'a> {
         }
     }
 
-    /// From one quote past the other.
-    fn skip_string(&mut self) -> Option<()> {
+    /// From one quote past the other. Says whether there is a backslash between them.
+    fn skip_string(&mut self) -> Option<bool> {
         self.at += 1;
+        let mut escapes = false;
         loop {
             let rest = self.text.as_bytes().get(self.at..)?;
-            let found = memchr::memchr2(b'"', b'\\', rest)?;
+            let found = quote_or_backslash(rest)?;
             if rest.get(found) == Some(&b'"') {
                 self.at += found + 1;
-                return Some(());
+                return Some(escapes);
             }
             // A backslash, and what it stands before.
             self.at += found + 2;
+            escapes = true;
         }
     }
+}
+
+/// Where the first of the two stands. Most strings are short keys and words: to look at eight bytes at a time here takes
+/// less than to begin a search, which is for long ones.
+fn quote_or_backslash(text: &[u8]) -> Option<usize> {
+    const SHORT: usize = 5;
+    let words = text.as_chunks::<8>().0.iter().take(SHORT);
+    let searched = words.len() * 8;
+    for (index, word) in words.enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let hits = with_byte(word, b'"') | with_byte(word, b'\\');
+        if hits != 0 {
+            return Some(index * 8 + hits.trailing_zeros() as usize / 8);
+        }
+    }
+    memchr::memchr2(b'"', b'\\', text.get(searched..)?).map(|found| searched + found)
+}
+
+/// Has the highest bit of each byte that is `byte` set; above the first of those, other bits may be set, too.
+fn with_byte(word: u64, byte: u8) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let zero_where = word ^ (EACH * u64::from(byte));
+    zero_where.wrapping_sub(EACH) & !zero_where & (EACH << 7)
 }
 
 #[cfg(test)]
@@ -157,6 +185,11 @@ mod tests {
             assert_eq!(members(text), None, "{text}");
         }
         assert_eq!(members(" { } "), Some(Object::new()));
+        for length in 0..60 {
+            let text =
+                format!(r#"{{"a":"{}","b":"{}\"{}"}}"#, "x".repeat(length), "y".repeat(length), "é".repeat(length));
+            assert_eq!(members(&text), Object::parse(&text), "{text}");
+        }
         let long = format!(r#"{{"a":"{}\"}}","b": [1,{{}} ,"]"] }}"#, "x".repeat(100_000));
         assert_eq!(members(&long), Object::parse(&long));
     }

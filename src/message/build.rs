@@ -3,10 +3,16 @@
 //! Owns the text of a new message. Pure. It never reads what it is given but for the mark that every frame has; parts are
 //! JSON text, or an object that is written into its place at once.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
-use super::{Frame, FrameError, Head, Id, Kind, OwnMeta, code, find_mark};
-use crate::json::{self, Object};
+use super::{Frame, FrameError, Head, Id, Kind, Mark, Method, OwnMeta, code, find_mark};
+use crate::{
+    json::{self, Object},
+    protocol::meta,
+};
+
+/// Members of params and results that hold a mark.
+const MARKED: [&str; 3] = ["_meta", meta::PROGRESS_TOKEN, "requestId"];
 
 /// `params`, `result` or `error` of a message that is built; or another value in it.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +34,16 @@ impl Body<'_> {
             Body::Text(text) => to.push_str(text),
             Body::Object(object) => object.write(to),
         }
+    }
+
+    /// The mark of a message whose body was written from this. An object's members are known: most have none that a mark
+    /// could stand in, and need no search.
+    fn mark(self, text: &str, kind: &Kind, method: &str, at: Range<usize>) -> Option<Mark> {
+        let may_have = match self {
+            Body::Text(_) => true,
+            Body::Object(object) => MARKED.iter().any(|key| object.get(key).is_some()),
+        };
+        find_mark(text, kind, method, text.get(at).filter(|_| may_have)?)
     }
 }
 
@@ -83,9 +99,7 @@ impl Frame {
             Kind::Response(_) => "result",
             Kind::Request(_) | Kind::Notification => "params",
         };
-        let mut built = Frame::build(self.kind().clone(), self.method(), id, Some((key, Body::Object(body))));
-        Arc::make_mut(&mut built.head).hold.clone_from(&self.head.hold);
-        built
+        Frame::build(self.kind().clone(), self.method(), id, Some((key, Body::Object(body)))).in_place_of(self)
     }
 
     fn build(kind: Kind, method: &str, id: Option<&str>, body: Option<(&str, Body<'_>)>) -> Frame {
@@ -100,18 +114,26 @@ impl Frame {
             start..text.len()
         };
         let id_at = id.map_or(0..0, |id| append("id", Body::Text(id)));
-        if !method.is_empty() {
-            append("method", Body::Text(&json::quote(method)));
-        }
+        let method = match method {
+            "" => Method::At(0..0),
+            name => {
+                let quoted = json::quote(name);
+                let at = append("method", Body::Text(&quoted));
+                match quoted.len() == name.len() + 2 {
+                    true => Method::At(at.start + 1..at.end - 1),
+                    false => Method::Escaped(name.into()),
+                }
+            }
+        };
         let body_at = body.map_or(0..0, |(key, value)| append(key, value));
         text.push('}');
-        let mark = text.get(body_at.clone()).and_then(|body| find_mark(&text, &kind, method, body));
+        let mark = body.and_then(|(_, value)| value.mark(&text, &kind, method.name(&text), body_at.clone()));
         let is_error = body.is_some_and(|(key, _)| key == "error");
         let head = Head {
             text: text.into(),
             hold: None,
             kind,
-            method: method.into(),
+            method,
             id_at,
             body_at,
             is_error,
