@@ -435,8 +435,9 @@ impl Router {
             key,
             _place: place,
         };
-        // Here and not in the task: what the client said in order arrives in order.
-        let asked = self.session.send(&call.caller, id, request).await;
+        // Here and not in the task: what the client said in order arrives in order. Until it is written it has the room that
+        // the client's message had, and no longer: the client may have to say more before the call is answered.
+        let asked = self.session.send(&call.caller, id, request.in_place_of(frame)).await;
         self.scope.spawn(call.run(asked));
     }
 

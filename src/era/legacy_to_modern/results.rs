@@ -71,7 +71,7 @@ pub(super) fn read(method: &str, revision: Revision, answer: &Frame, id: &str) -
         }
     }
     complete(method, revision, &mut result);
-    Answer::Done(Frame::result_of(id, &result))
+    Answer::Done(Frame::result_of(id, &result).in_place_of(answer))
 }
 
 fn error(answer: &Frame) -> Answer {

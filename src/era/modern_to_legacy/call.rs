@@ -34,9 +34,12 @@ enum Step {
     Over,
 }
 
+/// What came of sending a call: nothing to refuse where the caller does not want it any more.
+type Begun = Result<Running, Option<Refusal>>;
+
 impl Translation {
     /// Serves one request. Ends when it is answered, or parked.
-    pub(super) async fn serve(&self, front: Front) {
+    pub(super) async fn serve(&self, mut front: Front) {
         let frame = front.frame.clone();
         // Read once: a message may have megabytes.
         let params = frame.object();
@@ -53,7 +56,12 @@ impl Translation {
                 let key = self.key(&front, &wanted);
                 subscriptions::listen(&self.pool, key, wanted.client.as_deref(), front).await;
             }
-            _ => self.call(front, wanted, params.unwrap_or_default()).await,
+            _ => {
+                let deadline = self.deadline();
+                let begun = self.open(&mut front, &wanted, params.unwrap_or_default(), deadline).await;
+                drop(frame);
+                self.go_on(front, wanted, begun, deadline).await;
+            }
         }
     }
 
@@ -79,21 +87,36 @@ impl Translation {
 
     /// A call that the server has not seen.
     pub(super) async fn call(&self, mut front: Front, wanted: Wanted, params: Object<'_>) {
-        let (frame, key, deadline) = (front.frame.clone(), self.key(&front, &wanted), self.deadline());
-        let sent = tokio::select! {
-            sent = self.send(&frame, params, key, &wanted) => sent,
-            () = front.withdrawn() => return front.cancelled(),
-            () = until(deadline) => Err(self.late()),
-        };
-        match sent {
-            Ok(running) => self.talk(front, wanted, running, deadline).await,
-            Err(refusal) => front.refuse(refusal),
+        let deadline = self.deadline();
+        let begun = self.open(&mut front, &wanted, params, deadline).await;
+        self.go_on(front, wanted, begun, deadline).await;
+    }
+
+    async fn open(&self, front: &mut Front, wanted: &Wanted, params: Object<'_>, deadline: Option<Instant>) -> Begun {
+        let (frame, key) = (front.frame.clone(), self.key(front, wanted));
+        tokio::select! {
+            sent = self.send(&frame, params, key, wanted) => sent.map_err(Some),
+            () = front.withdrawn() => Err(None),
+            () = until(deadline) => Err(Some(self.late())),
+        }
+    }
+
+    async fn go_on(&self, mut front: Front, wanted: Wanted, begun: Begun, deadline: Option<Instant>) {
+        match begun {
+            Ok(running) => {
+                if !asks(front.frame.method(), &wanted) {
+                    front.forget_params();
+                }
+                self.talk(front, wanted, running, deadline).await;
+            }
+            Err(Some(refusal)) => front.refuse(refusal),
+            Err(None) => front.cancelled(),
         }
     }
 
     /// Gets a server and sends it the call. Nothing is left behind when it is dropped half way.
     async fn send(&self, frame: &Frame, mut params: Object<'_>, key: Key, wanted: &Wanted) -> Result<Running, Refusal> {
-        let asks = may_ask_back(frame.method()) && wanted.declared.can_be_asked();
+        let asks = asks(frame.method(), wanted);
         let need = if asks { Need::Lease } else { Need::Any };
         let using = self.pool.get(key, need, wanted.client.as_deref()).await?;
         let backend = using.backend.clone();
@@ -115,6 +138,7 @@ impl Translation {
         let token = (asks || frame.progress_token().is_some()).then_some(id);
         results::suit(frame.method(), &mut params, opened.revision);
         let request = Frame::request_of(&Id::Number(id), frame.method(), &results::params(params, token));
+        let request = request.in_place_of(frame);
         let as_task = tasks::is_needed(&backend, &opened, &request, self.settings.patience).await;
         let (tx, answers) = mpsc::channel(CALL_CAPACITY);
         let gone = |_| Refusal::new(code::INTERNAL, "the server is gone");
@@ -224,7 +248,7 @@ impl Translation {
         let name = front.frame.method().to_string();
         if !answer.is_error() {
             return match results::result(&name, body, running.opened.server.as_deref()) {
-                Some(result) => front.answer_object(&result),
+                Some(result) => front.answer_object(&result, &answer),
                 None => {
                     let text = format!("the server's answer to {name} cannot be passed on: its result is no object");
                     front.refuse(Refusal::new(code::INTERNAL, text));
@@ -254,6 +278,11 @@ impl Translation {
             }
         }
     }
+}
+
+/// Whether the server may ask the caller back before it answers.
+fn asks(name: &str, wanted: &Wanted) -> bool {
+    may_ask_back(name) && wanted.declared.can_be_asked()
 }
 
 /// Whether a server says that it does not speak the revision of its session: another one may stand there now.

@@ -9,6 +9,7 @@ use crate::{
     json::Object,
     message::{Frame, Id, code, text},
     peer::{Caller, CallerId, Envelope, NotTaken, Reply},
+    protocol::meta,
 };
 
 /// The caller's side of a call.
@@ -47,6 +48,17 @@ impl Front {
         self.reply.gone().await;
     }
 
+    /// Lets go of the params but for the progress token: they may be megabytes, and only a call that is parked needs them
+    /// again.
+    pub(super) fn forget_params(&mut self) {
+        let mut kept = Object::new();
+        if let Some(token) = self.frame.token_text() {
+            kept.set("_meta", format!("{{\"{}\":{token}}}", meta::PROGRESS_TOKEN));
+        }
+        let id = self.key.1.clone();
+        self.frame = Frame::request_of(&id, self.frame.method(), &kept);
+    }
+
     /// What tells it apart from all other calls in flight.
     pub(super) fn key(&self) -> &(CallerId, Id) {
         &self.key
@@ -77,9 +89,9 @@ impl Front {
         self.send(frame);
     }
 
-    /// The same with an object.
-    pub(super) fn answer_object(self, result: &Object<'_>) {
-        let frame = Frame::result_of(self.reply.id_text(), result);
+    /// The same with an object, made of what the server answered.
+    pub(super) fn answer_object(self, result: &Object<'_>, answer: &Frame) {
+        let frame = Frame::result_of(self.reply.id_text(), result).in_place_of(answer);
         self.send(frame);
     }
 

@@ -234,3 +234,23 @@ async fn a_server_that_takes_nothing_does_not_keep_a_cancelled_call_or_a_subscri
         r#"{"code":-32000,"message":"the server did not acknowledge subscriptions/listen in time"}"#
     );
 }
+
+#[tokio::test]
+async fn what_a_message_keeps_is_kept_by_what_is_made_of_it_until_that_is_written_or_read() {
+    let (client, mut server) = session().await;
+    let (there, back) = (Arc::new(()), Arc::new(()));
+    let (stream, mut answers) = mpsc::channel(16);
+    let request = frame(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#);
+    let request = request.holding(Some(there.clone()));
+    let reply = Reply::on(stream, &request, &client.caller).await.unwrap();
+    client.peer.tx.send(Envelope { from: client.caller.clone(), frame: request, reply: Some(reply) }).await.unwrap();
+    let Envelope { frame, reply, .. } = server.rx.recv().await.unwrap();
+    assert_eq!(Arc::strong_count(&there), 2, "the request that the server got has it");
+    drop(frame);
+    assert_eq!(Arc::strong_count(&there), 1, "a retry has none: the client may have to say more first");
+    reply.unwrap().answer(Frame::result("9", r#"{"resultType":"complete","content":[]}"#).holding(Some(back.clone())));
+    let answer = answers.recv().await.unwrap();
+    assert_eq!(Arc::strong_count(&back), 2);
+    drop(answer);
+    assert_eq!(Arc::strong_count(&back), 1);
+}

@@ -256,3 +256,30 @@ async fn a_caller_of_a_shared_server_that_does_not_read_is_cut_off() {
     }
     assert_eq!(stalled.error().await, (-32000, "cut off: this client reads too slowly for a shared server".into()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_a_message_keeps_is_kept_by_what_is_made_of_it_and_by_nothing_else() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let meta = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{},"progressToken":"p"}"#;
+    let params = format!(r#"{{"name":"greet","_meta":{meta}}}"#);
+    let (there, back) = (Arc::new(()), Arc::new(()));
+    let request = Frame::request(&Id::Number(7), "tools/call", Some(&params)).holding(Some(there.clone()));
+    let mut answers = client.raw(request).await;
+    let mut server = bridge.server().await;
+    let Asked { frame, reply } = server.request().await;
+    assert_eq!(Arc::strong_count(&there), 2, "the request that the server got has it");
+    let token = frame.token_text().unwrap().to_owned();
+    drop(frame);
+    assert_eq!(Arc::strong_count(&there), 1, "a call that cannot be parked needs its params no more");
+
+    let update =
+        Frame::notification("notifications/progress", Some(&format!(r#"{{"progressToken":{token},"progress":1}}"#)));
+    reply.update(Envelope::one_way(server.voice.clone(), update)).await.unwrap();
+    assert_eq!(answers.next().await.token_text(), Some("\"p\""));
+    reply.answer(Frame::result("0", r#"{"content":[]}"#).holding(Some(back.clone())));
+    let answer = answers.next().await;
+    assert_eq!((answer.id_text(), Arc::strong_count(&back)), ("7", 2));
+    drop(answer);
+    assert_eq!(Arc::strong_count(&back), 1);
+}
