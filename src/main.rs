@@ -8,6 +8,7 @@ use mcp_bridge::{
     config::{Config, Front},
     demo,
     observe::Logging,
+    room,
     scope::Scope,
     status::{self, Question},
     wire::child::guard,
@@ -37,6 +38,7 @@ fn ask(question: &Question) -> Exit {
 
 fn carry(config: Config, logging: Logging) -> Exit {
     logging.start();
+    room::keep_freed_memory();
     cli::unknown_variables().iter().for_each(|note| tracing::warn!("{note}"));
     let mut runtime = match config.front {
         // One client, and many of these run side by side on a desktop. A second thread would cost more than the work:

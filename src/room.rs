@@ -1,4 +1,4 @@
-//! Room in memory for large messages that wait for their readers.
+//! Room in memory for large messages that wait for their readers, and what is kept of it for the next ones.
 //!
 //! Owns the count. Pure but for the wait: talks to nobody. Small messages take none of it: channels bound their number.
 
@@ -48,6 +48,22 @@ impl Room {
     fn weight(&self, bytes: usize) -> Option<u32> {
         (bytes > SMALL).then(|| u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.all))
     }
+}
+
+/// The block that is freed at the start: see [`keep_freed_memory`].
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const BLOCK: usize = 2 << 20;
+
+/// Has the allocator keep some of what large messages leave behind for the next ones: up to 4 MiB. To be called once, at the
+/// start of the program.
+///
+/// As it starts, glibc gives the end of its heap back to the system as soon as 128 KiB of it are free, and takes it again page
+/// by page. Where several callers have messages of 64 KiB, that takes longer than all that is done with them. From the first
+/// large block on that is freed it keeps twice that (mallopt(3), `M_MMAP_THRESHOLD`, `M_TRIM_THRESHOLD`); so one is.
+/// Nothing is ever written into it, and it never takes memory. Users who set `MALLOC_TRIM_THRESHOLD_` decide themselves.
+pub fn keep_freed_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(BLOCK)));
 }
 
 #[cfg(test)]
