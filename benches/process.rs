@@ -89,9 +89,9 @@ pub fn connect(side: Side, wire: Wire, addr: SocketAddr) -> Outcome<Command> {
     })
 }
 
-/// The server alone.
-pub fn demo() -> Command {
-    command_line(BRIDGE, ["demo-server"])
+/// The server alone; `era` is `legacy`, `modern` or `both`.
+pub fn demo(era: &str) -> Command {
+    command_line(BRIDGE, ["demo-server", "--era", era])
 }
 
 fn command_line<const N: usize>(program: impl AsRef<OsStr>, args: [&str; N]) -> Command {

@@ -20,7 +20,7 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
     let mut stdio = [(Wire::Sse, Vec::new()), (Wire::Http, Vec::new())];
     let mut served = [(Side::Bridge, Vec::new()), (Side::Floor, Vec::new())];
     for _ in 0..rounds {
-        direct.push(to_answer(demo()).await?);
+        direct.push(to_answer(demo("both")).await?);
         for (wire, times) in &mut stdio {
             let bridge = to_answer(connect(Side::Bridge, *wire, addr)?).await?;
             times.push((bridge, to_answer(connect(Side::Floor, *wire, addr)?).await?));

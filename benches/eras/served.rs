@@ -1,6 +1,9 @@
 //! The release binary over HTTP: a modern exchange beside a legacy call in a session, with and without translation, and
 //! how long a call waits for a server that starts slowly.
 //!
+//! The demo server's work for a modern call is more than for a legacy one: it has more to read, to check and to write. So
+//! both are measured without a bridge, too, and what the bridge adds to each is compared as well.
+//!
 //! Owns the servers and the order of rounds. Talks to them through [`Session`]s, as the other parts do.
 
 use std::net::SocketAddr;
@@ -10,9 +13,9 @@ use futures::future::try_join_all;
 
 use super::META;
 use crate::client::{Conn, Target};
-use crate::process::{BRIDGE, Process, Wire, cpu};
+use crate::process::{BRIDGE, Process, Wire, cpu, demo};
 use crate::report::{Report, median};
-use crate::session::{Samples, Session};
+use crate::session::{Pipe, Samples, Session};
 use crate::{Outcome, fail};
 
 /// A modern exchange costs no more than a legacy call.
@@ -27,9 +30,12 @@ const TEXT: usize = 64;
 /// Callers of one era in front of a server of one era.
 struct Setup {
     sessions: Vec<Session>,
-    /// What legacy calls say beside their arguments, where they are to be as long as modern ones.
+    /// What calls say beside their arguments, where that is not what their kind always says.
     meta: Option<String>,
-    server: Process,
+    /// The bridge, or the server itself, whose processor time is counted.
+    pid: u32,
+    /// Held: dropped, it ends.
+    _bridge: Option<Process>,
 }
 
 impl Setup {
@@ -47,11 +53,21 @@ impl Setup {
                 Session::open(Wire::Http, addr, 1).await?
             });
         }
-        Ok(Setup { sessions, meta: None, server })
+        Ok(Setup { sessions, meta: None, pid: server.pid(), _bridge: Some(server) })
+    }
+
+    /// The server itself, over its stdin and stdout.
+    async fn alone(modern: bool) -> Outcome<Setup> {
+        let mut pipe = Pipe::start(demo(if modern { "modern" } else { "legacy" }))?;
+        if !modern {
+            pipe.greet().await?;
+        }
+        let (pid, meta) = (pipe.pid(), modern.then(|| META.to_owned()));
+        Ok(Setup { sessions: vec![Session::Stdio { pipe }], meta, pid, _bridge: None })
     }
 
     async fn round(&mut self, text: &str, span: Duration) -> Outcome<Round> {
-        let before = cpu(self.server.pid())?;
+        let before = cpu(self.pid)?;
         let until = Instant::now() + span;
         let samples: Vec<Samples> = try_join_all(self.sessions.iter_mut().map(async |session| match &self.meta {
             Some(meta) => session.calls_with(meta, 1, text, until).await,
@@ -64,7 +80,7 @@ impl Setup {
         if nanos.is_empty() {
             return fail("a round without a call");
         }
-        let cpu = cpu(self.server.pid())?.saturating_sub(before) as f64 / 1e3 / nanos.len() as f64;
+        let cpu = cpu(self.pid)?.saturating_sub(before) as f64 / 1e3 / nanos.len() as f64;
         Ok(Round { p50: at(50), p99: at(99), cpu })
     }
 }
@@ -77,63 +93,102 @@ struct Round {
     cpu: f64,
 }
 
+/// What is compared: a name, whose calls, beside whose, and how much they may be of those at most. All are of [`setups`].
+const PAIRS: [(&str, usize, usize, Option<f64>); 5] = [
+    ("modern", 3, 0, Some(NO_MORE)),
+    ("modern, beside sessions that share a server, too", 3, 1, None),
+    ("modern, beside legacy calls that are as long", 3, 2, None),
+    ("modern → legacy", 4, 0, None),
+    ("legacy → modern", 5, 0, None),
+];
+
+async fn setups(callers: usize) -> Outcome<[Setup; 6]> {
+    // With the same keys, a call would be taken for one of the modern era.
+    let meta = Some(META.replace("io.modelcontextprotocol/", "com.example.benchmark00/"));
+    Ok([
+        Setup::new(false, "legacy", callers).await?,
+        Setup::with(&["--shared"], false, "legacy", callers).await?,
+        Setup { meta, ..Setup::new(false, "legacy", callers).await? },
+        Setup::new(true, "modern", callers).await?,
+        Setup::new(true, "legacy", callers).await?,
+        Setup::new(false, "modern", callers).await?,
+    ])
+}
+
 pub async fn measure(report: &mut Report) -> Outcome<()> {
-    let (rounds, span) = if report.quick { (5, 120) } else { (11, 800) };
+    // Which processor a process wakes on decides half of what a lone call takes, and stays as it began: so they are
+    // started anew several times.
+    let (starts, rounds, span) = if report.quick { (5, 2, 60) } else { (9, 4, 250) };
     let (span, text) = (Duration::from_millis(span), "x".repeat(TEXT));
     for callers in [1, 16] {
-        // With the same keys, a call would be taken for one of the modern era.
-        let meta = Some(META.replace("io.modelcontextprotocol/", "com.example.benchmark00/"));
-        let long = Setup { meta, ..Setup::new(false, "legacy", callers).await? };
-        let mut bases = [
-            Setup::new(false, "legacy", callers).await?,
-            Setup::with(&["--shared"], false, "legacy", callers).await?,
-            long,
-        ];
-        let mut modern = [
-            Setup::new(true, "modern", callers).await?,
-            Setup::new(true, "legacy", callers).await?,
-            Setup::new(false, "modern", callers).await?,
-        ];
-        // What is compared: a name, whose calls, beside whose.
-        let pairs = [
-            ("modern", 0, 0, Some(NO_MORE)),
-            ("modern, beside sessions that share a server, too", 0, 1, None),
-            ("modern, beside legacy calls that are as long", 0, 2, None),
-            ("modern → legacy", 1, 0, None),
-            ("legacy → modern", 2, 0, None),
-        ];
         let mut got: [Vec<(Round, Round)>; 5] = Default::default();
-        for at in 0..=rounds {
-            for ((_, other, base, _), got) in pairs.iter().zip(&mut got) {
-                let (Some(other), Some(base)) = (modern.get_mut(*other), bases.get_mut(*base)) else {
-                    return fail("a pair of callers that are not there");
-                };
-                let pair = if at % 2 == 0 {
-                    let first = other.round(&text, span).await?;
-                    (first, base.round(&text, span).await?)
-                } else {
-                    let first = base.round(&text, span).await?;
-                    (other.round(&text, span).await?, first)
-                };
+        let mut alone = Vec::new();
+        for _ in 0..starts {
+            let mut setups = setups(callers).await?;
+            let mut servers = [Setup::alone(true).await?, Setup::alone(false).await?];
+            for at in 0..=rounds {
+                let of_servers = pair(&mut servers, 0, 1, at, &text, span).await?;
                 // The first calls are dearer.
                 if at > 0 {
-                    got.push(pair);
+                    alone.push(of_servers);
+                }
+                for ((_, ours, base, _), got) in PAIRS.iter().zip(&mut got) {
+                    let pair = pair(&mut setups, *ours, *base, at, &text, span).await?;
+                    if at > 0 {
+                        got.push(pair);
+                    }
                 }
             }
         }
-        for ((name, _, _, most), got) in pairs.iter().zip(&got) {
-            let mut row = |what: &str, figure: fn(&Round) -> f64, most| {
-                let ours = median(got.iter().map(|(ours, _)| figure(ours)));
-                let legacy = median(got.iter().map(|(_, legacy)| figure(legacy)));
-                let ratio = median(got.iter().map(|(ours, legacy)| figure(ours) / figure(legacy)));
-                report.times(format!("{name} over HTTP, callers: {callers}, {what}"), "µs", ours, legacy, ratio, most);
-            };
-            row("p50", |round| round.p50, *most);
-            row("p99", |round| round.p99, None);
-            row("CPU of a call", |round| round.cpu, *most);
+        let called = |name: &str, what: &str| format!("{name} over HTTP, callers: {callers}, {what}");
+        for ((name, _, _, most), got) in PAIRS.iter().zip(&got) {
+            row(report, called(name, "p50"), got.iter().map(|pair| of(pair, |round| round.p50)), *most);
+            row(report, called(name, "p99"), got.iter().map(|pair| of(pair, |round| round.p99)), None);
+            row(report, called(name, "CPU of a call"), got.iter().map(|pair| of(pair, |round| round.cpu)), *most);
+        }
+        if let ([modern, ..], 1) = (&got, callers) {
+            let p50 = |pair| of(pair, |round| round.p50);
+            row(report, "the server alone, modern, p50".into(), alone.iter().map(p50), None);
+            let added = modern.iter().map(p50).zip(alone.iter().map(p50));
+            let added = added.map(|((ours, base), (server, of_base))| (ours - server, base - of_base));
+            row(report, called("what the bridge adds, modern", "p50"), added, Some(NO_MORE));
         }
     }
     Ok(())
+}
+
+/// A round of each, one after the other; which is the first changes from round to round.
+async fn pair(
+    setups: &mut [Setup],
+    ours: usize,
+    base: usize,
+    at: usize,
+    text: &str,
+    span: Duration,
+) -> Outcome<(Round, Round)> {
+    let turns = if at % 2 == 0 { [ours, base] } else { [base, ours] };
+    let mut rounds = Vec::new();
+    for turn in turns {
+        let setup = setups.get_mut(turn).ok_or("callers that are not there")?;
+        rounds.push((turn, setup.round(text, span).await?));
+    }
+    rounds.sort_by_key(|(turn, _)| *turn != ours);
+    match rounds[..] {
+        [(_, ours), (_, base)] => Ok((ours, base)),
+        _ => fail("a pair of rounds is two"),
+    }
+}
+
+fn of((ours, base): &(Round, Round), figure: fn(&Round) -> f64) -> (f64, f64) {
+    (figure(ours), figure(base))
+}
+
+/// The medians of both, and of what one is of the other.
+fn row(report: &mut Report, what: String, pairs: impl Iterator<Item = (f64, f64)> + Clone, most: Option<f64>) {
+    let ours = median(pairs.clone().map(|(ours, _)| ours));
+    let base = median(pairs.clone().map(|(_, base)| base));
+    let ratio = median(pairs.map(|(ours, base)| ours / base));
+    report.times(what, "µs", ours, base, ratio, most);
 }
 
 /// Calls of modern callers at a legacy server that takes a second to start.
