@@ -5,6 +5,7 @@
 //! readers could see two different messages.
 
 mod canonical;
+pub(crate) mod check;
 mod skip;
 
 use std::{borrow::Cow, collections::HashSet, fmt};
@@ -186,10 +187,15 @@ pub fn join<T: AsRef<str>>(items: impl IntoIterator<Item = T>) -> String {
 /// What a JSON string says; `None` when the text is none.
 pub fn string(text: &str) -> Option<Cow<'_, str>> {
     // Most are what they say.
-    if let Some(plain) = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).filter(|text| is_plain(text)) {
-        return Some(plain.into());
+    match plain(text) {
+        Some(plain) => Some(plain.into()),
+        None => serde_json::from_str::<Text>(text).ok().map(|Text(text)| text),
     }
-    serde_json::from_str::<Text>(text).ok().map(|Text(text)| text)
+}
+
+/// What a JSON string without escapes says; `None` when the text is none.
+pub(crate) fn plain(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"').filter(|text| is_plain(text))
 }
 
 /// A string as JSON text.

@@ -26,7 +26,7 @@ use serde_json::value::RawValue;
 pub use self::outline::Outline;
 
 use crate::{
-    json::{Object, Text},
+    json::{self, Object, Text, check},
     protocol::{meta, method},
 };
 
@@ -196,8 +196,37 @@ impl FrameError {
     }
 }
 
-/// The top level of a message. Derived readers refuse duplicate keys and are case sensitive, so that what is
-/// inspected here is what any other reader sees.
+/// The top level of a message: JSON text, but for what is known to be text.
+#[derive(Default)]
+struct Fields<'a> {
+    jsonrpc: Option<Cow<'a, str>>,
+    method: Option<Cow<'a, str>>,
+    id: Option<&'a str>,
+    params: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads a message as almost all are; `None` where it is none, or an unusual one, which [`Wire`] decides.
+    fn plain(text: &'a str) -> Option<Fields<'a>> {
+        let mut fields = Fields::default();
+        check::members(text, |key, value| match key {
+            "jsonrpc" => json::plain(value).is_some_and(|version| fields.jsonrpc.replace(version.into()).is_none()),
+            "method" => json::plain(value).is_some_and(|method| fields.method.replace(method.into()).is_none()),
+            "id" => fields.id.replace(value).is_none(),
+            "params" => fields.params.replace(value).is_none(),
+            "result" => fields.result.replace(value).is_none(),
+            "error" => fields.error.replace(value).is_none(),
+            _ => true,
+        })?;
+        // It has a version, or the judge says what is missing.
+        fields.jsonrpc.is_some().then_some(fields)
+    }
+}
+
+/// The same for a message with anything unusual in it. Derived readers refuse duplicate keys and are case sensitive, so that
+/// what is inspected here is what any other reader sees.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(borrow)]
@@ -212,6 +241,19 @@ struct Wire<'a> {
     result: Option<&'a RawValue>,
     #[serde(default, borrow, deserialize_with = "present")]
     error: Option<&'a RawValue>,
+}
+
+impl<'a> From<Wire<'a>> for Fields<'a> {
+    fn from(wire: Wire<'a>) -> Fields<'a> {
+        Fields {
+            jsonrpc: Some(wire.jsonrpc),
+            method: wire.method.map(|Text(method)| method),
+            id: wire.id.map(RawValue::get),
+            params: wire.params.map(RawValue::get),
+            result: wire.result.map(RawValue::get),
+            error: wire.error.map(RawValue::get),
+        }
+    }
 }
 
 /// Keeps `null` apart from an absent field.
@@ -240,9 +282,10 @@ struct Meta<'a> {
 impl Frame {
     /// Reads one message. The bytes are kept as they are, but for white space around them.
     pub fn parse(raw: Bytes) -> Result<Frame, FrameError> {
-        let text = checked_text(trimmed(raw))?;
+        let text = utf8(trimmed(raw))?;
         match text.as_bytes().first() {
             Some(b'{') => Frame::read(text),
+            _ if too_deep(text.as_bytes()) => Err(FrameError::TooDeep),
             Some(b'[') => Err(FrameError::Batch),
             _ => Err(not_an_object(&text)),
         }
@@ -254,7 +297,10 @@ impl Frame {
         if raw.first() != Some(&b'[') {
             return Frame::parse(raw).map(|frame| vec![frame]);
         }
-        let text = checked_text(raw)?;
+        let text = utf8(raw)?;
+        if too_deep(text.as_bytes()) {
+            return Err(FrameError::TooDeep);
+        }
         let items: Vec<&RawValue> =
             serde_json::from_str(&text).map_err(|error| FrameError::NotJson(error.to_string()))?;
         if items.is_empty() {
@@ -264,41 +310,42 @@ impl Frame {
     }
 
     fn read(text: ByteString) -> Result<Frame, FrameError> {
-        let wire: Wire = serde_json::from_str(&text).map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => FrameError::NotRpc(error.to_string()),
-            _ => FrameError::NotJson(error.to_string()),
-        })?;
-        if wire.jsonrpc != "2.0" {
+        let fields = match Fields::plain(&text) {
+            Some(fields) => fields,
+            None if too_deep(text.as_bytes()) => return Err(FrameError::TooDeep),
+            None => serde_json::from_str::<Wire>(&text).map_err(not_read)?.into(),
+        };
+        if fields.jsonrpc.as_deref() != Some("2.0") {
             return Err(FrameError::NotRpc("\"jsonrpc\" must be \"2.0\"".into()));
         }
-        let id = wire.id.map(|id| Id::parse(id.get()));
-        let body = match (&wire.method, wire.result, wire.error) {
-            (Some(_), None, None) => wire.params,
+        let id = fields.id.map(Id::parse);
+        let body = match (&fields.method, fields.result, fields.error) {
+            (Some(_), None, None) => fields.params,
             (None, Some(body), None) | (None, None, Some(body)) => Some(body),
             _ => return Err(FrameError::NotRpc("it must have one of \"method\", \"result\" and \"error\"".into())),
         };
-        let kind = match (&wire.method, id) {
+        let kind = match (&fields.method, id) {
             (Some(_), None) => Kind::Notification,
             (Some(_), Some(Some(id))) => Kind::Request(id),
             (None, Some(Some(id))) => Kind::Response(Some(id)),
-            (None, Some(None)) if wire.id.is_some_and(|id| id.get() == "null") => Kind::Response(None),
-            (None, None) if wire.error.is_some() => Kind::Response(None),
+            (None, Some(None)) if fields.id == Some("null") => Kind::Response(None),
+            (None, None) if fields.error.is_some() => Kind::Response(None),
             _ => {
                 return Err(FrameError::NotRpc(format!(
                     "\"id\" must be a string or a number of at most {MAX_ID} bytes"
                 )));
             }
         };
-        let method = match wire.method {
+        let method = match fields.method {
             None => Method::At(0..0),
-            Some(Text(Cow::Borrowed(plain))) => Method::At(position(&text, plain)),
-            Some(Text(Cow::Owned(escaped))) => Method::Escaped(escaped.into()),
+            Some(Cow::Borrowed(plain)) => Method::At(position(&text, plain)),
+            Some(Cow::Owned(escaped)) => Method::Escaped(escaped.into()),
         };
-        let mark = body.and_then(|body| find_mark(&text, &kind, method.name(&text), body.get()));
+        let mark = body.and_then(|body| find_mark(&text, &kind, method.name(&text), body));
         let head = Head {
-            id_at: wire.id.map_or(0..0, |id| position(&text, id.get())),
-            body_at: body.map_or(0..0, |body| position(&text, body.get())),
-            is_error: wire.error.is_some(),
+            id_at: fields.id.map_or(0..0, |id| position(&text, id)),
+            body_at: body.map_or(0..0, |body| position(&text, body)),
+            is_error: fields.error.is_some(),
             kind,
             method,
             mark,
@@ -497,9 +544,15 @@ fn trimmed(raw: Bytes) -> Bytes {
     raw.slice_ref(raw.trim_ascii())
 }
 
-fn checked_text(raw: Bytes) -> Result<ByteString, FrameError> {
-    let text = ByteString::try_from(raw).map_err(|error| FrameError::NotUtf8(error.valid_up_to()))?;
-    if too_deep(text.as_bytes()) { Err(FrameError::TooDeep) } else { Ok(text) }
+fn utf8(raw: Bytes) -> Result<ByteString, FrameError> {
+    ByteString::try_from(raw).map_err(|error| FrameError::NotUtf8(error.valid_up_to()))
+}
+
+fn not_read(error: serde_json::Error) -> FrameError {
+    match error.classify() {
+        serde_json::error::Category::Data => FrameError::NotRpc(error.to_string()),
+        _ => FrameError::NotJson(error.to_string()),
+    }
 }
 
 fn not_an_object(text: &str) -> FrameError {
