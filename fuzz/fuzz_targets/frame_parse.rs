@@ -1,16 +1,21 @@
-//! Any bytes as a message: no panic, nothing changed that was not to be changed, and every rewritten form is a message
-//! again, of the same kind.
+//! Any bytes as a message: no panic, what is one is JSON to another reader, too, nothing changed that was not to be changed,
+//! and every rewritten form is a message again, of the same kind.
 #![no_main]
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use mcp_bridge::message::{Frame, Kind};
+use serde_json::value::RawValue;
 
 fuzz_target!(|input: &[u8]| {
     let raw = Bytes::copy_from_slice(input);
     let _ = Frame::parse_batch(raw.clone());
     let Ok(frame) = Frame::parse(raw) else { return };
     assert_eq!(frame.bytes(), input.trim_ascii());
+    serde_json::from_slice::<&RawValue>(frame.bytes()).expect("a message is JSON");
+    if let Some(body) = frame.body() {
+        serde_json::from_str::<&RawValue>(body).expect("so is its body");
+    }
 
     let line = frame.line();
     assert!(!line.contains(&b'\n') && !line.contains(&b'\r'));
