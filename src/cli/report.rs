@@ -10,11 +10,12 @@ use url::Url;
 
 use super::{
     args,
-    bridges::{self, Bridge},
+    bridges::{self, Bridge, Source},
 };
 use crate::{
     config::check::{looks_like_url, scheme},
     observe::flat,
+    wire::WIRES,
 };
 
 /// The error in one line, without the program's name.
@@ -77,6 +78,13 @@ impl Words {
         !bridge.starts() || bridge.outputs.is_empty() || self.rest.iter().any(of_url)
     }
 
+    /// Whether a word before this place is a flag for free text: then a stray word may be the end of what lacks its quotes,
+    /// which may be a secret.
+    fn may_be_torn(&self, place: usize) -> bool {
+        let free = ["-H", "--header", "--bearer", "--env", "--shell"];
+        self.rest.iter().take(place).any(|word| free.iter().any(|flag| word.starts_with(flag)))
+    }
+
     /// The first word that is neither a flag nor the value of one, and where it is.
     fn first_word(&self) -> Option<(usize, &str)> {
         let mut words = self.rest.iter().enumerate();
@@ -116,6 +124,16 @@ fn unknown_command(error: &clap::Error) -> String {
             "{url} is a URL, not a command; write mcp-bridge connect {url} for a stdio client, or mcp-bridge serve {url}"
         );
     }
+    if let Some((one, other)) = word.split_once("-to-")
+        && one == other
+        && let Some(listed) = WIRES.iter().find(|listed| listed.word == one)
+    {
+        let (command, what) = match listed.reaches {
+            Some(_) => ("serve", "<URL>"),
+            None => ("connect", "-- <command> [args...]"),
+        };
+        return format!("unknown command {word}, with the same on both sides; write mcp-bridge {command} {what}");
+    }
     if let Some(near) = suggestion(error, ContextKind::SuggestedSubcommand) {
         return format!("unknown command {word}; did you mean {near}?");
     }
@@ -128,7 +146,7 @@ fn unknown_flag(error: &clap::Error, flag: &str, typed: &Words) -> String {
         && !looks_like_url(first)
         && let Some(bridge) = typed.bridge.as_ref().filter(|bridge| bridge.reaches())
     {
-        return not_a_url(bridge, first);
+        return not_a_url(bridge, first, (!typed.may_be_torn(at)).then_some(first));
     }
     let owners = commands_with(flag);
     if !owners.is_empty() && typed.command.is_none() {
@@ -152,27 +170,31 @@ fn misplaced_word(word: &str, typed: &Words) -> String {
     if let Some(bridge) = typed.bridge.as_ref().filter(|bridge| !bridge.reaches() && looks_like_url(word)) {
         return starts_commands(bridge, word);
     }
-    if typed.starts_a_server() && typed.dashes {
-        return stray_word(command);
+    let first = typed.first_word();
+    if typed.starts_a_server() && !first.is_some_and(|(_, first)| looks_like_url(first)) {
+        return match first {
+            Some((at, first)) if !typed.dashes && !typed.may_be_torn(at) => {
+                format!("the server's command goes after --, as in mcp-bridge {command} -- {first} ...")
+            }
+            _ => stray_word(command),
+        };
     }
-    if typed.starts_a_server() {
-        return format!("the server's command goes after --, as in mcp-bridge {command} -- {word} ...");
-    }
-    match typed.first_word() {
-        Some((_, first)) if typed.reaches_a_server() && !looks_like_url(first) => {
-            typed.bridge.as_ref().map(|bridge| not_a_url(bridge, first)).unwrap_or_default()
+    let takes_urls = typed.bridge.as_ref().filter(|bridge| bridge.reaches());
+    match (first, takes_urls) {
+        (Some((at, first)), Some(bridge)) if !looks_like_url(first) => {
+            not_a_url(bridge, first, (!typed.may_be_torn(at)).then_some(first))
         }
         // The word is not shown: it may be the end of a header that lacks its quotes.
-        _ if typed.reaches_a_server() => {
-            format!("{command} takes one URL; put what holds spaces in quotes, as in -H 'Name: value'")
-        }
+        (_, Some(_)) => format!("{command} takes one URL; put what holds spaces in quotes, as in -H 'Name: value'"),
         _ => format!("{word} is one word too many; see {}", typed.help()),
     }
 }
 
 /// `serve --env A= value -- x`. The word is not shown: it may be the end of a value that lacks its quotes.
 pub(super) fn stray_word(command: &str) -> String {
-    format!("{command} has a word before -- that belongs to no flag; put what holds spaces in quotes")
+    format!(
+        "{command} has a word that belongs to no flag; put what holds spaces in quotes, and the server's command after --"
+    )
 }
 
 /// `stdio-to-http https://x`, or `serve -- https://x`.
@@ -186,8 +208,8 @@ pub(super) fn starts_commands(bridge: &Bridge, url: &str) -> String {
     format!("what {name} starts is a command, and {url} is a URL; write mcp-bridge {instead} {url}")
 }
 
-/// `connect npx -y x`, or a URL that lacks its scheme.
-pub(super) fn not_a_url(bridge: &Bridge, word: &str) -> String {
+/// `connect npx -y x`, or a URL that lacks its scheme. `program`: the word, where it may be shown as a command.
+pub(super) fn not_a_url(bridge: &Bridge, word: &str, program: Option<&str>) -> String {
     let (command, beginnings) = (&bridge.name, bridge.beginnings());
     if let Some((scheme, _)) = word.split_once("://") {
         return format!("{command} cannot reach {scheme}:// URLs; write {beginnings}");
@@ -195,15 +217,36 @@ pub(super) fn not_a_url(bridge: &Bridge, word: &str) -> String {
     if is_url_without_scheme(word) {
         let host = word.split(['/', '?', '#']).next().unwrap_or_default();
         let local = ["localhost", "127.", "[::1]"].iter().any(|name| host.starts_with(name));
-        let secure = bridge.schemes().into_iter().find(|scheme| scheme.ends_with('s')).filter(|_| !local);
+        let secure = secure(&bridge.schemes()).filter(|_| !local);
         let scheme = secure.or(bridge.schemes().first().copied()).unwrap_or("https");
         return format!("the URL at {host} has no scheme; write it as in mcp-bridge {command} {scheme}://{host}/...");
     }
-    let instead = if bridge.starts() { command } else { "serve" };
-    // The word is not shown: it may be the end of a header that lacks its quotes.
+    let instead = match (bridge.starts(), bridge.outputs.is_empty()) {
+        (true, _) => command,
+        (false, true) => "connect",
+        (false, false) => "serve",
+    };
+    // Else the word is not shown: it may be the end of a header that lacks its quotes.
+    let program = program.map(|word| format!("{word} ")).unwrap_or_default();
     format!(
-        "{command} takes a URL that starts with {beginnings}; a command goes after --, as in mcp-bridge {instead} -- ..."
+        "{command} takes a URL that starts with {beginnings}; a command goes after --, as in mcp-bridge {instead} -- \
+         {program}..."
     )
+}
+
+/// A URL that the command takes.
+pub(super) fn example(bridge: Option<&Bridge>) -> String {
+    let place = match bridge.map(|bridge| bridge.source) {
+        Some(Source::Url(transport)) => WIRES.iter().find(|listed| listed.reaches == Some(transport)),
+        Some(Source::Command | Source::Any) | None => None,
+    };
+    let path = place.and_then(|listed| listed.paths.first()).map_or("/mcp", |path| path.usual);
+    let secure = place.and_then(|listed| secure(listed.schemes));
+    format!("{}://example.com{path}", secure.unwrap_or("https"))
+}
+
+fn secure(schemes: &[&'static str]) -> Option<&'static str> {
+    schemes.iter().copied().find(|scheme| matches!(*scheme, "https" | "wss"))
 }
 
 /// For messages: scheme and host, as the rest of a URL may hold a token, and what stands before the host a password.
@@ -217,7 +260,7 @@ pub(super) fn shown(url: &str) -> String {
 }
 
 /// `example.com/mcp`, `localhost:8000`, but not `./server`, `/usr/bin/x` or `server.py`.
-fn is_url_without_scheme(word: &str) -> bool {
+pub(super) fn is_url_without_scheme(word: &str) -> bool {
     let (host, path) = word.split_once('/').map_or((word, None), |(host, path)| (host, Some(path)));
     let named = !host.is_empty() && !host.starts_with('.') && !host.contains(['\\', '@', ' ']);
     let numbered = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -229,7 +272,7 @@ fn missing(typed: &Words) -> String {
     match command {
         "auth" => "auth needs to know what; write mcp-bridge auth status".into(),
         "completions" => "completions needs a shell: bash, zsh, fish, powershell or elvish".into(),
-        _ => format!("{command} needs a URL; write mcp-bridge {command} https://example.com/mcp"),
+        _ => format!("{command} needs a URL; write mcp-bridge {command} {}", example(typed.bridge.as_ref())),
     }
 }
 

@@ -202,7 +202,7 @@ impl Typed<'_> {
     ) -> Result<(ServerName, Back), Error> {
         match (url, server, remote) {
             (Some(url), _, Some(remote)) => {
-                if (self.by_hand)("command") && !looks_like_url(url) {
+                if ["command", "shell", "demo"].iter().any(|id| (self.by_hand)(id)) && !looks_like_url(url) {
                     return usage(stray_word(&command.name));
                 }
                 self.check_none(command, "a server at a URL", &OF_COMMANDS)?;
@@ -228,7 +228,9 @@ impl Typed<'_> {
     }
 
     fn remote(&self, command: &Bridge, url: &str, args: &RemoteArgs) -> Result<RemoteSpec, Error> {
-        let place = remote::place(command, url)?;
+        // Else it may be the end of a value that lacks its quotes.
+        let program = (!["header", "bearer", "env"].iter().any(|id| (self.by_hand)(id))).then_some(url);
+        let place = remote::place(command, url, program)?;
         let headers = self.headers(args)?;
         let tls = remote::tls(&args.tls)?;
         let authorizer = self.authorizer(command, &place, &headers, (&args.oauth, &tls))?;

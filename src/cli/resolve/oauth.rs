@@ -22,11 +22,12 @@ use crate::{
             oauth::{DirArgs, LoginArgs, OauthArgs},
         },
         bridges::{self, Bridge},
+        report::{example, is_url_without_scheme},
         usage,
     },
     config::{
         Secret,
-        check::Place,
+        check::{Place, looks_like_url},
         oauth::{Grant, KeyKind, KnownClient, LogoutSpec, OauthSpec, Proof, TokenDir},
     },
     tls::client::Client,
@@ -151,7 +152,10 @@ impl Typed<'_> {
 fn url(name: &str, typed: &str) -> Result<Url, Error> {
     let Some(mut command) = bridges::find("connect") else { return usage("no command takes a URL") };
     command.name = name.into();
-    let place = remote::place(&command, typed)?;
+    if !typed.contains("://") && !looks_like_url(typed) && !is_url_without_scheme(typed) {
+        return usage(format!("{name} takes the server's URL; write it as in {}", example(None)));
+    }
+    let place = remote::place(&command, typed, None)?;
     match place.socket {
         None => Ok(place.url),
         Some(_) => usage(format!("{name} is for servers at http:// or https:// URLs; a socket has no login")),

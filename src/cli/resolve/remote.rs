@@ -13,7 +13,7 @@ use crate::{
         Error,
         args::{RemoteArgs, TlsArgs},
         bridges::{Bridge, Source},
-        report::not_a_url,
+        report::{example, not_a_url},
         usage,
     },
     config::{
@@ -67,8 +67,8 @@ pub(super) fn tls(args: &TlsArgs) -> Result<Client, Error> {
     Client::read(&files).map_err(|error| Error::Usage(error.to_string()))
 }
 
-/// What a URL stands for.
-pub(super) fn place(command: &Bridge, typed: &str) -> Result<Place, Error> {
+/// What a URL stands for. `program`: what was typed, where it may be shown as a command.
+pub(super) fn place(command: &Bridge, typed: &str, program: Option<&str>) -> Result<Place, Error> {
     let name = &command.name;
     let transport = match command.source {
         Source::Url(transport) => Some(transport),
@@ -77,9 +77,9 @@ pub(super) fn place(command: &Bridge, typed: &str) -> Result<Place, Error> {
     // The text is not shown where it may hold a password, and never its query, which may hold a token.
     check::place(typed, transport).map_err(|fault| {
         Error::Usage(match fault {
-            UrlFault::Scheme => not_a_url(command, typed),
+            UrlFault::Scheme => not_a_url(command, typed, program),
             UrlFault::Unreadable(error) => {
-                format!("the URL of {name} cannot be read: {error}; write it as in https://example.com/mcp")
+                format!("the URL of {name} cannot be read: {error}; write it as in {}", example(Some(command)))
             }
             UrlFault::Credentials => format!(
                 "the URL of {name} holds a user name or password, which logs would show; use --bearer '${{TOKEN}}' or \
