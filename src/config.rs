@@ -201,6 +201,8 @@ pub struct ChildSpec {
     /// Shown in log lines, errors and the entries for clients; from the package or script that a launcher is told to start,
     /// else from the program.
     pub name: String,
+    /// The config file that says all this, as it was named; `None`: flags do.
+    pub file: Option<PathBuf>,
     /// As typed; looked up in the child's `PATH` when it holds no separator.
     pub program: OsString,
     /// The arguments, unchanged.

@@ -284,6 +284,7 @@ impl Loader {
         }
         Ok(ChildSpec {
             name: name.to_string(),
+            file: Some(self.named.clone()),
             program: child.program,
             args: child.args.iter().map(|arg| OsString::from(arg.expose())).collect(),
             env: variables,

@@ -7,6 +7,7 @@
 //! SIGTERM to its process group; wait; SIGKILL. A child that ends by itself is reported to every call that waits, with
 //! its exit code and the last lines of its stderr.
 
+mod fault;
 pub mod group;
 pub mod guard;
 #[cfg(unix)]
@@ -35,7 +36,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use self::group::{Group, ended_by};
+pub use self::fault::SpawnError;
+use self::{
+    fault::AskedBy,
+    group::{Group, ended_by},
+};
 use crate::{
     config::{ChildSpec, PassEnv, StopLadder},
     message::{Frame, FrameError, Kind},
@@ -64,50 +69,6 @@ const MAX_EARLY: usize = 256;
 /// How often an emptying process group is looked at.
 const GROUP_POLL: Duration = Duration::from_millis(20);
 
-/// Why a child could not be started. One line, with the next step.
-#[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
-    /// No such program.
-    #[error("cannot start {program:?}: not found in PATH ({path}); give its full path, or set PATH with --env")]
-    NotFound {
-        /// As typed.
-        program: OsString,
-        /// What was searched.
-        path: String,
-    },
-    /// The working directory is none.
-    #[error("cannot start {program:?}: the directory of --cwd, {cwd:?}, cannot be entered: {source}")]
-    Cwd {
-        /// As typed.
-        program: OsString,
-        /// As typed.
-        cwd: std::path::PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The system refused.
-    #[error("cannot start {program:?}: {source}; check its path, and that the file is executable")]
-    Refused {
-        /// As typed.
-        program: OsString,
-        /// What the system says.
-        source: io::Error,
-    },
-}
-
-impl SpawnError {
-    /// The same for callers, who are not told about this machine: its paths are for the log.
-    pub fn brief(&self) -> String {
-        let (program, why) = match self {
-            SpawnError::NotFound { program, .. } => (program, "it is not found in PATH".to_string()),
-            SpawnError::Cwd { program, source, .. } => (program, format!("its directory cannot be entered ({source})")),
-            SpawnError::Refused { program, source } => (program, source.to_string()),
-        };
-        let program = std::path::Path::new(program).file_name().unwrap_or_default();
-        format!("cannot start {program:?}: {why}; the bridge's log says more")
-    }
-}
-
 /// How a child ended.
 #[derive(Debug, Clone)]
 pub struct Exit {
@@ -131,6 +92,7 @@ pub fn resolve(spec: &ChildSpec) -> Result<std::path::PathBuf, SpawnError> {
             program: program.clone(),
             cwd: cwd.clone(),
             source,
+            asked_by: AskedBy::of(spec),
         })?;
     }
     let path = spec
@@ -144,11 +106,14 @@ pub fn resolve(spec: &ChildSpec) -> Result<std::path::PathBuf, SpawnError> {
     // Absolute, since the child enters it before the program is looked for.
     let cwd = spec.cwd.as_ref().map_or_else(std::env::current_dir, std::path::absolute).unwrap_or_default();
     which::which_in(&spec.program, Some(&path), &cwd).map_err(|_| match is_bare(&program) {
-        true => SpawnError::NotFound { program, path: path.to_string_lossy().into_owned() },
+        true => {
+            let path = path.to_string_lossy().into_owned();
+            SpawnError::NotFound { program, path, asked_by: AskedBy::of(spec) }
+        }
         false => {
             let missing = std::fs::metadata(cwd.join(&program)).err();
             let source = missing.unwrap_or_else(|| io::ErrorKind::PermissionDenied.into());
-            SpawnError::Refused { program, source }
+            SpawnError::Refused { program, source, asked_by: AskedBy::of(spec) }
         }
     })
 }
@@ -191,7 +156,10 @@ pub fn start(
     scope: &Scope,
 ) -> Result<Child, SpawnError> {
     let program = resolve(spec)?;
-    let refused = |source| SpawnError::Refused { program: spec.program.clone(), source };
+    let refused = |source| {
+        let (program, asked_by) = (spec.program.clone(), AskedBy::of(spec));
+        SpawnError::Refused { program, source, asked_by }
+    };
     let mut group = Group::spawn(command(spec, &program, mark)).map_err(refused)?;
     let (stdin, stdout, stderr) = group.pipes().map_err(refused)?;
 

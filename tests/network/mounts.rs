@@ -19,6 +19,7 @@ fn child(name: &str, program: &str) -> ServerSpec {
     let name = ServerName::new(name).unwrap();
     let spec = ChildSpec {
         name: name.to_string(),
+        file: None,
         program: program.into(),
         args: Vec::new(),
         env: Vec::new(),

@@ -26,7 +26,7 @@ impl Typed<'_> {
         let pass_env = check::pass_env(&args.pass_env).map_err(|why| Error::Usage(format!("--pass-env {why}")))?;
         let stop = stop(&args);
         let (name, program, args) = self.argv(command, args)?;
-        Ok(ChildSpec { name, program, args, env, caller_env: CallerEnv::default(), pass_env, cwd, stop })
+        Ok(ChildSpec { name, file: None, program, args, env, caller_env: CallerEnv::default(), pass_env, cwd, stop })
     }
 
     /// The server's name, program and arguments. What is typed wins over variables; of each there may be one.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 fn shell(script: &str) -> ChildSpec {
     ChildSpec {
         name: "test".into(),
+        file: None,
         program: "/bin/sh".into(),
         args: vec!["-c".into(), script.into()],
         env: Vec::new(),
@@ -194,6 +195,25 @@ async fn what_cannot_be_started_says_what_was_searched() {
     assert_eq!(error.to_string(), text);
     spec.cwd = Some("/no/such/dir".into());
     assert!(matches!(resolve(&spec), Err(SpawnError::Cwd { .. })));
+}
+
+#[test]
+fn what_a_file_asks_for_and_cannot_be_started_is_to_be_put_right_there() {
+    let said = |program: &str, cwd: Option<&str>| {
+        let env = vec![("PATH".into(), crate::config::Secret::new("/nowhere"))];
+        let (file, cwd) = (Some("mcp.json".into()), cwd.map(Into::into));
+        resolve(&ChildSpec { file, program: program.into(), env, cwd, ..shell("") }).unwrap_err().to_string()
+    };
+    assert_eq!(
+        said("no-such-program", None),
+        "cannot start \"no-such-program\": not found in PATH (/nowhere); write its full path for \
+         server \"test\" in mcp.json, or set PATH in that server's \"env\""
+    );
+    let refused = said("/no/such", None);
+    assert!(refused.ends_with("; check its path for server \"test\" in mcp.json, and that the file is executable"));
+    let nowhere = said("x", Some("/no/such/dir"));
+    let directory = "the directory of \"cwd\" for server \"test\" in mcp.json, \"/no/such/dir\", cannot be entered";
+    assert!(nowhere.contains(directory), "{nowhere}");
 }
 
 #[test]
