@@ -140,7 +140,7 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
             [CompletionResult]::new('--stateless', '--stateless', [CompletionResultType]::ParameterName, 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)')
             [CompletionResult]::new('--keepalive-event', '--keepalive-event', [CompletionResultType]::ParameterName, 'Send keep-alives as `event: ping` instead of comments (default: off)')
             [CompletionResult]::new('--aggregate', '--aggregate', [CompletionResultType]::ParameterName, 'Offer all servers of --config as one at the root, too (default: off)')
-            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be started and reached, and end (default: off)')
+            [CompletionResult]::new('--dry-run', '--dry-run', [CompletionResultType]::ParameterName, 'Print what would be started and reached, and end, with exit code 1 if servers of --config would be left out (default: off)')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')

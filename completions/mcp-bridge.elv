@@ -136,7 +136,7 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
             cand --stateless 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
             cand --keepalive-event 'Send keep-alives as `event: ping` instead of comments (default: off)'
             cand --aggregate 'Offer all servers of --config as one at the root, too (default: off)'
-            cand --dry-run 'Print what would be started and reached, and end (default: off)'
+            cand --dry-run 'Print what would be started and reached, and end, with exit code 1 if servers of --config would be left out (default: off)'
             cand --quiet 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
             cand -h 'Print help'
             cand --help 'Print help'

@@ -145,7 +145,7 @@ complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l pooled -
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l stateless -d 'Keep no sessions: each POST stands alone; Streamable HTTP only (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l keepalive-event -d 'Send keep-alives as `event: ping` instead of comments (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l aggregate -d 'Offer all servers of --config as one at the root, too (default: off)'
-complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l dry-run -d 'Print what would be started and reached, and end (default: off)'
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l dry-run -d 'Print what would be started and reached, and end, with exit code 1 if servers of --config would be left out (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -l quiet -d 'Log errors only, whatever --log-level says, and print at the start only the address (default: off)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand connect" -l shell -d 'Run this line by the shell instead of a command after -- (default: no shell)' -r

@@ -200,7 +200,7 @@ impl Bridge {
             command = command.arg(prefix.help("What stands before the names of a server's tools and prompts there"));
             let dry_run = Arg::new("dry_run").long("dry-run").action(ArgAction::SetTrue).help_heading("Server");
             let dry_run = dry_run.value_parser(values::switch);
-            command = command.arg(dry_run.help("Print what would be started and reached, and end (default: off)"));
+            command = command.arg(dry_run.help("Print what would be started and reached, and end, with exit code 1 if servers of --config would be left out (default: off)"));
         }
         // Last: each group of flags says what it is as if it were a command.
         let command = SharedArgs::augment_args(command).about(self.about.clone());

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::report::shown;
+use super::{Error, report::shown};
 use crate::{
     config::{Back, Front, NetworkSpec, PassEnv, ServerName, ServerSpec, load::Bad},
     listen::home,
@@ -40,6 +40,17 @@ pub(super) fn plan(
         let _ = writeln!(out, "{:?}\n  not offered: {}", one.name, one.why);
     }
     out
+}
+
+/// A bridge does start without those that are wrong, since the others are wanted; but who asks beforehand is to know.
+pub(super) fn verdict(good: usize, bad: usize) -> Result<(), Error> {
+    match bad {
+        0 => Ok(()),
+        _ => Err(Error::Failed(format!(
+            "{bad} of {} servers would not be offered; put right what is said of them above",
+            good + bad
+        ))),
+    }
 }
 
 fn one(out: &mut String, server: &ServerSpec, written: Option<Vec<String>>) {

@@ -156,7 +156,8 @@ impl Typed<'_> {
         if args.dry_run {
             let (bad, notes) = file.map(|file| (file.bad, file.notes)).unwrap_or_default();
             notes.iter().for_each(|note| complain(note));
-            return print(dry_run::plan(&servers, &bad, &written, aggregate.is_some(), &front).as_bytes());
+            print(dry_run::plan(&servers, &bad, &written, aggregate.is_some(), &front).as_bytes())?;
+            return dry_run::verdict(servers.len(), bad.len()).map(|()| Task::Done);
         }
         Ok(Task::Bridge(Box::new(Config { servers, file, aggregate, front, limits }), logging))
     }

@@ -5,12 +5,13 @@ use serde_json::json;
 use super::{Place, mcp_servers};
 use crate::support::program::Program;
 
-async fn planned(words: &[&str]) -> (i32, String) {
+/// Exit code, stdout, stderr.
+async fn planned(words: &[&str]) -> (i32, String, String) {
     let mut program = Program::start_with(words, &[("THE_TOKEN", "hunter2")]);
     let mut out = program.stdout.take().unwrap();
     let mut text = String::new();
     crate::support::soon("the plan", tokio::io::AsyncReadExt::read_to_string(&mut out, &mut text)).await.unwrap();
-    (program.code().await, text)
+    (program.code().await, text, program.stderr.whole().await)
 }
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn a_plan_shows_argv_as_lists_and_no_secret() {
             "bad": {"command": "x", "cwd": "/no/such/dir"},
         })),
     );
-    let (code, text) = planned(&["serve", "--config", place.path(), "--dry-run"]).await;
+    let (code, text, said) = planned(&["serve", "--config", place.path(), "--dry-run"]).await;
     let want = format!(
         r#"default
   command  ["npx","-y","two words","--key","${{THE_TOKEN}}"]
@@ -42,13 +43,22 @@ literal
 "#,
         place.path()
     );
-    assert_eq!((code, text.as_str()), (0, want.as_str()));
+    assert_eq!((code, text.as_str()), (1, want.as_str()), "a server is left out");
     assert!(!text.contains("hunter2"));
+    assert_eq!(said, "mcp-bridge: 1 of 4 servers would not be offered; put right what is said of them above\n");
+}
+
+#[tokio::test]
+async fn a_plan_that_leaves_nobody_out_is_fine() {
+    let place =
+        Place::new("mcp.json", &mcp_servers(json!({"a": {"command": "x"}, "b": {"command": "y", "disabled": true}})));
+    let (code, text, said) = planned(&["serve", "--config", place.path(), "--dry-run"]).await;
+    assert_eq!((code, said.as_str()), (0, ""), "what is disabled is meant to be left out: {text}");
 }
 
 #[tokio::test]
 async fn a_typed_command_has_a_plan_too() {
-    let (code, text) =
+    let (code, text, _) =
         planned(&["serve", "--dry-run", "-o", "http", "--env", "A=x", "--", "server", "--token", "t"]).await;
     assert_eq!(
         (code, text.as_str()),
