@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt;
 use super::{V, connect, done, program};
 use crate::support::{
     authority::{Authority, Desktop, MARK, Oddities},
-    program::Program,
+    program::{Bridge, Program},
 };
 
 /// Logs in by command.
@@ -46,6 +46,21 @@ async fn login_status_and_logout_follow_each_other() {
         assert!(notes.good.is_empty(), "the token is worth nothing any more");
     });
     assert!(done(&desktop, &["logout", &authority.url()]).await.1.starts_with("nothing was kept"));
+}
+
+#[tokio::test]
+async fn a_login_where_nobody_asks_for_one_says_what_is_there() {
+    let (bridge, desktop) = (Bridge::demo(&["serve"]).await, Desktop::new());
+    for path in ["/mcp", "/sse"] {
+        let (code, out, _) = done(&desktop, &["login", &bridge.url(path)]).await;
+        assert!(code == 0 && out.ends_with(" asks for no login\n"), "{path}: {code} {out}");
+    }
+    for (path, next) in [("/nowhere", "check the path of the URL"), ("", "MCP servers are mostly at /mcp or /sse")] {
+        let (code, _, err) = done(&desktop, &["login", &bridge.url(path)]).await;
+        assert!(code == 69 && err.contains(" answers HTTP 404 Not Found and asks for no login; "), "{code} {err}");
+        assert!(err.contains(next), "{err}");
+    }
+    bridge.stop().await;
 }
 
 /// Whatever the authorization server says, nothing is left on this machine, and the user knows what is left elsewhere.

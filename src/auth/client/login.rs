@@ -29,7 +29,7 @@ use super::{
 use crate::{
     config::oauth::{Grant, LogoutSpec, OauthSpec, TokenDir},
     tls,
-    wire::remote::fault::shown,
+    wire::remote::fault::{Asked, Fault, shown, status_line},
 };
 
 impl Authorizer {
@@ -181,8 +181,7 @@ pub enum LoginEnd {
 
 /// `mcp-bridge login`: a login now, whatever is kept.
 pub async fn login(url: &Url, spec: OauthSpec) -> Result<LoginEnd, Denied> {
-    let challenge = probe(&address(url), &spec.tls).await?;
-    let open = challenge.is_none();
+    let seen = probe(&address(url), &spec.tls).await?;
     let authorizer = Authorizer::new(url, spec);
     let Some(store) = &authorizer.store else {
         return Err(Denied::failed("this machine names no place to keep a token in; give one with --auth-dir"));
@@ -192,21 +191,52 @@ pub async fn login(url: &Url, spec: OauthSpec) -> Result<LoginEnd, Denied> {
     let kept = locked.load().ok().flatten().filter(|record| authorizer.fits(record));
     let kept = kept.map(|record| Record { requested: Vec::new(), ..record });
     let (progress, _told) = watch::channel(Progress::Working);
-    match authorizer.log_in(kept, &challenge.unwrap_or_default(), &progress).await {
+    let (challenge, open) = match seen {
+        Seen::Challenge(challenge) => (challenge, None),
+        Seen::Open(status) => (Challenge::default(), Some(status)),
+    };
+    match authorizer.log_in(kept, &challenge, &progress).await {
         Ok(record) => {
             locked.save(&record)?;
             Ok(LoginEnd::Done(record.status(super::now())))
         }
-        Err(Denied::NotOffered) if open => Ok(LoginEnd::NotNeeded),
+        Err(Denied::NotOffered) => match open {
+            Some(None) => Ok(LoginEnd::NotNeeded),
+            Some(Some(status)) => Err(Denied::Unreachable(nothing_there(url, status))),
+            None => Err(Denied::NotOffered),
+        },
         Err(denied) => Err(denied),
     }
 }
 
-/// What the server says to somebody without a token; `None` where it takes them.
-async fn probe(url: &Url, tls: &tls::client::Client) -> Result<Option<Challenge>, Denied> {
+/// What a server said to somebody without a token.
+enum Seen {
+    /// It asks for one.
+    Challenge(Challenge),
+    /// It does not. With the status, if no server took the question.
+    Open(Option<StatusCode>),
+}
+
+/// A login is asked for by nobody there; the URL is the likely mistake.
+fn nothing_there(url: &Url, status: StatusCode) -> String {
+    let asked = Asked { bare: matches!(url.path(), "" | "/"), ..Asked::default() };
+    let next = match status.as_u16() {
+        404 | 410 => asked.nothing_there(),
+        500.. => "try again later, or look into the server's log",
+        _ => "check the URL, and who may call that server",
+    };
+    format!("{} answers HTTP {} and asks for no login; {next}", shown(url), status_line(status))
+}
+
+/// Whether something that is no MCP server, or none that works, answered.
+fn is_amiss(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 403 | 404 | 410 | 421 | 500..=599)
+}
+
+async fn probe(url: &Url, tls: &tls::client::Client) -> Result<Seen, Denied> {
     let builder = web::builder(tls, url, true).map_err(|error| Denied::failed(error.to_string()))?;
     let client = builder.timeout(PROBE).build().map_err(|_| Denied::failed("the HTTP client cannot be set up"))?;
-    let mut last = None;
+    let mut answers = Vec::with_capacity(2);
     for method in [Method::POST, Method::GET] {
         let request = Request::builder().method(&method).uri(url.as_str());
         let request = request
@@ -216,23 +246,19 @@ async fn probe(url: &Url, tls: &tls::client::Client) -> Result<Option<Challenge>
             .map_err(|_| Denied::failed("the URL cannot be asked"))?;
         let request = request.try_into().map_err(|_| Denied::failed("the URL cannot be asked"))?;
         let response = client.execute(request).await.map_err(|error| {
-            Denied::Unreachable(format!(
-                "cannot reach {}: {}",
-                shown(url),
-                crate::wire::remote::fault::Fault::read(&error, false).why
-            ))
+            Denied::Unreachable(format!("cannot reach {}: {}", shown(url), Fault::read(&error, false).why))
         })?;
         if let Some(Wanted::Token(challenge)) = challenge::read(response.status(), response.headers()) {
-            return Ok(Some(challenge));
+            return Ok(Seen::Challenge(challenge));
         }
-        last = Some(response.status());
+        answers.push(response.status());
     }
-    match last {
-        Some(StatusCode::UNAUTHORIZED) => {
-            Err(Denied::failed("it wants another kind of login than OAuth; see its help"))
-        }
-        _ => Ok(None),
+    if answers.last() == Some(&StatusCode::UNAUTHORIZED) {
+        return Err(Denied::failed("it wants another kind of login than OAuth; see its help"));
     }
+    // With HTTP+SSE, one of the two may be 404 where a server is.
+    let amiss = answers.iter().all(|status| is_amiss(*status));
+    Ok(Seen::Open(answers.first().copied().filter(|_| amiss)))
 }
 
 /// For each question of [`probe`].
