@@ -86,8 +86,8 @@ pub(super) enum Command {
     /// Show what is kept of logins, without the tokens
     #[command(override_usage = "mcp-bridge auth status [OPTIONS] [URL]")]
     Auth {
-        /// What to show
-        #[arg(value_enum)]
+        // In the usage line by itself; a list of one choice says no more.
+        #[arg(value_enum, hide = true)]
         what: AuthWhat,
         /// The server's URL, as it was given to connect or login (default: all)
         #[arg(value_name = "URL", value_hint = ValueHint::Url)]
