@@ -1049,6 +1049,8 @@ Register-ArgumentCompleter -Native -CommandName 'mcp-bridge' -ScriptBlock {
         'mcp-bridge;status' {
             [CompletionResult]::new('--bearer', '--bearer', [CompletionResultType]::ParameterName, 'Show this bearer token to a bridge that asks for one, as in ''${TOKEN}'' (default: none)')
             [CompletionResult]::new('--ca-file', '--ca-file', [CompletionResultType]::ParameterName, 'Trust the authorities in this PEM file, too (default: those of the system)')
+            [CompletionResult]::new('--client-cert', '--client-cert', [CompletionResultType]::ParameterName, 'Show the certificate in this PEM file to a server that asks for one (default: none)')
+            [CompletionResult]::new('--client-key', '--client-key', [CompletionResultType]::ParameterName, 'The certificate''s key, a PEM file (default: the file of --client-cert)')
             [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON (default: a table)')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')

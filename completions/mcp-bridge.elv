@@ -1027,6 +1027,8 @@ set edit:completion:arg-completer[mcp-bridge] = {|@words|
         &'mcp-bridge;status'= {
             cand --bearer 'Show this bearer token to a bridge that asks for one, as in ''${TOKEN}'' (default: none)'
             cand --ca-file 'Trust the authorities in this PEM file, too (default: those of the system)'
+            cand --client-cert 'Show the certificate in this PEM file to a server that asks for one (default: none)'
+            cand --client-key 'The certificate''s key, a PEM file (default: the file of --client-cert)'
             cand --json 'Print JSON (default: a table)'
             cand -h 'Print help'
             cand --help 'Print help'

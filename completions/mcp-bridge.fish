@@ -1065,6 +1065,8 @@ both\t''"
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand demo-server" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -l bearer -d 'Show this bearer token to a bridge that asks for one, as in \'${TOKEN}\' (default: none)' -r
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -l ca-file -d 'Trust the authorities in this PEM file, too (default: those of the system)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -l client-cert -d 'Show the certificate in this PEM file to a server that asks for one (default: none)' -r -F
+complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -l client-key -d 'The certificate\'s key, a PEM file (default: the file of --client-cert)' -r -F
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -l json -d 'Print JSON (default: a table)'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand status" -s h -l help -d 'Print help'
 complete -c mcp-bridge -n "__fish_mcp_bridge_using_subcommand completions" -s h -l help -d 'Print help'

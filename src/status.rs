@@ -10,14 +10,18 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::sync::SetOnce;
+use url::Url;
 
 use crate::{
     config::RemoteSpec,
     observe::flat,
-    wire::remote::web::{Outgoing, Web},
+    wire::remote::{
+        fault::{Fault, FaultKind, one_line, status_line},
+        web::{Outgoing, Web},
+    },
 };
 
 /// For the whole answer.
@@ -70,14 +74,12 @@ struct Server {
 pub async fn run(question: &Question) -> Result<State, Unreachable> {
     let web = Web::new(&question.bridge);
     let shown = web.shown();
-    let unreachable = |why: String| {
-        Unreachable(format!("cannot ask {shown}: {why}; name a bridge's URL, as in http://127.0.0.1:8000"))
-    };
-    let body = tokio::time::timeout(PATIENCE, ask(&web)).await;
-    let body = body.map_err(|_| unreachable(format!("no answer within {} s", PATIENCE.as_secs())))?;
-    let body = body.map_err(unreachable)?;
-    let answer: Answer = serde_json::from_slice(&body)
-        .map_err(|_| unreachable("what answers there is no mcp-bridge, or an older one".into()))?;
+    let unreachable = |why: String| Unreachable(format!("cannot ask {shown}: {why}"));
+    let answer = tokio::time::timeout(PATIENCE, ask(&web)).await;
+    let answer = answer.map_err(|_| {
+        unreachable(format!("no answer within {} s; check the URL, or look into the bridge's log", PATIENCE.as_secs()))
+    })?;
+    let answer = answer.map_err(unreachable)?;
     let text = match question.json {
         true => serde_json::to_string(&answer).unwrap_or_default() + "\n",
         false => table(&answer),
@@ -88,20 +90,65 @@ pub async fn run(question: &Question) -> Result<State, Unreachable> {
     Ok(if answer.ready && all { State::Fine } else { State::SomeBad })
 }
 
-async fn ask(web: &Web) -> Result<Vec<u8>, String> {
+/// An error is what happened and one next step.
+async fn ask(web: &Web) -> Result<Answer, String> {
     let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]);
     let started = Arc::new(SetOnce::new());
     let request = Outgoing { method: Method::GET, url: web.url(), headers, body: None, started };
-    let mut response = web.send(request).await.map_err(|fault| fault.why)?.response;
+    let mut response = web.send(request).await.map_err(|fault| in_words(&fault))?.response;
     let mut body = Vec::new();
     // Ends with the body.
-    while let Some(chunk) = response.chunk().await.map_err(|_| "the connection broke".to_owned())? {
+    while let Some(chunk) =
+        response.chunk().await.map_err(|_| format!("the connection broke; {}", next_step(web.url())))?
+    {
         body.extend_from_slice(&chunk);
         if body.len() > MAX_ANSWER {
-            return Err("its answer does not end".into());
+            return Err(format!("its answer does not end; {}", next_step(web.url())));
         }
     }
-    Ok(body)
+    serde_json::from_slice(&body).map_err(|_| no_answer(response.status(), &body, web.url()))
+}
+
+/// Where the bridge cannot be reached. What a fault says is for servers: it names flags that `status` does not have.
+fn in_words(fault: &Fault) -> String {
+    match fault.kind {
+        FaultKind::Refused => {
+            "nobody answers at that address; check that the bridge runs, and the host and port of its URL".into()
+        }
+        FaultKind::Timeout => {
+            "no connection came about in time; check the host and port of the URL, and any proxy (HTTPS_PROXY)".into()
+        }
+        _ => fault.why.clone(),
+    }
+}
+
+/// Where what came is not what a bridge says of its servers.
+fn no_answer(status: StatusCode, body: &[u8], url: &Url) -> String {
+    let refusal = || serde_json::from_slice::<Refusal>(body).ok().map(|refusal| refusal.error.message);
+    let line = status_line(status);
+    match status.as_u16() {
+        // Of the port that speaks TLS, or of the limits on who calls: they say what to do.
+        400 if url.scheme() == "http" && body.starts_with(b"this port speaks TLS") => {
+            "that port speaks TLS; write https:// in the URL".into()
+        }
+        403 | 429 if let Some(words) = refusal() => format!("HTTP {line}: {}", one_line(&words)),
+        404 => format!("HTTP {line}: no bridge says anything of its servers there; {}", next_step(url)),
+        _ => format!("HTTP {line}: what answers there is no mcp-bridge, or an older one; {}", next_step(url)),
+    }
+}
+
+fn next_step(url: &Url) -> String {
+    format!("name a bridge's URL, as in mcp-bridge status {}://127.0.0.1:8000", url.scheme())
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    error: Words,
+}
+
+#[derive(Deserialize)]
+struct Words {
+    message: String,
 }
 
 fn table(answer: &Answer) -> String {

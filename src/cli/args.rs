@@ -136,9 +136,8 @@ pub(super) struct StatusArgs {
     /// Show this bearer token to a bridge that asks for one, as in '${TOKEN}' (default: none)
     #[arg(long, value_name = "TOKEN", allow_hyphen_values = true)]
     pub(super) bearer: Option<String>,
-    /// Trust the authorities in this PEM file, too (default: those of the system)
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(super) ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) tls: TlsArgs,
 }
 
 const ABOUT_STATUS: &str = "\

@@ -155,10 +155,26 @@ async fn status_tells_all_fine_from_some_bad_and_from_nobody_there() {
     let bridge = place.serve().await;
     let url = bridge.url("");
     assert_eq!(status(&[&url]).await, (0, "SERVER     STATE\na          ok\nlong-name  ok\n".into()));
-    assert_eq!(status(&[&bridge.url("/mcp")]).await.0, 0);
+    for path in ["/mcp", "/sse", "/ws/", "/readyz", "/servers/a/mcp"] {
+        assert_eq!(status(&[&bridge.url(path)]).await.0, 0, "{path}");
+    }
+    let (code, said) = status(&[&bridge.url("/elsewhere")]).await;
+    assert!(code == 69 && said.contains("HTTP 404 Not Found: no bridge says anything of its servers there"), "{said}");
+    let (code, said) = status(&[&url.replace("127.0.0.1", "0.0.0.0")]).await;
+    assert!(code == 69 && said.contains("is not served here; allow it with --allow-host\n"), "{said}");
+    let (code, said) = status(&[&url.replace("http:", "https:")]).await;
+    let plain = "it does not speak TLS on that port; try http:// instead of https://, or another port\n";
+    assert!(code == 69 && said.ends_with(plain), "{said}");
     bridge.stop().await;
     let (code, said) = status(&[&url]).await;
     assert!(code == 69 && said.starts_with("mcp-bridge: cannot ask http://127.0.0.1:"), "{code} {said}");
+    let gone = "nobody answers at that address; check that the bridge runs, and the host and port of its URL\n";
+    assert!(said.ends_with(gone), "{said}");
+    let (code, said) = status(&["unix:/no/such.sock"]).await;
+    assert!(
+        code == 69 && said.ends_with("there is no such socket; check its path, and that the server runs\n"),
+        "{said}"
+    );
 
     let place =
         Place::new("mcp.json", &mcp_servers(json!({"a": demo(), "b": {"command": "x", "cwd": "/no/such/dir"}})));

@@ -113,6 +113,30 @@ async fn status_asks_over_tls_and_trusts_the_authority_that_it_is_given() {
     let mut asked = Program::start(&["status", &bridge.url("")]);
     assert_eq!(asked.code().await, 69);
     assert!(asked.stderr.whole().await.contains("--ca-file"));
+    let mut asked = Program::start(&["status", &bridge.url("").replace("https:", "http:")]);
+    assert_eq!(asked.code().await, 69);
+    assert!(asked.stderr.whole().await.ends_with("that port speaks TLS; write https:// in the URL\n"));
+}
+
+#[tokio::test]
+async fn status_shows_the_certificate_that_a_bridge_asks_for() {
+    let clients = Authority::new("clients");
+    let bridge = Bridge::mutual(&clients).await;
+    let url = bridge.url("");
+    let ask = ["status", &url, "--ca-file", &bridge.files.put("authority.pem", &bridge.authority.pem())];
+    let mut asked = Program::start(&ask);
+    assert_eq!(asked.code().await, 69);
+    let said = asked.stderr.whole().await;
+    assert!(said.ends_with("give one with --client-cert FILE\n"), "{said}");
+    let ann = clients.client("ann.example");
+    let shown = [
+        "--client-cert",
+        &bridge.files.put("ann.pem", &ann.certificate),
+        "--client-key",
+        &bridge.files.put("ann.key", &ann.key),
+    ];
+    let mut asked = Program::start(&[&ask[..], &shown].concat());
+    assert_eq!(asked.code().await, 0, "{}", asked.stderr.text());
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, header};
 
-use super::Typed;
+use super::{Typed, remote};
 use crate::{
     cli::{Error, args::StatusArgs, usage},
     config::{
@@ -14,7 +14,7 @@ use crate::{
         check::{self, UrlFault},
     },
     status::Question,
-    tls::client::{Client, ClientFiles},
+    wire::WIRES,
 };
 
 /// For the connection; the bridge is near.
@@ -33,10 +33,9 @@ impl Typed<'_> {
         })?;
         let mut url = place.url;
         url.set_query(None);
-        // What people have at hand is often a server's URL.
         let base = match place.socket.is_some() {
             true => "",
-            false => url.path().trim_end_matches('/').trim_end_matches("/mcp").trim_end_matches("/readyz"),
+            false => base(url.path()),
         };
         url.set_path(&format!("{base}/readyz"));
         let mut headers = HeaderMap::new();
@@ -47,8 +46,7 @@ impl Typed<'_> {
                 Err(why) => return usage(format!("--bearer {why}")),
             }
         }
-        let files = ClientFiles { authorities: args.ca_file.clone(), certificate: None, key: None };
-        let tls = Client::read(&files).map_err(|error| Error::Usage(error.to_string()))?;
+        let tls = remote::tls(&args.tls)?;
         let retry = RetryPolicy { attempts: 0, delay: Duration::ZERO, connect_timeout: CONNECT_TIMEOUT };
         let bridge = RemoteSpec {
             url,
@@ -61,4 +59,11 @@ impl Typed<'_> {
         };
         Ok(Question { bridge, json: args.json })
     }
+}
+
+/// What people have at hand is often a server's URL.
+fn base(path: &str) -> &str {
+    let path = path.split_once("/servers/").map_or(path, |(base, _)| base).trim_end_matches('/');
+    let routes = WIRES.iter().flat_map(|listed| listed.paths).map(|path| path.usual).chain(["/readyz"]);
+    routes.filter_map(|route| path.strip_suffix(route)).next().unwrap_or(path)
 }

@@ -103,6 +103,15 @@ impl Fault {
             Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
                 (FaultKind::Refused, "the host is not reachable from here; check the network and the address".into())
             }
+            // Of a path: only a socket has one.
+            Some(io::ErrorKind::NotFound) if error.is_connect() => {
+                (FaultKind::Broken, "there is no such socket; check its path, and that the server runs".into())
+            }
+            Some(io::ErrorKind::PermissionDenied) if error.is_connect() => (
+                FaultKind::Broken,
+                "the system does not let this user connect; check the rights of the socket's file, or the firewall"
+                    .into(),
+            ),
             Some(io::ErrorKind::TimedOut) => (FaultKind::Timeout, timed_out()),
             _ if error.is_timeout() => (FaultKind::Timeout, timed_out()),
             _ if error.is_connect() => (
