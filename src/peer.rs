@@ -200,9 +200,9 @@ impl Reply {
     }
 
     /// Answers with an error, which is noted as a refusal.
-    pub fn refuse(self, reason: Reason, code: i32, message: &str) {
+    pub fn refuse(self, reason: Reason, code: i32, message: &str, data: Option<serde_json::Value>) {
         self.0.call.iter().for_each(|call| call.refused(reason, code));
-        self.fail(code, message, None);
+        self.fail(code, message, data);
     }
 
     /// Keeps a mark until the request is answered, so that its owner can count what is in flight.

@@ -38,7 +38,7 @@ use crate::{
     auth::resource::TokenClaims,
     config::{Back, Limits, ServerSpec, Sharing, Source},
     message::{Frame, code},
-    peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer},
+    peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer, Reply},
     pump::Role,
     scope::{Scope, Stopped},
     wire::{child::SpawnError, remote::ConnectError},
@@ -197,6 +197,15 @@ impl OpenError {
         }
     }
 
+    /// Answers a request with it, which is noted as a refusal where it is not the caller's own fault.
+    pub fn answer(&self, reply: Reply) {
+        let (code, text, data) = (self.code(), self.to_string(), self.data());
+        match self.reason() {
+            Some(reason) => reply.refuse(reason, code, &text, data),
+            None => reply.fail(code, &text, data),
+        }
+    }
+
     /// When it makes sense to try again: `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -305,7 +314,7 @@ impl Registry {
     }
 
     /// A server for one session. What goes into the peer's `tx` reaches the server; `rx` gives what the server says
-    /// outside of any call, and ends when the server is gone. Dropping the peer (and every [`crate::peer::Reply`])
+    /// outside of any call, and ends when the server is gone. Dropping the peer (and every [`Reply`])
     /// ends the session.
     pub async fn open(&self, caller: &Arc<Caller>) -> Result<Peer, OpenError> {
         self.open_with(caller, None).await

@@ -302,6 +302,29 @@ async fn a_tool_beyond_the_tokens_scopes_and_a_rate_beyond_the_limit_are_refusal
 }
 
 #[tokio::test]
+async fn a_session_that_gets_no_server_of_the_pool_is_a_refusal_over_every_wire() {
+    let log = Log::new();
+    let bridge = log.demo(&["serve", "--pooled", "--max-children", "1"]).await;
+    let mut first = Client::http(bridge.addr, "/mcp");
+    first.initialize("2025-06-18").await;
+    let mut other: Value = serde_json::from_str(&initialize("0", "2025-06-18")).unwrap();
+    other["params"]["capabilities"] = json!({});
+    let other = other.to_string();
+    for (wire, mut client) in [
+        ("http", Client::http(bridge.addr, "/mcp")),
+        ("sse", Client::sse(bridge.addr, "/sse").await),
+        ("ws", Client::ws(bridge.addr, "/ws").await),
+    ] {
+        client.send(&other).await;
+        let answer = client.answer("0").await;
+        assert!(answer.text.contains("processes of the server are in use"), "{}", answer.text);
+        let line = log.line(json!({"event": "refusal", "wire": wire})).await;
+        assert_eq!((&line["reason"], &line["method"]), (&json!("busy"), &json!("initialize")), "{line}");
+    }
+    bridge.stop().await;
+}
+
+#[tokio::test]
 async fn of_several_servers_as_one_the_line_names_the_one_that_was_called() {
     let log = Log::new();
     let demo = json!({"command": BINARY, "args": ["demo-server"], "tools": {"deny": ["touch"]}});

@@ -42,7 +42,7 @@ async fn calls_are_noted_when_they_are_answered_and_a_session_when_nothing_holds
     let audit = Audit::start(&Place::File(file.clone())).unwrap();
     let caller = Caller::legacy(Some(Principal("ci".into()))).session_noted(Some(visitor(&audit)));
     call(&caller, "ping", |reply| reply.answer(Frame::result("1", "{}"))).await;
-    call(&caller, "tools/call", |reply| reply.refuse(Reason::Tool, code::INVALID_PARAMS, "no")).await;
+    call(&caller, "tools/call", |reply| reply.refuse(Reason::Tool, code::INVALID_PARAMS, "no", None)).await;
     call(&caller, "tools/call", drop).await;
     // Who hung up is told nothing.
     let (tx, rx) = mpsc::channel(4);

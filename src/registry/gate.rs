@@ -104,7 +104,7 @@ fn admit(tools: &Arc<ToolFilter>, envelope: Envelope) -> Option<Envelope> {
         }
         (Ok(()), reply) => Some(Envelope { from, frame, reply }),
         (Err((code, text)), Some(reply)) => {
-            reply.refuse(Reason::Tool, code, &text);
+            reply.refuse(Reason::Tool, code, &text, None);
             None
         }
         (Err((_, text)), None) => {

@@ -211,7 +211,7 @@ async fn shake_hands(pooled: Arc<Pooled>, caller: Arc<Caller>, mut peer: Peer, p
                     Ok(())
                 });
             }
-            Err(error) => reply.fail(error.code(), &error.to_string(), error.data()),
+            Err(error) => error.answer(reply),
         }
     }
     Ok(())

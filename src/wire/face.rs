@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::{
-    message::{Frame, Kind, code},
+    message::{Frame, Kind},
     peer::{Caller, Envelope, Era, Peer, Principal},
     protocol::{era_of, method},
     registry::{OpenError, Registry},
@@ -69,8 +69,7 @@ async fn exchange(mut envelope: Envelope, caller: &Arc<Caller>, registry: &Regis
             true
         }
         Err(error) => {
-            let reply = envelope.reply.take();
-            reply.into_iter().for_each(|reply| reply.fail(code::INTERNAL, &error.to_string(), error.data()));
+            envelope.reply.take().into_iter().for_each(|reply| error.answer(reply));
             false
         }
     }

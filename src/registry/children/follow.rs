@@ -59,8 +59,7 @@ async fn follow(children: Arc<Children>, first: Way, mut rx: mpsc::Receiver<Enve
                 Ok(next) => way = Some(next),
                 Err(error) => {
                     debug!("no server for a session that was translated: {error}");
-                    let reply = envelope.reply.take();
-                    reply.into_iter().for_each(|reply| reply.fail(error.code(), &error.to_string(), error.data()));
+                    envelope.reply.take().into_iter().for_each(|reply| error.answer(reply));
                 }
             }
         }
