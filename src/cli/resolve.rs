@@ -116,13 +116,7 @@ impl Typed<'_> {
         let eras = self.eras(&args.shared.eras)?;
         let logging = self.logging(&args.shared.log);
         let (mut written, mut aggregate) = (Vec::new(), None);
-        for (flag, needed, there) in
-            [("aggregate", "config", args.config.is_some()), ("aggregate_prefix", "aggregate", args.aggregate)]
-        {
-            if (self.by_hand)(flag) && !there {
-                return usage(format!("--{} needs --{needed}; add it, or leave it out", flag.replace('_', "-")));
-            }
-        }
+        self.check_aggregate(args.config.is_some(), args.aggregate)?;
         let (servers, file) = match self.config_file(args.config, args.url.as_deref(), args.server.as_ref())? {
             Some(path) => {
                 // From a variable, too: a filter that nobody enforces is worse than none.
@@ -160,6 +154,16 @@ impl Typed<'_> {
             return dry_run::verdict(servers.len(), bad.len()).map(|()| Task::Done);
         }
         Ok(Task::Bridge(Box::new(Config { servers, file, aggregate, front, limits }), logging))
+    }
+
+    /// What is typed about all servers as one has to be of use.
+    fn check_aggregate(&self, several: bool, aggregate: bool) -> Result<(), Error> {
+        for (flag, needed, there) in [("aggregate", "config", several), ("aggregate_prefix", "aggregate", aggregate)] {
+            if (self.by_hand)(flag) && !there {
+                return usage(format!("--{} needs --{needed}; add it, or leave it out", flag.replace('_', "-")));
+            }
+        }
+        Ok(())
     }
 
     /// Without sessions, only wires that have a form without them are served.

@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http::header;
 use http_body::{Frame, SizeHint};
-use hyper::service::service_fn;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
@@ -30,7 +30,7 @@ use super::{
     mount::UnderWay,
     rate::Counted,
     route::Routes,
-    stream::Accepted,
+    stream::{Accepted, Arrival},
     wakes::Wakes,
 };
 use crate::{
@@ -168,13 +168,7 @@ impl Connections {
             }
             let busy = Busy::new(&load, request.version());
             let (routes, arrival) = (self.routes.clone(), arrival.clone());
-            async move {
-                let mut response = routes.handle(request, &arrival).await;
-                let under_way = response.extensions_mut().remove::<UnderWay>();
-                let counted = response.extensions_mut().remove::<Counted>();
-                let loaded = |body| Loaded { body, _busy: busy, _under_way: under_way, _counted: counted };
-                Ok::<_, Infallible>(response.map(loaded))
-            }
+            async move { Ok::<_, Infallible>(answer(&routes, request, &arrival, busy).await) }
         });
         let mut connection = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
         let wakes = Wakes::new();
@@ -195,6 +189,19 @@ impl Connections {
         connection.as_mut().graceful_shutdown();
         drop(timeout(GOODBYE, connection).await);
     }
+}
+
+/// Has one request answered. Its connection is busy until the answer's body has ended.
+async fn answer(
+    routes: &Routes,
+    request: http::Request<Incoming>,
+    arrival: &Arrival,
+    busy: Busy,
+) -> http::Response<Loaded> {
+    let mut response = routes.handle(request, arrival).await;
+    let under_way = response.extensions_mut().remove::<UnderWay>();
+    let counted = response.extensions_mut().remove::<Counted>();
+    response.map(|body| Loaded { body, _busy: busy, _under_way: under_way, _counted: counted })
 }
 
 /// A body that keeps its connection busy.

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     config::{
         Secret,
-        oauth::{Grant, OauthSpec, Proof},
+        oauth::{Grant, KnownClient, OauthSpec, Proof},
     },
     wire::remote::fault::{one_line, shown},
 };
@@ -106,23 +106,8 @@ impl<'a> Login<'a> {
         scopes: &[String],
         redirect_uri: &str,
     ) -> Result<Client, Denied> {
-        let issuer = self.issuer().map(str::to_owned);
-        let same = kept.filter(|kept| kept.issuer == issuer);
         if let Some(known) = &self.spec.client {
-            let moved = kept.filter(|kept| kept.client.kind == ClientKind::Registered && kept.issuer != issuer);
-            if let Some(before) = moved.filter(|kept| kept.client.id == known.id) {
-                let before = before.issuer.clone().unwrap_or_default();
-                let now = self.issuer_in_words();
-                return Err(Denied::failed(format!(
-                    "its authorization server was {before} and is {now} now, where --client-id may be nobody; if that is \
-                     right, forget the old one with mcp-bridge logout"
-                )));
-            }
-            let secret = match &known.proof {
-                Proof::Secret(secret) => Some(secret.expose().to_owned()),
-                Proof::None | Proof::Key(..) => None,
-            };
-            let client = Client { secret, ..Client::named(ClientKind::Registered, &known.id) };
+            let client = self.by_hand(known, kept)?;
             return self.configured(client, redirect_uri);
         }
         if let Some(document) =
@@ -130,9 +115,10 @@ impl<'a> Login<'a> {
         {
             return self.configured(Client::named(ClientKind::Document, document.as_str()), redirect_uri);
         }
-        let again = same.filter(|kept| {
+        let again = kept.filter(|kept| {
             let client = &kept.client;
-            client.kind == ClientKind::Dynamic
+            kept.issuer.as_deref() == self.issuer()
+                && client.kind == ClientKind::Dynamic
                 && client.redirect_uri.as_deref() == Some(redirect_uri)
                 && client.is_for(scopes)
         });
@@ -155,6 +141,28 @@ impl<'a> Login<'a> {
                 self.issuer_in_words()
             ))),
         }
+    }
+
+    /// A client that was registered by hand. Its id may be somebody else's at another authorization server.
+    fn by_hand(&self, known: &KnownClient, kept: Option<&Record>) -> Result<Client, Denied> {
+        let of_another = |kept: &&Record| {
+            kept.client.kind == ClientKind::Registered
+                && kept.issuer.as_deref() != self.issuer()
+                && kept.client.id == known.id
+        };
+        if let Some(before) = kept.filter(of_another) {
+            let before = before.issuer.clone().unwrap_or_default();
+            let now = self.issuer_in_words();
+            return Err(Denied::failed(format!(
+                "its authorization server was {before} and is {now} now, where --client-id may be nobody; if that is \
+                 right, forget the old one with mcp-bridge logout"
+            )));
+        }
+        let secret = match &known.proof {
+            Proof::Secret(secret) => Some(secret.expose().to_owned()),
+            Proof::None | Proof::Key(..) => None,
+        };
+        Ok(Client { secret, ..Client::named(ClientKind::Registered, &known.id) })
     }
 
     fn configured(&mut self, client: Client, redirect_uri: &str) -> Result<Client, Denied> {

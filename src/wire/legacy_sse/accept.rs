@@ -27,7 +27,7 @@ use crate::{
     auth::resource::TokenClaims,
     config::{Limits, Sharing},
     message::{Frame, FrameError},
-    peer::{Caller, Envelope, Principal},
+    peer::{Caller, Envelope, Peer, Principal},
     pipe::{Ended, FrameSink, FrameSource},
     pump::{Role, Rules, pump},
     registry::Registry,
@@ -200,6 +200,23 @@ impl Accept {
         let inbox = Inbox { tx: inbox, principal, room, seen: seen.clone(), over: over.clone() };
         self.open.lock().insert(id, inbox);
         let leave = Leave { id, open: self.open.clone() };
+        self.carry(&caller, peer, (from_client, to_client), over);
+
+        let mut chunks = Chunks::default();
+        let endpoint = format!("{}?sessionId={}", self.message_path, rules::session_text(id));
+        encode::event(&EventName::ENDPOINT, None, endpoint.into()).for_each(|chunk| chunks.raw(chunk));
+        let events = Outbox { rx: outbox, seen, _leave: leave };
+        Ok(exchange::events(EventStream::new(events, chunks, self.keep_alive)))
+    }
+
+    /// Moves messages between a session's client and its server. Ends with the stream.
+    fn carry(
+        &self,
+        caller: &Arc<Caller>,
+        peer: Peer,
+        (from_client, to_client): (mpsc::Receiver<Frame>, mpsc::Sender<Bytes>),
+        over: CancellationToken,
+    ) {
         let rules = Rules {
             name: "sse".into(),
             speaker: caller.clone(),
@@ -230,12 +247,6 @@ impl Accept {
             }
         };
         self.scope.spawn(session.instrument(span));
-
-        let mut chunks = Chunks::default();
-        let endpoint = format!("{}?sessionId={}", self.message_path, rules::session_text(id));
-        encode::event(&EventName::ENDPOINT, None, endpoint.into()).for_each(|chunk| chunks.raw(chunk));
-        let events = Outbox { rx: outbox, seen, _leave: leave };
-        Ok(exchange::events(EventStream::new(events, chunks, self.keep_alive)))
     }
 
     async fn post(&self, request: http::Request<Incoming>, principal: Option<Principal>) -> Result<Response, Refusal> {
