@@ -37,6 +37,7 @@ use crate::{
     audit::Reason,
     auth::resource::TokenClaims,
     config::{Back, Limits, ServerSpec, Sharing, Source},
+    era::modern_to_legacy::MAX_CAPABILITIES,
     message::{Frame, code},
     peer::{Caller, Era, Outbox, PEER_CAPACITY, Peer, Reply},
     pump::Role,
@@ -155,7 +156,7 @@ pub enum OpenError {
     #[error("{what} {0} cannot be used: {1}", what = .0.what())]
     Caller(Source, &'static str),
     /// What a client declares decides which server it gets, and this is too much to be kept.
-    #[error("the client's capabilities are longer than {} KiB; declare less", pooled::MAX_CAPABILITIES / 1024)]
+    #[error("the client's capabilities are longer than {} KiB; declare less", MAX_CAPABILITIES / 1024)]
     Capabilities,
     /// The bridge is shutting down, or this server is not offered any more.
     #[error(transparent)]

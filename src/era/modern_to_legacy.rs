@@ -43,6 +43,8 @@ use std::{
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot};
 
+pub use self::results::asking::MAX_CAPABILITIES;
+
 use self::{
     front::Front,
     parked::Parked,

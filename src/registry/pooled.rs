@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{Limits, Sharing},
+    era::modern_to_legacy::MAX_CAPABILITIES,
     json::{self, Object},
     message::{Frame, code},
     peer::{Caller, Outbox, Peer, Principal, Reply},
@@ -33,9 +34,6 @@ mod table;
 /// How long a server is kept that nobody has a session with, unless `--idle-timeout` says it. As long as those that are
 /// kept for modern callers of an older server.
 const KEPT: Duration = Duration::from_secs(300);
-
-/// The longest capabilities, in bytes of JSON text. Servers are kept by them; longer ones are an attack on that table.
-pub(super) const MAX_CAPABILITIES: usize = 64 * 1024;
 
 /// What came of a session.
 type End = Result<(), ConnectError>;

@@ -148,15 +148,7 @@ impl Link {
 
     /// Lets what is in flight finish, within the grace period, and ends the session.
     async fn close(&self) {
-        let finished = async {
-            self.calls.empty().await;
-            let _rest = self.one_way.acquire_many(MAX_ONE_WAY).await;
-        };
-        tokio::select! {
-            _ = timeout(self.way.limits.grace, finished) => {}
-            () = self.scope.stopped() => {}
-        }
-        self.scope.stop();
+        finish(&self.calls, &self.one_way, self.way.limits.grace, &self.scope).await;
         let session = match &*self.phase.borrow() {
             Phase::Open(session) if session.id.is_some() => session.clone(),
             _ => return,
@@ -169,4 +161,17 @@ impl Link {
             Err(_) => debug!("could not end the session within {} s", DELETE_TIMEOUT.as_secs()),
         }
     }
+}
+
+/// Lets what is in flight end, within the grace period, and stops the rest.
+async fn finish(calls: &Table, one_way: &Semaphore, grace: Duration, scope: &Scope) {
+    let finished = async {
+        calls.empty().await;
+        let _rest = one_way.acquire_many(MAX_ONE_WAY).await;
+    };
+    tokio::select! {
+        _ = timeout(grace, finished) => {}
+        () = scope.stopped() => {}
+    }
+    scope.stop();
 }

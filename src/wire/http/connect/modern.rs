@@ -18,6 +18,7 @@ use self::book::Book;
 use super::{
     MAX_ONE_WAY,
     calls::{Call, Entered, Key, Table},
+    finish,
     one_way::ONE_WAY_TIMEOUT,
     reading::Reader,
 };
@@ -101,15 +102,7 @@ impl Server {
         // More attempts to connect are not worth a wait.
         let _ = self.way.hurry.set(());
         self.listens.stop();
-        let finished = async {
-            self.calls.empty().await;
-            let _rest = self.one_way.acquire_many(MAX_ONE_WAY).await;
-        };
-        tokio::select! {
-            _ = timeout(self.way.limits.grace, finished) => {}
-            () = self.scope.stopped() => {}
-        }
-        self.scope.stop();
+        finish(&self.calls, &self.one_way, self.way.limits.grace, &self.scope).await;
     }
 
     /// Gives a request a task of its own.
