@@ -126,7 +126,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
         tokio::select! {
             ended = &mut read => {
                 shared.unheard.cancel();
-                write.await;
+                shared.last_words(write).await;
                 ended
             }
             () = &mut write => match shared.rules.role {
@@ -267,6 +267,17 @@ impl Shared {
         };
         if tokio::time::timeout(self.rules.linger, settled).await.is_err() {
             warn!(name = %self.rules.name, "the client closed and calls were still unanswered");
+        }
+    }
+
+    /// Lets the writing loop finish. A client has its answers by now, or they were waited for: a server that reads nothing
+    /// still holds its questions, and must not hold up its end for ever.
+    async fn last_words(&self, writing: impl Future<Output = ()>) {
+        if self.rules.role != Role::Accept {
+            return writing.await;
+        }
+        if tokio::time::timeout(self.rules.linger, writing).await.is_err() {
+            warn!(name = %self.rules.name, "the client has left, and a server still holds a question of its; let go");
         }
     }
 

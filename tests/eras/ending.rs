@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use mcp_bridge::wire::Wire;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -104,5 +105,58 @@ async fn a_client_command_of_the_modern_era_ends_when_its_client_is_gone() {
         let end = user.heard(&listen).await;
         assert!(is_goodbye(&end, &listen), "{offer:?}: {}", end.text);
         assert_eq!(user.client.program().code().await, 0);
+    }
+}
+
+/// A call that has no end of its own in any time that a test has.
+async fn endless(user: &mut User) -> String {
+    let slow = json!({"name": "slow", "arguments": {"steps": 1, "step_ms": 600_000}});
+    user.send("tools/call", slow).await
+}
+
+/// A modern process is kept when a client leaves, so it has to be told of each exchange. A legacy one hears it of its call,
+/// and has no subscriptions to lists.
+fn taken_back(offer: Offer) -> usize {
+    if offer.spoken(Era::Modern) == Era::Modern { 2 } else { 1 }
+}
+
+#[tokio::test]
+async fn a_client_command_with_a_process_takes_back_what_that_is_still_at() {
+    for (offer, signal) in OFFERS.into_iter().flat_map(|offer| [(offer, None), (offer, Some(Signal::TERM))]) {
+        let place = Place::pair(Wire::Stdio, Wire::Stdio, offer).await;
+        let mut user = place.user_with(Door::Connect, Era::Modern, &["--grace", "1"]).await;
+        user.capabilities = json!({});
+        let (listen, _) = user.listen(json!({"toolsListChanged": true})).await;
+        let call = endless(&mut user).await;
+        place.has("tools/call", 1).await;
+        match signal {
+            None => drop(user.client.program().stdin.take()),
+            Some(signal) => user.client.program().signal(signal),
+        }
+        let end = user.heard(&listen).await;
+        assert!(is_goodbye(&end, &listen), "{offer:?}: {}", end.text);
+        assert_eq!(user.client.answer(&call).await.error().0, -32800, "{offer:?} {signal:?}");
+        assert_eq!(user.client.program().code().await, 0, "{offer:?} {signal:?}");
+        place.has("notifications/cancelled", taken_back(offer)).await;
+        user.client.program().no_family().await;
+        place.stop().await;
+    }
+}
+
+/// 2026-07-28, Cancellation: what nobody hears any more is not worked on.
+#[tokio::test]
+async fn a_connection_that_ends_takes_back_what_is_open_on_it() {
+    for offer in OFFERS {
+        let place = Place::bridge(&["serve"], offer).await;
+        let mut user = place.user(Door::Ws, Era::Modern).await;
+        user.capabilities = json!({});
+        user.call("echo", json!({"message": "answered"})).await;
+        user.listen(json!({"toolsListChanged": true})).await;
+        endless(&mut user).await;
+        place.has("tools/call", 2).await;
+        drop(user);
+        place.has("notifications/cancelled", taken_back(offer)).await;
+        assert_eq!(place.count("notifications/cancelled"), taken_back(offer), "what was answered is left alone");
+        place.stop().await;
     }
 }
