@@ -172,6 +172,13 @@ struct Table {
     ended: Option<Ended>,
 }
 
+/// What an answer was for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Settled {
+    Call,
+    Subscription,
+}
+
 impl Shared {
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -244,7 +251,8 @@ impl Shared {
     }
 
     /// A client that has closed, or that is told to end, waits for no more news (2026-07-28, Subscriptions, Graceful
-    /// Closure).
+    /// Closure). Over a pipe the end of a subscription is told in two ways: by its result, as that has it, and by a
+    /// notification (2026-07-28, Cancellation). Clients know one of them or both.
     async fn end_subscriptions(&self) {
         let listens = {
             let mut table = self.table();
@@ -255,6 +263,7 @@ impl Shared {
         for id in listens {
             let id = id.to_json();
             self.say(Frame::result(&id, &subscription_ended(&id))).await;
+            self.say(cancellation(&id, None)).await;
         }
     }
 
@@ -287,15 +296,15 @@ impl Shared {
         Some(scope.why().to_string())
     }
 
-    /// The far end does not wait for this answer any more. Says whether it did.
-    fn settle(&self, id: &Id) -> bool {
+    /// The far end does not wait for this answer any more. Says what it was the answer to, if it did.
+    fn settle(&self, id: &Id) -> Option<Settled> {
         let mut table = self.table();
         let waited = table.asked.remove(id);
-        table.listens.remove(id);
+        let listened = table.listens.remove(id);
         if table.asked.is_empty() {
             self.settled.notify_one();
         }
-        waited
+        waited.then_some(if listened { Settled::Subscription } else { Settled::Call })
     }
 }
 

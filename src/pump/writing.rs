@@ -4,11 +4,12 @@ use std::{io, pin::pin};
 
 use tracing::debug;
 
-use super::{MAX_TABLE, Role, Shared, WRITE_BATCH, now, refuse};
+use super::{MAX_TABLE, Role, Settled, Shared, WRITE_BATCH, now, refuse};
 use crate::{
     message::{Frame, Kind, code, text},
     peer::{Caller, Envelope, Inbox, Reply},
     pipe::{Ended, FrameSink},
+    protocol::cancellation,
 };
 
 /// The loop.
@@ -80,7 +81,13 @@ impl<W: FrameSink> Writing<'_, W> {
         match (frame.kind(), reply) {
             (Kind::Request(_), Some(reply)) => self.park(&from, &frame, reply),
             (Kind::Request(_), None) => None,
-            (Kind::Response(Some(id)), _) => self.shared.settle(id).then_some(frame),
+            (Kind::Response(Some(id)), _) => {
+                if self.shared.settle(id)? == Settled::Subscription && !frame.is_error() {
+                    // The other way to say so; see `Shared::end_subscriptions`.
+                    self.shared.say_now(cancellation(&id.to_json(), None));
+                }
+                Some(frame)
+            }
             (Kind::Response(None), _) => None,
             (Kind::Notification, _) if frame.cancelled().is_some() => self.cancel(&from, &frame),
             (Kind::Notification, _) => Some(frame),

@@ -83,6 +83,9 @@ async fn sigterm_ends_a_client_command_with_an_open_subscription() {
         assert_eq!(user.client.answer(&call).await.tool_text(), "Did 1 steps.");
         let end = user.heard(&listen).await;
         assert!(is_goodbye(&end, &listen), "{offer:?}: {}", end.text);
+        // Over a pipe in both ways that the specification has.
+        let told = user.client.message("notifications/cancelled").await;
+        assert_eq!(told.json["params"], json!({"requestId": number(&listen)}));
         assert_eq!(user.client.program().code().await, 0);
         assert!(start.elapsed() < PROMPT, "{offer:?}: it took {:?}", start.elapsed());
         user.client.program().no_family().await;

@@ -36,7 +36,7 @@ async fn the_crash_of_a_modern_server_ends_its_subscriptions_with_an_error() {
         assert_eq!(touched(&mut user, &id).await.method(), "notifications/resources/updated");
         assert_eq!(user.call("crash", json!({})).await.error().0, -32603);
         let end = user.heard(&id).await;
-        assert_eq!(end.error().0, -32603, "{}", end.text);
+        assert_eq!((end.error(), end.status), ((-32603, "the server mcp-bridge exited with code 1"), 200));
         let (id, _) = user.listen(all()).await;
         assert_eq!(touched(&mut user, &id).await.method(), "notifications/resources/updated");
         user.client.hang_up(&id);
@@ -128,6 +128,10 @@ async fn a_subscription_that_its_server_ends_is_answered() {
         let result = &end.json["result"];
         assert_eq!(result["resultType"], "complete", "{}", end.text);
         assert_eq!(result["_meta"]["io.modelcontextprotocol/subscriptionId"].to_string(), id);
+        if door == Door::Connect {
+            let told = user.client.message("notifications/cancelled").await;
+            assert_eq!(told.json["params"]["requestId"].to_string(), id);
+        }
         user.client.finish().await;
         place.stop().await;
     }
