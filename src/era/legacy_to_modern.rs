@@ -321,7 +321,8 @@ impl Router {
                 reply.fail(code::METHOD_NOT_FOUND, &text, None);
             }
             name @ (method::LISTEN | method::DISCOVER) => {
-                let text = format!("{name} is of revision {MODERN}, and this is a session of an older one");
+                let instead = if name == method::LISTEN { "use resources/subscribe" } else { "initialize has said it" };
+                let text = format!("{name} is of revision {MODERN}, and this is a session of an older one; {instead}");
                 reply.fail(code::METHOD_NOT_FOUND, &text, None);
             }
             _ => self.call(from, &frame, reply).await,

@@ -133,7 +133,7 @@ async fn what_a_legacy_server_asks_outside_of_any_call_the_bridge_answers() {
             let text = "nobody can be asked outside of a call; start the bridge with --root to have it answer";
             assert_eq!(answers[0]["error"], json!({"code": -32601, "message": text}));
         }
-        let text = "nobody can be asked: sampling/createMessage came outside of a call whose client can answer it";
+        let text = "nobody can be asked: sampling/createMessage came outside of a call whose client can answer it; ask during one";
         assert_eq!(answers[1]["error"], json!({"code": -32601, "message": text}));
         // The call goes on, and its client hears nothing of all that.
         run.answer(&ping.unwrap(), json!({})).await;

@@ -335,7 +335,9 @@ impl Backend {
                 reply.fail(code::METHOD_NOT_FOUND, text, None);
             }
             (name, _) => {
-                let text = format!("nobody can be asked: {name} came outside of a call whose client can answer it");
+                let text = format!(
+                    "nobody can be asked: {name} came outside of a call whose client can answer it; ask during one"
+                );
                 reply.fail(code::METHOD_NOT_FOUND, &text, None);
             }
         }

@@ -23,7 +23,7 @@ use crate::{
     json::Object,
     message::{Frame, Id, code, text},
     peer::{Envelope, NotTaken, Reply},
-    protocol::{ErrorHead, Revision, may_ask_back, method},
+    protocol::{ErrorHead, MODERN, Revision, may_ask_back, method},
 };
 
 /// The next thing that happens to a call.
@@ -270,6 +270,14 @@ impl Translation {
                 let entries = entries.map(|(at, url)| (format!("u{}", at + 1).into(), url.text.into())).collect();
                 let server = running.opened.server.clone();
                 self.park_again(front, entries, running.round, server.as_deref()).await;
+            }
+            // No result of another method can ask for anything (2026-07-28, Multi Round-Trip Requests).
+            Failed::OpenFirst(_) if !may_ask_back(&name) => {
+                let text = format!(
+                    "the server needs a URL to be opened before it serves {name}, which cannot ask for that in revision \
+                     {MODERN}; call a tool of it first, which can"
+                );
+                front.refuse(Refusal::new(code::INTERNAL, text));
             }
             Failed::OpenFirst(_) => {
                 let text = "the server needs the client to open a URL first, and the client did not declare \

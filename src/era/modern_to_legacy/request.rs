@@ -130,8 +130,16 @@ fn is_gone(name: &str) -> bool {
         || name.starts_with("tasks/")
 }
 
+/// Says what there is in its place.
 fn gone(name: &str) -> Refusal {
-    Refusal::new(code::METHOD_NOT_FOUND, format!("{name} is not part of revision {MODERN}"))
+    let instead = match name {
+        method::INITIALIZE => "send the request itself",
+        "ping" => "any other request shows that the server is there",
+        "logging/setLevel" => "name a logLevel in the _meta of each request",
+        "resources/subscribe" | "resources/unsubscribe" => "use subscriptions/listen",
+        _ => "call the tool, which is answered when its task is over",
+    };
+    Refusal::new(code::METHOD_NOT_FOUND, format!("{name} is not part of revision {MODERN}; {instead}"))
 }
 
 /// What a server has to offer for a method; `None` where every server may have it.

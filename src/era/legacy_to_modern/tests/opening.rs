@@ -194,11 +194,13 @@ async fn what_has_no_modern_form_is_answered_at_once_or_ends_here() {
             )
         );
     }
-    for method in ["subscriptions/listen", "server/discover"] {
+    for (method, instead) in
+        [("subscriptions/listen", "use resources/subscribe"), ("server/discover", "initialize has said it")]
+    {
         assert_eq!(
             body(&mut client.ask("1", method, "{}").await).await,
             format!(
-                r#"{{"code":-32601,"message":"{method} is of revision 2026-07-28, and this is a session of an older one"}}"#
+                r#"{{"code":-32601,"message":"{method} is of revision 2026-07-28, and this is a session of an older one; {instead}"}}"#
             )
         );
     }

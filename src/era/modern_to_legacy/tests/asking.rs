@@ -100,7 +100,11 @@ async fn a_caller_is_asked_only_what_it_declared() {
         ),
         (SAMPLING, json!({"messages": [], "tools": []}), (-32602, "the client did not declare sampling.tools")),
         ("roots/list", json!({}), (-32601, "the client did not declare roots")),
-        ("x/y", json!({}), (-32601, "nobody can be asked: x/y came outside of a call whose client can answer it")),
+        (
+            "x/y",
+            json!({}),
+            (-32601, "nobody can be asked: x/y came outside of a call whose client can answer it; ask during one"),
+        ),
     ] {
         let mut refused = asked.ask(&server, 1, method, params).await;
         assert_eq!(refused.error().await, (want.0, want.1.to_string()));
@@ -143,7 +147,8 @@ async fn what_is_asked_outside_of_any_call_is_answered_by_the_bridge() {
     server.request().await.answer("{}");
     assert_eq!(server.ask(2, "ping", json!({})).await.value().await, json!({}));
     let mut refused = server.ask(3, SAMPLING, json!({})).await;
-    let text = "nobody can be asked: sampling/createMessage came outside of a call whose client can answer it";
+    let text =
+        "nobody can be asked: sampling/createMessage came outside of a call whose client can answer it; ask during one";
     assert_eq!(refused.error().await, (-32601, text.into()));
     let call = server.request().await;
     assert_eq!(call.ask(&server, 4, "roots/list", json!({})).await.value().await["roots"][0]["uri"], "file:///work");
@@ -206,6 +211,15 @@ async fn a_url_that_is_required_is_asked_for_and_the_call_sent_again() {
     let mut answers = client.retry(&state, json!({"u1": {"action": "decline"}})).await;
     let text = "the server needs a URL to be opened before it serves this, and that was declined";
     assert_eq!(answers.error().await, (-32603, text.into()));
+
+    // A list cannot ask, whatever its caller declared.
+    let mut answers = client.ask("tools/list", json!({})).await;
+    server.request().await.reply.fail(-32042, "open this", Some(data.clone()));
+    let (code, text) = answers.error().await;
+    assert!(
+        code == -32603 && text.starts_with("the server needs a URL to be opened before it serves tools/list"),
+        "{text}"
+    );
 
     let mut other = Client::new(&bridge, r#"{"elicitation":{}}"#);
     let mut answers = other.call().await;

@@ -40,18 +40,19 @@ async fn discover_is_made_of_the_handshake() {
 async fn what_the_modern_era_does_not_have_is_refused_without_a_server() {
     let mut bridge = Bridge::start();
     let mut client = Client::new(&bridge, "{}");
-    for method in [
-        "ping",
-        "initialize",
-        "logging/setLevel",
-        "resources/subscribe",
-        "resources/unsubscribe",
-        "tasks/get",
-        "tasks/list",
-        "tasks/result",
-        "tasks/cancel",
+    let tasks = "call the tool, which is answered when its task is over";
+    for (method, instead) in [
+        ("ping", "any other request shows that the server is there"),
+        ("initialize", "send the request itself"),
+        ("logging/setLevel", "name a logLevel in the _meta of each request"),
+        ("resources/subscribe", "use subscriptions/listen"),
+        ("resources/unsubscribe", "use subscriptions/listen"),
+        ("tasks/get", tasks),
+        ("tasks/list", tasks),
+        ("tasks/result", tasks),
+        ("tasks/cancel", tasks),
     ] {
-        let want = (-32601, format!("{method} is not part of revision 2026-07-28"));
+        let want = (-32601, format!("{method} is not part of revision 2026-07-28; {instead}"));
         assert_eq!(client.ask(method, json!({})).await.error().await, want);
     }
     let bare = Frame::request(&Id::Number(1), "initialize", Some(r#"{"protocolVersion":"2025-11-25"}"#));
