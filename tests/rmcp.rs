@@ -89,7 +89,7 @@ async fn over_stdio(words: &[&str]) -> Connected {
     (soon("initialize over stdio", Host { told }.serve(command(words))).await.unwrap(), heard)
 }
 
-async fn call(client: &RunningService<RoleClient, Host>, name: &str, arguments: Value) -> Value {
+async fn call<C: ClientHandler>(client: &RunningService<RoleClient, C>, name: &str, arguments: Value) -> Value {
     let Value::Object(arguments) = arguments else { panic!("no object") };
     let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
     let result = soon(name, client.call_tool(params)).await.unwrap();
