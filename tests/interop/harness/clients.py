@@ -97,6 +97,8 @@ def reach(software, processes, route, server=None, remote=None, kind=None):
         return route.reach(software.bridge, base) if route else matrix.at(kind)(None, base)
     if route is None:
         return [["stdio", *server]]
+    if route.reach is None:
+        return [["stdio", software.bridge, "connect", "--", *server]]
     base = processes.listen([software.bridge, route.listen, "--port", "0", "--", *server], "bridge", graceful=True)
     return route.reach(software.bridge, base)
 

@@ -98,10 +98,11 @@ PATHS = {"sse": "/sse", "http": "/mcp"}
 @dataclass(frozen=True)
 class Route:
     """A way from a client to a server. `listen` is the bridge's command in front of a stdio server, if any;
-    `reach(bridge, base)` gives the targets that clients use at once, each as KIND TARGET..."""
+    `reach(bridge, base)` gives the targets that clients use at once, each as KIND TARGET... Without it the client's command
+    is the bridge with the server's command."""
 
     name: str
-    reach: callable
+    reach: callable = None
     listen: str | None = None
     # The client's own command is the bridge: it must end promptly when its stdin closes.
     prompt_close: bool = field(default=False)
@@ -140,6 +141,8 @@ PAIRING_ROUTES = {
     "stdio-to-http": ("stdio", Route("stdio-to-http", at("http"), listen="stdio-to-http")),
     "serve": ("stdio", Route("serve over sse", at("sse"), listen="serve")),
     "connect": ("http", Route("connect to http", command("connect", "http"), prompt_close=True)),
+    # It ends with the server, whose own time that is.
+    "connect stdio": ("stdio", Route("connect to a command")),
     "connect sse": ("sse", Route("connect to sse", command("connect", "sse"), prompt_close=True)),
 }
 
@@ -150,9 +153,9 @@ MODERN_SERVERS = ["modern-typescript", "modern-python"]
 
 # Who meets whom and how: (clients, servers, routes). What legacy clients and legacy servers do is in the routes above.
 PAIRINGS = [
-    (LEGACY_CLIENTS, MODERN_SERVERS, ["stdio-to-http", "serve", "connect"]),
-    (MODERN_CLIENTS, LEGACY_SERVERS, ["stdio-to-http", "connect", "connect sse"]),
-    (MODERN_CLIENTS, MODERN_SERVERS, ["direct", "direct http", "stdio-to-http", "connect"]),
+    (LEGACY_CLIENTS, MODERN_SERVERS, ["stdio-to-http", "serve", "connect", "connect stdio"]),
+    (MODERN_CLIENTS, LEGACY_SERVERS, ["stdio-to-http", "connect", "connect sse", "connect stdio"]),
+    (MODERN_CLIENTS, MODERN_SERVERS, ["direct", "direct http", "stdio-to-http", "connect", "connect stdio"]),
     # As users run them: the SDK finds out what the server speaks, or does not even ask.
     (["auto typescript"], ["typescript", "modern-python"], ["direct", "stdio-to-http", "connect"]),
     (["auto python"], ["fastmcp", "modern-typescript"], ["direct", "stdio-to-http", "connect"]),
