@@ -58,6 +58,8 @@ pub struct Children {
     mark: Option<String>,
     limits: Limits,
     scope: Scope,
+    /// Of sessions that are translated. Not stopped by the first signal: their calls in flight have their time.
+    way: Scope,
     /// Bounds how many children are between their start and their first frame.
     starting: Arc<Semaphore>,
     /// One place for each session and each server of the pool.
@@ -124,6 +126,7 @@ impl Children {
             mark: ground.mark.clone(),
             limits: limits.clone(),
             scope: ground.scope.clone(),
+            way: ground.way.clone(),
             starting: ground.starting.clone(),
             sessions,
             readiness,
@@ -166,6 +169,7 @@ impl Children {
             mark: self.mark.clone(),
             limits: self.limits.clone(),
             scope: self.scope.clone(),
+            way: self.way.clone(),
             starting: self.starting.clone(),
             sessions: self.sessions.clone(),
             readiness: self.readiness.clone(),

@@ -53,6 +53,30 @@ async fn sigterm_ends_modern_work_promptly_and_leaves_no_process() {
     }
 }
 
+/// A call in flight has --grace, whatever its server speaks and however its client came.
+#[tokio::test]
+async fn sigterm_leaves_calls_of_sessions_their_time() {
+    for (flags, offer) in
+        [&["serve"][..], &["serve", "--shared"]].into_iter().flat_map(|flags| OFFERS.map(|offer| (flags, offer)))
+    {
+        let place = Place::bridge(flags, offer).await;
+        let mut users = Vec::new();
+        for door in [Door::Http, Door::Sse, Door::Ws] {
+            let mut user = place.user(door, Era::Legacy).await;
+            let call =
+                user.send("tools/call", json!({"name": "slow", "arguments": {"steps": 1, "step_ms": 700}})).await;
+            users.push((user, call));
+        }
+        place.has("tools/call", users.len()).await;
+        place.signal(Signal::TERM);
+        for (user, call) in &mut users {
+            assert_eq!(user.client.answer(call).await.tool_text(), "Did 1 steps.", "{flags:?} {offer:?}");
+        }
+        drop(users);
+        place.stop_again().await;
+    }
+}
+
 /// The client's command, on both kinds of URL: the same, and stdout is frames only.
 #[tokio::test]
 async fn a_client_command_ends_promptly_with_its_stdin() {

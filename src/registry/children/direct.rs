@@ -67,7 +67,7 @@ impl Children {
         let server = self.following().await?;
         let children = self.clone();
         self.scope.spawn(async move {
-            legacy_to_modern::serve(peer, server, legacy_to_modern::Settings::default(), &children.scope).await;
+            legacy_to_modern::serve(peer, server, legacy_to_modern::Settings::default(), &children.way).await;
             drop(place);
         });
         Ok(())
@@ -111,7 +111,7 @@ impl Children {
         match self.following().await {
             Ok(server) => {
                 let (never, settings) = (std::future::pending(), legacy_to_modern::Settings::default());
-                legacy_to_modern::serve_until(never, peer, server, found, settings, &self.scope).await;
+                legacy_to_modern::serve_until(never, peer, server, found, settings, &self.way).await;
             }
             Err(error) => warn!("{error}"), // The dropped peer ends the session.
         }
@@ -122,7 +122,7 @@ impl Children {
         let settings = legacy_to_modern::Settings::default();
         let (gone, server, found) = (direct.gone().cancelled_owned(), direct.outbox(), direct.found());
         drop(direct); // Held, its outbox would keep the server.
-        legacy_to_modern::serve_until(gone, peer, server, found, settings, &self.scope).await;
+        legacy_to_modern::serve_until(gone, peer, server, found, settings, &self.way).await;
     }
 
     /// Starts a server and asks it in the modern era; where it is silent, a second one in the legacy era, too. `None` when
