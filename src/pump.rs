@@ -41,6 +41,9 @@ const WRITE_BATCH: usize = 64;
 /// Requests in flight to one server, whoever they are of. A few megabytes; beyond it a server is lost anyway.
 const MAX_TABLE: usize = 16 * 1024;
 
+/// Beyond the time that who answers a client takes for its own end.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// How one pipe is pumped.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -279,13 +282,13 @@ impl Shared {
         }
     }
 
-    /// Lets the writing loop finish. A client has its answers by now, or they were waited for: a server that reads nothing
-    /// still holds its questions, and must not hold up its end for ever.
+    /// Lets the writing loop finish. A client has its answers by now, or they were waited for. Who holds its questions hears
+    /// that it has left, and has as much time again; a server that reads nothing must not hold up the end for ever.
     async fn last_words(&self, writing: impl Future<Output = ()>) {
         if self.rules.role != Role::Accept {
             return writing.await;
         }
-        if tokio::time::timeout(self.rules.linger, writing).await.is_err() {
+        if tokio::time::timeout(self.rules.linger + LAST_WORDS, writing).await.is_err() {
             warn!(name = %self.rules.name, "the client has left, and a server still holds a question of its; let go");
         }
     }
