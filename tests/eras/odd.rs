@@ -8,6 +8,7 @@ use crate::support::{
     actor::{Actor, Run},
     client::{Client, initialize},
     program::Bridge,
+    script::{Script, initialize_result},
     user::{LEGACY, User},
 };
 
@@ -102,6 +103,40 @@ async fn a_server_that_ends_at_both_is_told_of_to_both() {
     bridge.stop().await;
 }
 
+/// To a client in a session 404 means that this has ended, and 400 that it never was (2025-11-25, Transports, Session
+/// Management).
+#[tokio::test]
+async fn no_status_of_a_modern_url_looks_like_the_end_of_a_session() {
+    let mut script = Script::start().await;
+    let url = script.url("/mcp");
+    let bridge = Bridge::start(&["serve", "--retries", "0", "--server-era", "modern", &url]).await;
+    let mut client = knocking(&bridge).await;
+    let found = json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "capabilities": {"prompts": {}}});
+    script.post("server/discover").await.result(found).await;
+    assert_eq!(client.answer("0").await.json["result"]["capabilities"], json!({"prompts": {}}));
+    let mut old = User::in_session(client);
+    for status in [404, 400] {
+        let id = old.send("prompts/get", json!({"name": "x"})).await;
+        script.post("prompts/get").await.reply(status, &[], "").await;
+        let answer = old.client.answer(&id).await;
+        assert_eq!((answer.error().0, answer.status), (-32603, 200), "{}", answer.text);
+        assert_eq!(answer.json["error"]["data"], json!({"status": status}));
+    }
+    for (status, code) in [(404, -32601), (400, -32602), (400, -32021)] {
+        let id = old.send("prompts/get", json!({"name": "x"})).await;
+        let asked = script.post("prompts/get").await;
+        let error = json!({"jsonrpc": "2.0", "id": asked.json()["id"], "error": {"code": code, "message": "so it is"}});
+        asked.reply(status, &[], &error.to_string()).await;
+        let answer = old.client.answer(&id).await;
+        assert_eq!((answer.error(), answer.status), ((code, "so it is"), 200));
+    }
+    let id = old.send("prompts/get", json!({"name": "x"})).await;
+    script.post("prompts/get").await.result(json!({"resultType": "complete", "messages": []})).await;
+    assert_eq!(old.client.answer(&id).await.json["result"], json!({"messages": []}), "the session goes on");
+    drop(old);
+    bridge.stop().await;
+}
+
 /// As the reference server does it: roots are asked for as soon as the client is initialized, for no call.
 #[tokio::test]
 async fn what_a_legacy_server_asks_outside_of_any_call_the_bridge_answers() {
@@ -116,7 +151,7 @@ async fn what_a_legacy_server_asks_outside_of_any_call_the_bridge_answers() {
         let asked = run.expect("initialize").await;
         let declared = &asked["params"]["capabilities"];
         assert_eq!(*declared, json!({"sampling": {}, "elicitation": {}, "roots": {}}));
-        run.answer(&asked, crate::support::script::initialize_result("2025-11-25")).await;
+        run.answer(&asked, initialize_result("2025-11-25")).await;
         run.expect("notifications/initialized").await;
         run.say(json!({"jsonrpc": "2.0", "id": 1, "method": "roots/list"})).await;
         run.say(json!({"jsonrpc": "2.0", "id": 2, "method": "sampling/createMessage", "params": {}})).await;
