@@ -44,6 +44,17 @@ impl<'a> Object<'a> {
         skip::members(text)
     }
 
+    /// The same of members that are known; `None` where a key stands twice.
+    pub(crate) fn of_members(members: impl ExactSizeIterator<Item = (&'a str, &'a str)>) -> Option<Object<'a>> {
+        let (mut object, mut seen) = (Object { members: Vec::with_capacity(members.len()) }, HashSet::new());
+        for (key, value) in members {
+            if !object.add(&mut seen, key.into(), value) {
+                return None;
+            }
+        }
+        Some(object)
+    }
+
     /// Adds a member that was read; false when its key stands twice. `seen` has the keys once there are many.
     fn add(&mut self, seen: &mut HashSet<Cow<'a, str>>, key: Cow<'a, str>, value: &'a str) -> bool {
         // A peer can send millions of keys: no search through them for each. Most objects have a handful.

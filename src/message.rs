@@ -36,6 +36,9 @@ pub const MAX_DEPTH: usize = 128;
 /// Longest id or progress token, in bytes of JSON text. Ids are kept in tables; a longer one is an attack on those.
 pub const MAX_ID: usize = 1024;
 
+/// Members of a body whose places are remembered. Bodies have a handful; of one that has more, they are found again.
+const MAX_MEMBERS: usize = 16;
+
 /// Integers beyond this lose digits in JSON readers that use doubles (2^53 - 1).
 const MAX_SAFE: u64 = 9_007_199_254_740_991;
 
@@ -121,7 +124,16 @@ struct Head {
     body_at: Range<usize>,
     is_error: bool,
     mark: Option<Mark>,
+    /// Of the body; `None` where it is no object, or was not read member by member.
+    members: Option<Box<[Member]>>,
     own_meta: OwnMeta,
+}
+
+/// A member of the body: where its key and its value stand in the text.
+#[derive(Debug, Clone)]
+struct Member {
+    key: Range<usize>,
+    value: Range<usize>,
 }
 
 /// A method's name: where it stands in the text, or what it says where it is written with escapes.
@@ -205,23 +217,49 @@ struct Fields<'a> {
     params: Option<&'a str>,
     result: Option<&'a str>,
     error: Option<&'a str>,
+    /// Of params or result, whichever it was.
+    members: Option<(&'a str, Box<[Member]>)>,
 }
 
 impl<'a> Fields<'a> {
     /// Reads a message as almost all are; `None` where it is none, or an unusual one, which [`Wire`] decides.
     fn plain(text: &'a str) -> Option<Fields<'a>> {
         let mut fields = Fields::default();
-        check::members(text, |key, value| match key {
-            "jsonrpc" => json::plain(value).is_some_and(|version| fields.jsonrpc.replace(version.into()).is_none()),
-            "method" => json::plain(value).is_some_and(|method| fields.method.replace(method.into()).is_none()),
-            "id" => fields.id.replace(value).is_none(),
-            "params" => fields.params.replace(value).is_none(),
-            "result" => fields.result.replace(value).is_none(),
-            "error" => fields.error.replace(value).is_none(),
-            _ => true,
+        check::object(text, MAX_DEPTH as u32, |key, at| {
+            let is_body = matches!(key, "params" | "result");
+            let value = if is_body && at.is_object() { fields.body(text, at)? } else { at.value()? };
+            let twice = match key {
+                "jsonrpc" => fields.jsonrpc.replace(json::plain(value)?.into()).is_some(),
+                "method" => fields.method.replace(json::plain(value)?.into()).is_some(),
+                "id" => fields.id.replace(value).is_some(),
+                "params" => fields.params.replace(value).is_some(),
+                "result" => fields.result.replace(value).is_some(),
+                "error" => fields.error.replace(value).is_some(),
+                _ => false,
+            };
+            (!twice).then_some(())
         })?;
         // It has a version, or the judge says what is missing.
         fields.jsonrpc.is_some().then_some(fields)
+    }
+
+    /// Moves past the body, and notes where its members stand: several may ask for them, and to find them again takes another
+    /// look at all of it.
+    fn body(&mut self, text: &str, at: &mut check::Position<'a>) -> Option<&'a str> {
+        let mut members = Some(Vec::new());
+        let body = at.object(|key, at| {
+            let value = at.value()?;
+            match &mut members {
+                Some(noted) if noted.len() < MAX_MEMBERS => {
+                    noted.push(Member { key: position(text, key), value: position(text, value) });
+                }
+                // It takes memory that nobody counts.
+                more => *more = None,
+            }
+            Some(())
+        })?;
+        self.members = members.map(|members| (body, members.into()));
+        Some(body)
     }
 }
 
@@ -252,6 +290,7 @@ impl<'a> From<Wire<'a>> for Fields<'a> {
             params: wire.params.map(RawValue::get),
             result: wire.result.map(RawValue::get),
             error: wire.error.map(RawValue::get),
+            members: None,
         }
     }
 }
@@ -346,6 +385,10 @@ impl Frame {
             id_at: fields.id.map_or(0..0, |id| position(&text, id)),
             body_at: body.map_or(0..0, |body| position(&text, body)),
             is_error: fields.error.is_some(),
+            members: fields
+                .members
+                .filter(|(of, _)| body.is_some_and(|body| std::ptr::eq(*of, body)))
+                .map(|(_, all)| all),
             kind,
             method,
             mark,
@@ -413,7 +456,10 @@ impl Frame {
 
     /// The body's members; `None` when it is absent, no object, or has a key twice.
     pub fn object(&self) -> Option<Object<'_>> {
-        Object::of_checked(self.body()?)
+        match &self.head.members {
+            Some(members) => Object::of_members(members.iter().map(|at| (self.slice(&at.key), self.slice(&at.value)))),
+            None => Object::of_checked(self.body()?),
+        }
     }
 
     /// Values in the body: what `find` finds the first time. Always the same four, so `find` has to be always the same, too.
@@ -512,6 +558,7 @@ impl Frame {
             id_at: moved(&self.head.id_at),
             body_at: moved(&self.head.body_at),
             is_error: self.head.is_error,
+            members: None,
             mark: new_mark,
             own_meta: OwnMeta::new(),
             text: text.into(),

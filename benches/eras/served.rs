@@ -127,13 +127,14 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
             let mut setups = setups(callers).await?;
             let mut servers = [Setup::alone(true).await?, Setup::alone(false).await?];
             for at in 0..=rounds {
-                let of_servers = pair(&mut servers, 0, 1, at, &text, span).await?;
+                let base_first = at % 2 == 1;
+                let of_servers = pair(&mut servers, (0, 1), base_first, &text, span).await?;
                 // The first calls are dearer.
                 if at > 0 {
                     alone.push(of_servers);
                 }
                 for ((_, ours, base, _), got) in PAIRS.iter().zip(&mut got) {
-                    let pair = pair(&mut setups, *ours, *base, at, &text, span).await?;
+                    let pair = pair(&mut setups, (*ours, *base), base_first, &text, span).await?;
                     if at > 0 {
                         got.push(pair);
                     }
@@ -157,26 +158,23 @@ pub async fn measure(report: &mut Report) -> Outcome<()> {
     Ok(())
 }
 
-/// A round of each, one after the other; which is the first changes from round to round.
+/// A round of each of two, one after the other.
 async fn pair(
     setups: &mut [Setup],
-    ours: usize,
-    base: usize,
-    at: usize,
+    (ours, base): (usize, usize),
+    base_first: bool,
     text: &str,
     span: Duration,
 ) -> Outcome<(Round, Round)> {
-    let turns = if at % 2 == 0 { [ours, base] } else { [base, ours] };
-    let mut rounds = Vec::new();
-    for turn in turns {
-        let setup = setups.get_mut(turn).ok_or("callers that are not there")?;
-        rounds.push((turn, setup.round(text, span).await?));
+    let mut round = async |which: usize| match setups.get_mut(which) {
+        Some(setup) => setup.round(text, span).await,
+        None => fail("callers that are not there"),
+    };
+    if base_first {
+        let base = round(base).await?;
+        return Ok((round(ours).await?, base));
     }
-    rounds.sort_by_key(|(turn, _)| *turn != ours);
-    match rounds[..] {
-        [(_, ours), (_, base)] => Ok((ours, base)),
-        _ => fail("a pair of rounds is two"),
-    }
+    Ok((round(ours).await?, round(base).await?))
 }
 
 fn of((ours, base): &(Round, Round), figure: fn(&Round) -> f64) -> (f64, f64) {

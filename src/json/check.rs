@@ -6,40 +6,61 @@
 //! wrong. So an error here could make a message slow, or let one pass that is no JSON; the tests hold it to `serde_json`
 //! against that.
 
-/// Levels below the members: with the object itself, as many as messages may have
-/// ([`MAX_DEPTH`](crate::message::MAX_DEPTH)).
-const LEVELS: u32 = 127;
-
 /// Bytes of a string that are looked at eight by eight before blocks are: most end before.
 const SHORT: usize = 40;
 
-/// Gives each member of an object, key and value, as long as `each` wants more; keys are plain, values are text as it came.
-/// `None` where `each` does not, the text is no object, is deeper than messages may be, or has a key with escapes.
-pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&'a str, &'a str) -> bool) -> Option<()> {
-    let mut at = Position { text, at: 0 };
-    at.expect(b'{')?;
-    let mut more = !at.take(b'}');
-    while more {
-        let key = at.key()?;
-        at.expect(b':')?;
-        at.peek()?;
-        let start = at.at;
-        at.value()?;
-        if !each(key, text.get(start..at.at)?) {
-            return None;
-        }
-        more = at.goes_on(b'}')?;
-    }
+/// Reads an object that is all of the text. `each` gets a member's key and the place before its value, which it has to move
+/// past. `None` where it does not, or where the text is no object, is deeper than `levels`, or has a key with escapes.
+/// There are up to 128 levels.
+pub(crate) fn object<'a>(
+    text: &'a str,
+    levels: u32,
+    each: impl FnMut(&'a str, &mut Position<'a>) -> Option<()>,
+) -> Option<()> {
+    let mut at = Position { text, at: 0, levels };
+    at.object(each)?;
     at.peek().is_none().then_some(())
 }
 
 /// A place in the text.
-struct Position<'a> {
+pub(crate) struct Position<'a> {
     text: &'a str,
     at: usize,
+    /// How many more there may be.
+    levels: u32,
 }
 
 impl<'a> Position<'a> {
+    /// Moves past an object and gives its text; see [`object`].
+    pub(crate) fn object(&mut self, mut each: impl FnMut(&'a str, &mut Position<'a>) -> Option<()>) -> Option<&'a str> {
+        self.levels = self.levels.checked_sub(1)?;
+        self.peek()?;
+        let start = self.at;
+        self.expect(b'{')?;
+        let mut more = !self.take(b'}');
+        while more {
+            let key = self.key()?;
+            self.expect(b':')?;
+            each(key, self)?;
+            more = self.goes_on(b'}')?;
+        }
+        self.levels += 1;
+        self.text.get(start..self.at)
+    }
+
+    /// Whether an object comes next.
+    pub(crate) fn is_object(&mut self) -> bool {
+        self.peek() == Some(b'{')
+    }
+
+    /// Moves past a value, whatever is in it, and gives its text.
+    pub(crate) fn value(&mut self) -> Option<&'a str> {
+        self.peek()?;
+        let start = self.at;
+        self.skip()?;
+        self.text.get(start..self.at)
+    }
+
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -80,8 +101,7 @@ impl<'a> Position<'a> {
         Some(key)
     }
 
-    /// Moves past a value, whatever is in it.
-    fn value(&mut self) -> Option<()> {
+    fn skip(&mut self) -> Option<()> {
         // One bit a level, the lowest for the innermost: set where that is an object.
         let (mut objects, mut depth) = (0_u128, 0);
         loop {
@@ -89,7 +109,7 @@ impl<'a> Position<'a> {
             self.at += 1;
             match first {
                 b'"' => self.string()?,
-                b'{' | b'[' if depth == LEVELS => return None,
+                b'{' | b'[' if depth == self.levels => return None,
                 b'{' | b'[' => {
                     let is_object = first == b'{';
                     if !self.take(if is_object { b'}' } else { b']' }) {
@@ -245,9 +265,15 @@ mod tests {
 
     fn read(text: &str) -> Option<Vec<(String, String)>> {
         let mut all = Vec::new();
-        members(text, |key, value| {
+        object(text, 128, |key, at| {
+            // By either way past it.
+            let mut again = Position { ..*at };
+            let value = at.value()?;
+            if again.is_object() && again.object(|_, at| at.value().map(drop)).is_some() {
+                assert_eq!(again.at, at.at, "{text:?}");
+            }
             all.push((key.to_owned(), value.to_owned()));
-            true
+            Some(())
         })?;
         Some(all)
     }
@@ -386,6 +412,11 @@ mod tests {
         assert!(read(&nested(127)).is_some() && read(&mixed(63)).is_some());
         assert!(read(&nested(128)).is_none() && read(&mixed(64)).is_none());
         assert!(read(&nested(1_000_000)).is_none());
+        let inner = |depth: usize| {
+            let text = nested(depth).replace("{\"a\":", "{\"b\":{\"a\":") + "}";
+            object(&text, 128, |_, at| at.object(|_, at| at.value().map(drop)).map(drop))
+        };
+        assert!(inner(126).is_some() && inner(127).is_none());
         // Each level remembers what it is.
         let wrong = mixed(60).replace("}]}]", "}]]}");
         assert!(read(&wrong).is_none());

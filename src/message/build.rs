@@ -137,6 +137,7 @@ impl Frame {
             id_at,
             body_at,
             is_error,
+            members: None,
             mark,
             own_meta: OwnMeta::new(),
         };

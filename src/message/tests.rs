@@ -135,3 +135,27 @@ fn a_batch_is_several_frames_where_it_is_allowed() {
     assert!(Frame::parse_batch(Bytes::from_static(b"[]")).is_err());
     assert!(Frame::parse_batch(Bytes::from_static(b"[1]")).is_err());
 }
+
+#[test]
+fn the_members_of_a_body_are_those_of_that_body() {
+    let many: Vec<String> = (0..40).map(|n| format!("\"k{n}\":{n}")).collect();
+    let many = format!("{{{}}}", many.join(","));
+    for body in
+        ["{}", r#"{ "a" : [1, {"b":"c"}] , "d":"e" }"#, r#"{"\u0061":1,"b":2}"#, &many, "[1]", "7", r#"{"a":1,"a":2}"#]
+    {
+        for text in [
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{body}}}"#),
+            format!(r#"{{"params": {body} ,"method":"x","id":1,"jsonrpc":"2.0"}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":1,"result":{body}}}"#),
+            // What else there is makes no difference.
+            format!(r#"{{"jsonrpc":"2.0","id":1,"result":{body},"params":{{"no":1}}}}"#),
+            format!(r#"{{"params":{{"no":1}},"jsonrpc":"2.0","id":1,"result":{body}}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":1,"error":{body},"params":{{"no":1}}}}"#),
+        ] {
+            let frame = frame(&text);
+            assert_eq!(frame.body(), Some(body));
+            assert_eq!(frame.object(), Object::parse(body), "{text}");
+            assert_eq!(frame.with_id("\"another\"").object(), Object::parse(body), "{text}");
+        }
+    }
+}
