@@ -238,7 +238,9 @@ pub struct Target {
 
 impl Target {
     pub fn post(addr: SocketAddr, path: &str, session: Option<&str>) -> Target {
-        let session = session.map(|id| format!("Mcp-Session-Id: {id}\r\n")).unwrap_or_default();
+        // Both are required of every request but the first (2025-06-18, Streamable HTTP).
+        let session = session.map(|id| format!("Mcp-Session-Id: {id}\r\nMCP-Protocol-Version: 2025-06-18\r\n"));
+        let session = session.unwrap_or_default();
         Target {
             head: format!(
                 "POST {path} HTTP/1.1\r\nHost: {addr}\r\nAccept: application/json, text/event-stream\r\n\

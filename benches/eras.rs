@@ -27,6 +27,9 @@ pub async fn measure(report: &mut Report, only: &str) -> Outcome<()> {
     if "over HTTP".contains(only) {
         served::measure(report).await?;
     }
+    if "visits".contains(only) {
+        served::visits(report).await?;
+    }
     if "a slow start".contains(only) {
         served::warm(report).await?;
     }

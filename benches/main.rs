@@ -5,7 +5,7 @@
 //! cargo bench -- calls flood       some parts: start many memory calls sizes ws flood crowd churn shared warm jwt eras
 //! cargo bench -- --quick           less of each part, in about a minute and a half
 //! cargo bench -- calls --only='HTTP → stdio, 16'     one way across, or one way with so many callers
-//! cargo bench -- eras --only=parked  one of: in memory, over HTTP, a slow start, parked
+//! cargo bench -- eras --only=parked  one of: in memory, over HTTP, visits, a slow start, parked
 //! cargo bench -- shared --only=SSE   one of: HTTP, SSE, WebSocket
 //! cargo bench -- --control         the floor against itself: how far from 1 is noise here
 //! ```

@@ -15,7 +15,7 @@ use super::META;
 use crate::client::{Conn, Target};
 use crate::process::{BRIDGE, Process, Wire, cpu, demo};
 use crate::report::{Report, median};
-use crate::session::{Pipe, Samples, Session};
+use crate::session::{Pipe, Samples, Session, is_answer};
 use crate::{Outcome, fail};
 
 /// A modern exchange costs no more than a legacy call.
@@ -187,6 +187,57 @@ fn row(report: &mut Report, what: String, pairs: impl Iterator<Item = (f64, f64)
     let base = median(pairs.clone().map(|(_, base)| base));
     let ratio = median(pairs.map(|(ours, base)| ours / base));
     report.times(what, "µs", ours, base, ratio, most);
+}
+
+/// Calls that a client makes before it leaves, as one does that was started for one question.
+const VISIT: usize = 10;
+
+/// A client that comes for [`VISIT`] calls: a session costs its opening and its end, too, and often a process.
+pub async fn visits(report: &mut Report) -> Outcome<()> {
+    let count = if report.quick { 20 } else { 200 };
+    let (modern, at_modern) = Process::serving(&[BRIDGE, "demo-server", "--era", "modern"])?;
+    let kinds: [(&str, &[&str]); 2] = [("with a server of its own", &[]), ("that shares its server", &["--shared"])];
+    for (what, flags) in kinds {
+        let (server, addr) = Process::with(flags, &[BRIDGE, "demo-server", "--era", "legacy"])?;
+        let mut got = Vec::new();
+        for at in 0..=count {
+            let pair = (exchanges(at_modern).await?, session(addr).await?);
+            // The first calls are dearer.
+            if at > 0 {
+                got.push(pair);
+            }
+        }
+        let name = format!("{VISIT} modern exchanges on a new connection, beside a session {what}, p50 of all");
+        row(report, name, got.into_iter(), Some(NO_MORE));
+        server.stop();
+    }
+    modern.stop();
+    Ok(())
+}
+
+/// Microseconds.
+async fn exchanges(addr: SocketAddr) -> Outcome<f64> {
+    let began = Instant::now();
+    let mut conn = Conn::open(addr).await?;
+    for _ in 0..VISIT {
+        exchange(&mut conn, addr, "{}").await?;
+    }
+    Ok(began.elapsed().as_secs_f64() * 1e6)
+}
+
+async fn session(addr: SocketAddr) -> Outcome<f64> {
+    let began = Instant::now();
+    let mut session = Session::open(Wire::Http, addr, 1).await?;
+    for _ in 0..VISIT {
+        let body =
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"echo","arguments":{"message":"hi"}}}"#;
+        match session.ask(body.as_bytes()).await?.last() {
+            Some(answer) if is_answer(answer) => {}
+            _ => return fail("a call was not answered"),
+        }
+    }
+    session.close().await?;
+    Ok(began.elapsed().as_secs_f64() * 1e6)
 }
 
 /// Calls of modern callers at a legacy server that takes a second to start.
