@@ -228,6 +228,11 @@ impl Reply {
         &self.0.id
     }
 
+    /// Who gets the answer.
+    pub fn caller(&self) -> &Arc<Caller> {
+        &self.0.to
+    }
+
     /// Sends what belongs to the request ahead of its answer; see [`Updates::send`].
     pub async fn update(&self, envelope: Envelope) -> Result<(), Gone> {
         let envelope = changed(envelope, self.0.change.as_ref(), self.0.call.as_deref());

@@ -513,7 +513,8 @@ impl<R: FrameSource> Reading<'_, R> {
 
     /// A caller of a shared server reads too slowly: its calls end, so that the others go on.
     fn cut_off(&self, updates: &Updates) {
-        let cut = self.shared.table().pending.forget(updates.caller().id);
+        let slow = updates.caller().id;
+        let cut = self.shared.table().pending.forget(|reply| reply.caller().id == slow);
         warn!(name = %self.shared.rules.name, calls = cut.len(), "cut off a caller that reads too slowly");
         for Withdrawn { wire_id, home } in cut {
             home.fail(code::LIMIT, text::CUT_OFF, None);

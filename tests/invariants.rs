@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use mcp_bridge::wire::Wire;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -228,11 +229,49 @@ fn greedy() -> Vec<String> {
     all
 }
 
+/// A bridge with one server for all its clients: a process, or a server at a URL over each wire; and who serves there.
+async fn shared(over: Option<Wire>) -> (Bridge, Option<Bridge>) {
+    let Some(wire) = over else { return (Bridge::demo(&["serve", "--shared"]).await, None) };
+    let far = Bridge::demo(&["serve", "--server-era", "legacy"]).await;
+    (Bridge::start(&["serve", "--shared", "--server-era", "legacy", &far.url_of(wire)]).await, Some(far))
+}
+
+const SHARED: [Option<Wire>; 4] = [None, Some(Wire::Sse), Some(Wire::Http), Some(Wire::Ws)];
+
+/// A client that asks for much and reads nothing delays nobody who shares the server with it, in small answers or large ones.
+#[tokio::test]
+async fn invariant_5_a_stalled_caller_of_a_shared_server_delays_nobody() {
+    for over in SHARED {
+        let (bridge, far) = shared(over).await;
+        let stalled = stall_sse(&bridge).await;
+        let mut other = bridge.http().await;
+        for n in 0..20 {
+            other.check(&format!("echo {n}")).await;
+        }
+        assert_eq!(other.call("big", json!({"bytes": 100_000})).await.tool_text().len(), 100_000);
+        drop((stalled, other));
+        bridge.stop().await;
+        if let Some(far) = far {
+            far.stop().await;
+        }
+    }
+}
+
 /// A shared server waits for nobody: a client that does not read is cut off with an error that says so, and the others
 /// go on.
 #[tokio::test]
 async fn invariant_7_a_slow_reader_of_a_shared_server_is_cut_off_and_told() {
-    let bridge = Bridge::start(&["stdio-to-sse", "--demo", "--shared"]).await;
+    for over in SHARED {
+        let (bridge, far) = shared(over).await;
+        slow_reader_is_cut_off(&bridge).await;
+        bridge.stop().await;
+        if let Some(far) = far {
+            far.stop().await;
+        }
+    }
+}
+
+async fn slow_reader_is_cut_off(bridge: &Bridge) {
     let mut other = bridge.sse().await;
     let mut conn = Conn::open_narrow(bridge.addr).await;
     conn.send(&request("GET", "/sse", &STREAM, "")).await;
@@ -259,13 +298,22 @@ async fn invariant_7_a_slow_reader_of_a_shared_server_is_cut_off_and_told() {
     };
     assert_eq!(error["error"]["code"], -32000);
     assert_eq!(error["error"]["message"], "cut off: this client reads too slowly for a shared server");
-    bridge.stop().await;
 }
 
 /// The same ids from many clients of one server, whose answers come back in another order.
 #[tokio::test]
 async fn equal_ids_of_many_clients_are_kept_apart_on_a_shared_server() {
-    let bridge = Bridge::start(&["serve", "--demo", "--shared"]).await;
+    for over in SHARED {
+        let (bridge, far) = shared(over).await;
+        equal_ids_are_kept_apart(&bridge).await;
+        bridge.stop().await;
+        if let Some(far) = far {
+            far.stop().await;
+        }
+    }
+}
+
+async fn equal_ids_are_kept_apart(bridge: &Bridge) {
     let mut clients: Vec<Client> = Vec::new();
     for n in 0..6 {
         clients.push(bridge.client(if n % 2 == 0 { Kind::Sse } else { Kind::Http }).await);
@@ -289,6 +337,4 @@ async fn equal_ids_of_many_clients_are_kept_apart_on_a_shared_server() {
         assert_eq!(seen, (0..10).map(|id| (id, 1)).collect());
         assert!(client.rest().is_empty(), "{:?}", client.rest());
     }
-    drop(clients);
-    bridge.stop().await;
 }

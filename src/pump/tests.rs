@@ -186,6 +186,29 @@ async fn a_reader_that_stalls_holds_up_its_own_server_and_no_memory() {
     assert_eq!(partner.rx.recv().await.unwrap().frame.method(), "small");
 }
 
+/// As where one connection carries many exchanges: who asks is not who reads.
+#[tokio::test]
+async fn who_does_not_read_is_cut_off_whoever_asked() {
+    let (mut far, partner, _task) = start(Role::ConnectModern { own: false });
+    let (reader, asker) = (Caller::legacy(None), Caller::modern(None));
+    let (tx, mut call) = mpsc::channel(3);
+    let asked = frame(r#"{"jsonrpc":"2.0","id":"a","method":"x","params":{"_meta":{"progressToken":"t"}}}"#);
+    let reply = Reply::on(tx, &asked, &reader).await.unwrap();
+    partner.tx.send(Envelope { from: asker, frame: asked, reply: Some(reply) }).await.unwrap();
+    let on_wire = far.read().await;
+    let token = on_wire.token_text().unwrap();
+    for n in 1..=3 {
+        let params = format!(r#"{{"progressToken":{token},"progress":{n}}}"#);
+        far.write(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{params}}}"#)).await;
+    }
+    assert_eq!(far.read().await.cancelled().map(Id::to_json).as_deref(), Some(on_wire.id_text()));
+    for _ in 0..2 {
+        assert_eq!(call.recv().await.unwrap().frame.method(), "notifications/progress");
+    }
+    let last = call.recv().await.unwrap().frame;
+    assert!(last.is_error() && last.body().unwrap().contains(text::CUT_OFF), "{last:?}");
+}
+
 /// Lets every other task run until it waits.
 async fn idle() {
     for _ in 0..1_000 {

@@ -54,7 +54,7 @@ impl One {
                 Ok(source) => ((source.open)().await?, Some(source)),
                 Err(remotes) => {
                     let (ours, theirs) = Peer::pair(PEER_CAPACITY);
-                    drop(remotes.session(ours));
+                    remotes.shared_session(ours, !self.stateless);
                     (theirs, None) // It sees to its own connection.
                 }
             };

@@ -32,6 +32,8 @@ use crate::{
     },
 };
 
+mod joint;
+
 /// One remote server.
 #[derive(Debug)]
 pub struct Remotes {
@@ -85,6 +87,12 @@ impl Remotes {
             remotes.readiness.set(end.as_ref().err().map(ToString::to_string));
             end
         })
+    }
+
+    /// Works the server's end of a hub of several sessions, or, without `sessions`, of callers that have none.
+    pub fn shared_session(self: &Arc<Self>, peer: Peer, sessions: bool) {
+        let name = self.way().name();
+        drop(self.session(joint::behind(peer, name, sessions, &self.limits, &self.scope)));
     }
 
     /// A client has left. Where it was the only one, no attempt to reach the server is worth a wait any more, nor is a
