@@ -24,7 +24,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::HeaderMap;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
 };
 
 pub use self::aggregate::Member;
@@ -109,6 +109,18 @@ enum Server {
     Scripted(Arc<Script>),
 }
 
+impl Server {
+    /// What it is called in log lines.
+    fn name(&self) -> Arc<str> {
+        match self {
+            Server::Child(children) => children.spec.name.as_str().into(),
+            Server::Remote(remotes) => remotes.name(),
+            Server::Aggregate(_) => "all servers".into(),
+            Server::Scripted(_) => "script".into(),
+        }
+    }
+}
+
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -158,9 +170,18 @@ pub enum OpenError {
     /// What a client declares decides which server it gets, and this is too much to be kept.
     #[error("the client's capabilities are longer than {} KiB; declare less", MAX_CAPABILITIES / 1024)]
     Capabilities,
+    /// The bridge panicked while it started the server.
+    #[error("the bridge failed while it started the server; call again, and look into the bridge's log if it stays so")]
+    Broken,
     /// The bridge is shutting down, or this server is not offered any more.
     #[error(transparent)]
     Draining(#[from] Stopped),
+}
+
+/// What came of a start in a task of its own. Tasks are not aborted: one without an outcome panicked, which says nothing of
+/// the server.
+fn outcome<T>(joined: Result<Result<T, OpenError>, JoinError>) -> Result<T, OpenError> {
+    joined.unwrap_or(Err(OpenError::Broken))
 }
 
 impl OpenError {
@@ -178,6 +199,7 @@ impl OpenError {
             OpenError::Full { .. } | OpenError::Crowded { .. } => Some(Reason::Busy),
             OpenError::Caller(..) | OpenError::Capabilities => None,
             OpenError::BackingOff { .. }
+            | OpenError::Broken
             | OpenError::Draining(_)
             | OpenError::Start(_)
             | OpenError::Handshake(_)
@@ -191,6 +213,7 @@ impl OpenError {
             OpenError::Full { .. } | OpenError::Crowded { .. } => code::LIMIT,
             OpenError::Caller(..) | OpenError::Capabilities => code::INVALID_REQUEST,
             OpenError::BackingOff { .. }
+            | OpenError::Broken
             | OpenError::Draining(_)
             | OpenError::Start(_)
             | OpenError::Handshake(_)
@@ -216,6 +239,7 @@ impl OpenError {
             OpenError::Start(_)
             | OpenError::Handshake(_)
             | OpenError::Connect(_)
+            | OpenError::Broken
             | OpenError::Caller(..)
             | OpenError::Capabilities => None,
         }

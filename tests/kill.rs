@@ -330,6 +330,22 @@ async fn the_guard_kills_who_carries_its_mark_and_ends() {
     }
 }
 
+/// A guard that somebody ends is replaced, and the new one knows what the one before knew.
+#[tokio::test]
+async fn a_guard_that_is_killed_is_started_again_and_leaves_nobody_behind() {
+    let (bridge, client) = Bridge::with_tree(&["serve"]).await;
+    let guard = || bridge.program.family().into_iter().find(|(_, line)| line.contains(" guard ")).map(|(pid, _)| pid);
+    let first = guard().unwrap();
+    processes::signal(first, Signal::KILL);
+    bridge.program.stderr.has("somebody ended the guard").await;
+    let second = eventually("another guard", guard).await;
+    assert_ne!(first, second);
+    assert!(bridge.program.servers().len() >= processes::TREE_SIZE, "no server was ended for it");
+    bridge.program.signal(Signal::KILL);
+    bridge.program.no_family().await;
+    drop(client);
+}
+
 /// A subscription has no end of its own, so nobody waits for it: not for --grace, and not for good.
 #[tokio::test]
 async fn a_client_command_with_a_subscription_ends_when_its_client_is_gone() {

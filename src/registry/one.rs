@@ -58,9 +58,10 @@ impl One {
                     (theirs, None) // It sees to its own connection.
                 }
             };
+            let name = self.server.name();
             let hub = match self.stateless {
-                true => Hub::stateless(back, source, &self.scope).await.map_err(OpenError::Handshake)?,
-                false => Hub::sessions(back, source, &self.scope),
+                true => Hub::stateless(name, back, source, &self.scope).await.map_err(OpenError::Handshake)?,
+                false => Hub::sessions(name, back, source, &self.scope),
             };
             *slot = Some(hub);
         }

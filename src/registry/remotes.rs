@@ -18,6 +18,7 @@ use super::{
     Ground, OpenError,
     eras::Eras,
     modern::{self, Direct, Modern},
+    outcome,
     readiness::Readiness,
 };
 use crate::{
@@ -91,8 +92,12 @@ impl Remotes {
 
     /// Works the server's end of a hub of several sessions, or, without `sessions`, of callers that have none.
     pub fn shared_session(self: &Arc<Self>, peer: Peer, sessions: bool) {
-        let name = self.way().name();
-        drop(self.session(joint::behind(peer, name, sessions, &self.limits, &self.scope)));
+        drop(self.session(joint::behind(peer, self.name(), sessions, &self.limits, &self.scope)));
+    }
+
+    /// Its name in log lines.
+    pub fn name(&self) -> Arc<str> {
+        self.way().name()
     }
 
     /// A client has left. Where it was the only one, no attempt to reach the server is worth a wait any more, nor is a
@@ -125,7 +130,7 @@ impl Remotes {
         let starting = self
             .scope
             .spawn(async move { this.modern.outbox(&this.eras, || this.find_modern(), || this.translation()).await });
-        starting.await.unwrap_or_else(|_| Err(self.scope.why().into()))
+        outcome(starting.await)
     }
 
     /// What came of the exchanges: a client that leaves is no success where nothing ever worked.

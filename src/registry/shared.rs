@@ -60,6 +60,8 @@ pub struct Hub {
 
 #[derive(Debug)]
 struct Shared {
+    /// Shown in log lines.
+    name: Arc<str>,
     me: Weak<Shared>,
     scope: Scope,
     line: Line,
@@ -103,13 +105,18 @@ struct Uri {
 
 impl Hub {
     /// A server whose first caller initializes it.
-    pub fn sessions(back: Peer, source: Option<Source>, scope: &Scope) -> Hub {
-        Hub::start(back, source, scope, false)
+    pub fn sessions(name: Arc<str>, back: Peer, source: Option<Source>, scope: &Scope) -> Hub {
+        Hub::start(name, back, source, scope, false)
     }
 
     /// A server that the bridge initializes, for callers without a session.
-    pub async fn stateless(back: Peer, source: Option<Source>, scope: &Scope) -> Result<Hub, String> {
-        let mut hub = Hub::start(back, source, scope, true);
+    pub async fn stateless(
+        name: Arc<str>,
+        back: Peer,
+        source: Option<Source>,
+        scope: &Scope,
+    ) -> Result<Hub, String> {
+        let mut hub = Hub::start(name, back, source, scope, true);
         let caller = Caller::legacy(None);
         let params = serde_json::json!({
             "protocolVersion": NEWEST_LEGACY,
@@ -134,9 +141,10 @@ impl Hub {
         Ok(hub)
     }
 
-    fn start(back: Peer, source: Option<Source>, scope: &Scope, stateless: bool) -> Hub {
+    fn start(name: Arc<str>, back: Peer, source: Option<Source>, scope: &Scope, stateless: bool) -> Hub {
         let Peer { tx, rx, home: _ } = back;
         let shared = Arc::new_cyclic(|me| Shared {
+            name,
             me: me.clone(),
             scope: scope.clone(),
             line: Line::to(tx),
@@ -487,18 +495,18 @@ fn ask_back(shared: &Shared, from: Arc<Caller>, frame: Frame, reply: Reply) {
         return reply.fail(code::METHOD_NOT_FOUND, &text, None);
     };
     if only.try_send(Envelope { from, frame, reply: Some(reply) }).is_err() {
-        debug!("the only client of the shared server does not read"); // The dropped reply has answered.
+        debug!(name = %shared.name, "the only client of the shared server does not read"); // The dropped reply has answered.
     }
 }
 
 fn notify(shared: &Shared, from: &Arc<Caller>, frame: &Frame) {
     let entitled = shared.entitled(frame);
     if entitled.is_empty() {
-        debug!(method = frame.method(), "a notification of the shared server belongs to nobody");
+        debug!(name = %shared.name, method = frame.method(), "a notification of the shared server belongs to nobody");
     }
     for (id, tx) in entitled {
         if let Err(mpsc::error::TrySendError::Full(_)) = tx.try_send(Envelope::one_way(from.clone(), frame.clone())) {
-            warn!("cut off a client that reads too slowly for a shared server");
+            warn!(name = %shared.name, "cut off a client that reads too slowly for a shared server");
             shared.members().remove(&id);
         }
     }

@@ -216,6 +216,7 @@ impl From<OpenError> for Refusal {
             | OpenError::BackingOff { .. }
             | OpenError::Draining(_) => StatusCode::SERVICE_UNAVAILABLE,
             OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => StatusCode::BAD_GATEWAY,
+            OpenError::Broken => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let mut refusal = Refusal::new(status, error.to_string()).code(error.code()).data(error.data());
         if let Some(reason) = error.reason() {

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::{Place, client, demo, mcp_servers, other_demo};
 use crate::support::{
     client::{Client, tool},
-    program::Bridge,
+    program::{BINARY, Bridge},
+    user::User,
 };
 
 /// Waits until a path leads somewhere, or nowhere.
@@ -124,6 +125,49 @@ async fn a_clients_answer_reaches_the_server_that_asked_though_it_is_offered_no_
         let log = bridge.stop().await;
         assert!(!log.contains("still in flight"), "{log}");
     }
+}
+
+/// A client of 2026-07-28 holds nothing but a handle, and what it names ends with the server that asked.
+#[tokio::test]
+async fn a_call_that_waits_for_its_client_at_a_server_that_leaves_is_lost_and_says_so() {
+    let older = |name: &str| json!({"command": BINARY, "args": ["demo-server", "--era", "legacy"], "env": {"NAME": name}});
+    let place = Place::new("mcp.json", &with(json!({"changed": older("a")})));
+    let bridge = place.serve().await;
+    let mut user = User::modern(Client::modern(bridge.addr, "/servers/changed/mcp"));
+    let mut params = json!({"name": "ask", "arguments": {"message": "?"}});
+    let asked = user.once("tools/call", params.clone()).await;
+    let result = &asked.json["result"];
+    assert_eq!(result["resultType"], "input_required", "{}", asked.text);
+    let key = result["inputRequests"].as_object().unwrap().keys().next().unwrap();
+    params["inputResponses"] = json!({key: {"action": "accept", "content": {"answer": "yes"}}});
+    params["requestState"] = result["requestState"].clone();
+    place.save(&with(json!({"changed": older("b"), "new": demo()})));
+    until(&bridge, "/servers/new/mcp", true).await;
+    let text = "requestState names a call that is lost: the bridge was restarted or the server was changed in its config \
+                file since, or another bridge gave it; call again without it";
+    let refused = user.once("tools/call", params).await;
+    assert_eq!((refused.error(), refused.status), ((-32602, text), 400));
+    let again = user.once("tools/call", json!({"name": "ask", "arguments": {"message": "?"}})).await;
+    assert_eq!(again.json["result"]["resultType"], "input_required", "{}", again.text);
+    drop(user);
+    bridge.stop().await;
+}
+
+/// Ten servers may be behind one bridge.
+#[tokio::test]
+async fn a_line_about_a_shared_server_names_it() {
+    let mut shared = demo();
+    shared["sharing"] = json!("shared");
+    let place = Place::new("mcp.json", &with(json!({"common": shared})));
+    let bridge = place.serve().await;
+    let mut common = client(&bridge, "/servers/common/mcp").await;
+    common.call("crash", json!({"code": 3})).await;
+    bridge.program.stderr.has("starting it again").await;
+    common.check("back").await;
+    drop(common);
+    let log = bridge.stop().await;
+    let line = log.lines().find(|line| line.contains("starting it again")).unwrap();
+    assert!(line.ends_with("the server that clients share has ended; starting it again name=common"), "{line}");
 }
 
 /// Kubernetes mounts a ConfigMap so: the file is a link into `..data`, which is exchanged.

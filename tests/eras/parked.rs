@@ -91,8 +91,8 @@ async fn after_a_restart_with_the_same_key_file_the_bridge_says_that_the_call_is
     for (flags, text) in [
         (
             &keyed[..],
-            "requestState was given before a restart of the bridge, or by another instance, and the call that it names \
-             is lost; start over without it",
+            "requestState names a call that is lost: the bridge was restarted or the server was changed in its config file \
+             since, or another bridge gave it; call again without it",
         ),
         (&[], UNKNOWN),
     ] {

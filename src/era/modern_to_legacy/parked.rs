@@ -35,6 +35,10 @@ use crate::{
 /// Parked calls that were not yet taken over by the task that hears them. Who parks waits for it.
 const FRESH: usize = 64;
 
+/// The answer to a retry that comes too late for the server that asked.
+const LOST: &str = "requestState names a call that is lost: the bridge was restarted or the server was changed in its config \
+                    file since, or another bridge gave it; call again without it";
+
 /// What was parked.
 #[derive(Debug)]
 pub(super) enum Kept {
@@ -158,9 +162,12 @@ impl Parked {
         parked
     }
 
+    /// One key for all servers of a run where none was given: what was parked at a server before its entry in the config file
+    /// was changed is known for what it was.
     fn sealer(&self) -> Option<&Arc<Sealer>> {
-        let random = || Sealer::random().ok().map(Arc::new);
-        self.sealer.get_or_init(|| self.settings.state.clone().or_else(random)).as_ref()
+        static OWN: OnceLock<Option<Arc<Sealer>>> = OnceLock::new();
+        let own = || OWN.get_or_init(|| Sealer::random().ok().map(Arc::new)).clone();
+        self.sealer.get_or_init(|| self.settings.state.clone().or_else(own)).as_ref()
     }
 
     /// Whether one more may be parked for this caller.
@@ -258,9 +265,7 @@ impl Parked {
             return Err(bad("requestState has expired; start over without it"));
         }
         if claims.instance != self.instance {
-            let text = "requestState was given before a restart of the bridge, or by another instance, and the call \
-                        that it names is lost; start over without it";
-            return Err(bad(text));
+            return Err(bad(LOST));
         }
         if claims.request != request {
             return Err(bad("requestState belongs to a request with another method or other params; repeat them as \
@@ -268,6 +273,9 @@ impl Parked {
         }
         let entry = {
             let mut table = lock(&self.table);
+            if table.closed {
+                return Err(bad(LOST));
+            }
             let id = u64::try_from(claims.parked).ok();
             let entry = id.and_then(|id| table.entries.get(&id));
             let is_it = entry.is_some_and(|entry| entry.round == claims.round);

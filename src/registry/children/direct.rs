@@ -16,6 +16,7 @@ use super::{
     super::{
         OpenError,
         modern::{self, Direct},
+        outcome,
     },
     Children, DISCOVER_PATIENCE, ended,
     probe::{self, Beside, SILENCE, Verdict},
@@ -41,7 +42,7 @@ impl Children {
         let starting = self
             .scope
             .spawn(async move { this.modern.outbox(&this.eras, || this.find_modern(), || this.translation()).await });
-        starting.await.unwrap_or_else(|_| Err(self.scope.why().into()))
+        outcome(starting.await)
     }
 
     /// The way to a server that speaks the modern era, started if there is none; `None` where it does not speak that. `room`
@@ -53,7 +54,7 @@ impl Children {
         room();
         let this = self.clone();
         let starting = self.scope.spawn(async move { this.modern.direct(&this.eras, || this.find_modern()).await });
-        starting.await.unwrap_or_else(|_| Err(self.scope.why().into()))
+        outcome(starting.await)
     }
 
     /// The way in for modern exchanges of all callers at a server that speaks the legacy era only.

@@ -67,9 +67,10 @@ impl Shared {
         if let Some(way) = self.line.up() {
             return Ok(way);
         }
-        let Some(source) = self.source.as_ref().filter(|_| !self.scope.is_stopped()) else {
+        if self.scope.is_stopped() {
             return Err(self.scope.why().into());
-        };
+        }
+        let Some(source) = &self.source else { return Err(OpenError::Handshake("it ended".into())) };
         let (number, before) = self.line.next();
         if let Some(before) = before {
             drop(timeout(BEFORE, before).await);
@@ -112,11 +113,11 @@ impl Shared {
         let all = stream::iter(level.into_iter().chain(subscriptions)).for_each_concurrent(AT_ONCE, async |request| {
             let method = request.method().to_string();
             if self.ask_on(to, &voice, request).await.is_none_or(|answer| answer.is_error()) {
-                debug!(method, "the new process of a shared server refused what the one before had accepted");
+                debug!(name = %self.name, method, "the new process of a shared server refused what the one before had accepted");
             }
         });
         if timeout(PATIENCE, all).await.is_err() {
-            debug!("the new process of a shared server does not answer; it is used all the same");
+            debug!(name = %self.name, "the new process of a shared server does not answer; it is used all the same");
         }
         Ok(changed)
     }
@@ -158,7 +159,7 @@ impl Shared {
 
     /// Starts another process after one has ended, so that those who wait for news get them.
     pub(super) fn revive(&self) {
-        warn!("the server that clients share has ended; starting it again");
+        warn!(name = %self.name, "the server that clients share has ended; starting it again");
         self.scope.spawn(reviving(self.me.clone()));
     }
 
@@ -166,7 +167,7 @@ impl Shared {
     fn rest(&self, idle: Duration) {
         let subscribed = self.members().values().any(|member| !member.subscriptions.is_empty());
         if !subscribed && (self.stateless || self.lasts()) && self.line.rest(idle) {
-            info!("nobody has used the shared server for --idle-timeout; it is ended until it is needed");
+            info!(name = %self.name, "nobody has used the shared server for --idle-timeout; it is ended until it is needed");
         }
     }
 }
@@ -181,7 +182,7 @@ async fn reviving(shared: Weak<Shared>) {
         }
         let Err(error) = shared.way().await else { return };
         failures += 1;
-        debug!("cannot start the shared server again: {error}");
+        debug!(name = %shared.name, "cannot start the shared server again: {error}");
         let wait = error.retry_after().unwrap_or_else(|| delay(FIRST, LONGEST, failures, 1.0));
         let scope = shared.scope.clone();
         drop(shared);

@@ -6,6 +6,8 @@
 //! those that left their process group. Linux only: it reads `/proc`. Windows needs no guard: it ends a job object's
 //! processes when the bridge's handle closes. Elsewhere a SIGKILL of the bridge leaves its servers to see their stdin close.
 //!
+//! A guard that somebody ends is started again, with the same mark: whatever was started before carries it.
+//!
 //! It never talks to a child and never outlives its sweep.
 
 /// The variable that carries the marks, one for each bridge above the process, separated by commas.
@@ -17,54 +19,154 @@ pub const COMMAND: &str = "guard";
 #[cfg(target_os = "linux")]
 mod platform {
     use super::{COMMAND, MARK};
+    use crate::backoff::delay;
     use std::{
         io::{self, Read},
         os::unix::process::CommandExt,
-        process::{Child, Command, Stdio},
+        process::{Child, ChildStdout, Command, Stdio},
+        sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+        thread,
         time::{Duration, Instant},
     };
+    use tracing::{debug, warn};
 
     /// Longest time for the sweep: processes can be born while it runs, but not for ever.
     const SWEEP: Duration = Duration::from_secs(5);
 
+    /// Before a guard is started again that has ended soon after its start; doubled each time up to [`LONGEST`].
+    const FIRST: Duration = Duration::from_secs(1);
+
+    /// See [`FIRST`]. One that has lived for longer is replaced at once.
+    const LONGEST: Duration = Duration::from_secs(60);
+
     /// The bridge's handle on its guard. The guard acts when this is dropped or the bridge dies.
     #[derive(Debug)]
-    pub struct Guard {
+    pub struct Guard(Arc<Shared>);
+
+    /// What the bridge and the thread that looks after the guard share.
+    #[derive(Debug)]
+    struct Shared {
         mark: String,
-        process: Child,
+        state: Mutex<State>,
+        /// Told when the bridge ends.
+        ending: Condvar,
+    }
+
+    #[derive(Debug)]
+    struct State {
+        /// `None` while there is none.
+        process: Option<Child>,
+        ending: bool,
     }
 
     impl Guard {
-        /// Starts the guard: this same program, in a process group of its own, so that Ctrl-C does not reach it.
+        /// Starts the guard, and a thread that starts it again when somebody has ended it. No task: it is to be there until
+        /// the last server has ended, after all tasks.
         pub fn start() -> io::Result<Guard> {
             let mark = uuid::Uuid::new_v4().simple().to_string();
-            // The link works even where the file was replaced by a newer version; the path gives the process its name.
-            let program = std::env::current_exe().ok().filter(|path| path.exists());
-            let process = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
-                .args([COMMAND, &mark])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .process_group(0)
-                .spawn()?;
-            Ok(Guard { mark, process })
+            let (process, life) = spawn(&mark)?;
+            let state = Mutex::new(State { process: Some(process), ending: false });
+            let shared = Arc::new(Shared { mark, state, ending: Condvar::new() });
+            let watched = shared.clone();
+            // A guard that nobody looks after is better than none.
+            let watching = thread::Builder::new().name("guard".into()).spawn(move || watched.watch(life));
+            watching.inspect_err(|error| debug!("cannot look after the guard: {error}")).ok();
+            Ok(Guard(shared))
         }
 
         /// The value of [`MARK`] for a child.
         pub fn mark(&self) -> String {
             match std::env::var(MARK) {
-                Ok(outer) if !outer.is_empty() => format!("{outer},{}", self.mark),
-                _ => self.mark.clone(),
+                Ok(outer) if !outer.is_empty() => format!("{outer},{}", self.0.mark),
+                _ => self.0.mark.clone(),
             }
         }
     }
 
     impl Drop for Guard {
         fn drop(&mut self) {
-            drop(self.process.stdin.take());
-            // Waits for the sweep, so that nobody is left when the bridge has ended. It is bounded by SWEEP.
-            let _ = self.process.wait();
+            let process = {
+                let mut state = self.0.state();
+                state.ending = true;
+                self.0.ending.notify_all();
+                state.process.take()
+            };
+            if let Some(mut process) = process {
+                drop(process.stdin.take());
+                // Waits for the sweep, so that nobody is left when the bridge has ended. It is bounded by SWEEP.
+                let _ = process.wait();
+            }
         }
+    }
+
+    /// Starts this same program, in a process group of its own, so that Ctrl-C does not reach it. Its stdout closes with it:
+    /// nothing is ever written there.
+    fn spawn(mark: &str) -> io::Result<(Child, ChildStdout)> {
+        // The link works even where the file was replaced by a newer version; the path gives the process its name.
+        let program = std::env::current_exe().ok().filter(|path| path.exists());
+        let mut process = Command::new(program.unwrap_or_else(|| "/proc/self/exe".into()))
+            .args([COMMAND, mark])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        let life = process.stdout.take().ok_or_else(|| io::Error::other("it was started without pipes"))?;
+        Ok((process, life))
+    }
+
+    impl Shared {
+        fn state(&self) -> MutexGuard<'_, State> {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+
+        /// Ends with the bridge. Each guard that ends before is replaced.
+        fn watch(&self, mut life: ChildStdout) {
+            let mut early = 0;
+            loop {
+                let began = Instant::now();
+                wait_for_end(&mut life);
+                early = if began.elapsed() > LONGEST { 0 } else { early + 1 };
+                match self.replace(&mut early) {
+                    Some(next) => life = next,
+                    None => return,
+                }
+            }
+        }
+
+        /// `None` when the bridge ends.
+        fn replace(&self, early: &mut u32) -> Option<ChildStdout> {
+            // Ends with a guard, or with the bridge.
+            loop {
+                let wait = if *early > 1 { delay(FIRST, LONGEST, *early - 1, 1.0) } else { Duration::ZERO };
+                let waited = self.ending.wait_timeout_while(self.state(), wait, |state| !state.ending);
+                let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                if state.ending {
+                    return None;
+                }
+                if let Some(mut gone) = state.process.take() {
+                    // First this: if it lives after all, it must not see its stdin close, which is its sign to kill.
+                    let _ = (gone.kill(), gone.wait());
+                }
+                match spawn(&self.mark) {
+                    Ok((process, life)) => {
+                        state.process = Some(process);
+                        warn!("somebody ended the guard, which ends servers after a SIGKILL of the bridge; started it again");
+                        return Some(life);
+                    }
+                    Err(error) => {
+                        let what = "somebody ended the guard, and it cannot be started again";
+                        warn!("{what} ({error}): for now, a SIGKILL of the bridge would leave servers behind");
+                        *early = early.saturating_add(1).max(2);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait_for_end(life: &mut ChildStdout) {
+        // An error is an end, too.
+        while life.read(&mut [0; 64]).is_ok_and(|n| n > 0) {}
     }
 
     /// The guard process: waits for the end of stdin, then kills all that carry the mark.

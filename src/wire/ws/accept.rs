@@ -250,7 +250,7 @@ impl Session {
             OpenError::Full { .. } | OpenError::Crowded { .. } | OpenError::BackingOff { .. } => close::TRY_LATER,
             OpenError::Caller(..) | OpenError::Capabilities => close::POLICY,
             OpenError::Draining(_) => close::GOING_AWAY,
-            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) => close::FAILED,
+            OpenError::Start(_) | OpenError::Handshake(_) | OpenError::Connect(_) | OpenError::Broken => close::FAILED,
         };
         if let Some(reason) = error.reason() {
             self.caller.refused(reason, error.code(), first);

@@ -155,8 +155,8 @@ async fn after_a_restart_the_call_is_lost_and_says_so() {
     let (_server, _asked, _elicited, state) = parked(&mut before, &mut client).await;
     let mut after = Bridge::with(settings());
     let mut client = Client::new(&after, ALL);
-    let text = "requestState was given before a restart of the bridge, or by another instance, and the call that it \
-                names is lost; start over without it";
+    let text = "requestState names a call that is lost: the bridge was restarted or the server was changed in its config file \
+             since, or another bridge gave it; call again without it";
     assert_eq!(client.retry(&state, yes()).await.error().await, (-32602, text.into()));
     let other = Bridge::start();
     let mut client = Client::new(&other, ALL);
