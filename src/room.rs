@@ -2,7 +2,11 @@
 //!
 //! Owns the count. Pure but for the wait: talks to nobody. Small messages take none of it: channels bound their number.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    hash::Hash,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -50,6 +54,50 @@ impl Room {
     }
 }
 
+/// A room for each of those who share something: one that does not read takes none from the others.
+#[derive(Debug)]
+pub struct Rooms<K> {
+    bytes: usize,
+    table: Mutex<Table<K>>,
+}
+
+/// Rooms in which something is. The rest are forgotten when the table has doubled.
+#[derive(Debug)]
+struct Table<K> {
+    rooms: HashMap<K, Weak<Semaphore>>,
+    sweep_at: usize,
+}
+
+/// Rooms before the first look at which of them are empty.
+const SWEEP_AT: usize = 64;
+
+impl<K: Eq + Hash> Rooms<K> {
+    /// So many bytes for each.
+    pub fn new(bytes: usize) -> Rooms<K> {
+        Rooms { bytes, table: Mutex::new(Table { rooms: HashMap::new(), sweep_at: SWEEP_AT }) }
+    }
+
+    /// As [`Room::take`], in the room of this one.
+    pub async fn take(&self, whose: K, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        // Small messages, which most are, need no look at the table.
+        if bytes <= SMALL { None } else { self.room(whose).take(bytes).await }
+    }
+
+    fn room(&self, whose: K) -> Room {
+        let fresh = Room::new(self.bytes);
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(left) = table.rooms.get(&whose).and_then(Weak::upgrade) {
+            return Room { left, all: fresh.all };
+        }
+        if table.rooms.len() >= table.sweep_at {
+            table.rooms.retain(|_, room| room.strong_count() > 0);
+            table.sweep_at = SWEEP_AT.max(2 * table.rooms.len());
+        }
+        table.rooms.insert(whose, Arc::downgrade(&fresh.left));
+        fresh
+    }
+}
+
 /// The block that is freed at the start: see [`keep_freed_memory`].
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const BLOCK: usize = 2 << 20;
@@ -82,5 +130,22 @@ mod tests {
         drop(all);
         assert!(room.try_take(SMALL + 1).unwrap().is_some());
         assert!(Room::new(0).try_take(usize::MAX).unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn each_has_a_room_for_as_long_as_something_is_in_it() {
+        let rooms = Rooms::new(100 * 1024);
+        let full = rooms.take(1, usize::MAX).await.unwrap();
+        assert!(rooms.take(1, SMALL).await.is_none() && rooms.take(2, usize::MAX).await.is_some());
+        {
+            let mut more = std::pin::pin!(rooms.take(1, SMALL + 1));
+            assert!(futures::poll!(&mut more).is_pending());
+            drop(full);
+            drop(more.await);
+        }
+        for whose in 0..10 * SWEEP_AT {
+            drop(rooms.take(whose, SMALL + 1).await);
+        }
+        assert!(rooms.table.lock().unwrap().rooms.len() <= SWEEP_AT);
     }
 }

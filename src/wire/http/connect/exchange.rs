@@ -102,7 +102,7 @@ impl Link {
         asked: Option<&Id>,
     ) -> Result<Posted, Fault> {
         let status = incoming.response.status();
-        let posted = self.reader.read(incoming, asked).await?;
+        let posted = self.reader.read(incoming, asked, self.way.server.id).await?;
         let gone = match &posted {
             Posted::Answer(error) if !status.is_success() => session_is_gone(session, status, Some(error)),
             Posted::Refused(_) => session_is_gone(session, status, None),
@@ -214,7 +214,7 @@ impl Link {
             };
             cursor.note(&event);
             for frame in frames_of(&event, &self.way.shown()) {
-                let frame = self.reader.weighed(frame).await;
+                let frame = self.reader.weighed(frame, self.way.server.id).await;
                 if self.reader.is_answer(&frame, id) {
                     return Ok(Some(frame));
                 }

@@ -130,7 +130,7 @@ impl Link {
                 Ok(Some(event)) => {
                     cursor.note(&event);
                     for frame in frames_of(&event, &self.way.shown()) {
-                        let frame = self.reader.weighed(frame).await;
+                        let frame = self.reader.weighed(frame, self.way.server.id).await;
                         self.pass_on(server, frame, None).await?;
                     }
                 }

@@ -12,7 +12,8 @@ use tracing::warn;
 use super::calls::Table;
 use crate::{
     message::{Frame, Id, Kind},
-    room::Room,
+    peer::CallerId,
+    room::Rooms,
     wire::{
         event_stream::{Event, EventName},
         remote::{
@@ -47,17 +48,23 @@ pub(super) enum Posted {
 pub(super) struct Reader {
     way: Arc<Way>,
     calls: Arc<Table>,
-    /// For large messages that wait for their reader.
-    room: Room,
+    /// For large messages that wait for their reader: exchanges of many callers go to one server.
+    rooms: Rooms<CallerId>,
 }
 
 impl Reader {
     pub(super) fn new(way: &Arc<Way>, calls: &Arc<Table>) -> Reader {
-        Reader { way: way.clone(), calls: calls.clone(), room: Room::new(way.limits.max_waiting()) }
+        Reader { way: way.clone(), calls: calls.clone(), rooms: Rooms::new(way.limits.max_waiting()) }
     }
 
-    /// Reads the head of a response to a POST, and its body where it is not a stream. `asked`: the request's id.
-    pub(super) async fn read(&self, incoming: Incoming, asked: Option<&Id>) -> Result<Posted, Fault> {
+    /// Reads the head of a response to a POST, and its body where it is not a stream. `asked`: the request's id; `whose`: who
+    /// is to read the answer.
+    pub(super) async fn read(
+        &self,
+        incoming: Incoming,
+        asked: Option<&Id>,
+        whose: CallerId,
+    ) -> Result<Posted, Fault> {
         let response = incoming.response;
         let (status, media) = (response.status(), media_type(response.headers()));
         let max = self.way.limits.max_message;
@@ -80,7 +87,7 @@ impl Reader {
         }
         // Room is taken before the body is read: many large answers to a slow reader must not all come in at once.
         let length = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(max));
-        let room = self.room.take(length).await;
+        let room = self.rooms.take(whose, length).await;
         let Some(body) = read_body(response, max).await? else {
             return Ok(Posted::NotMcp(format!("sent an answer larger than {max} bytes; raise --max-message")));
         };
@@ -100,8 +107,8 @@ impl Reader {
     }
 
     /// A message that keeps its room until it has been written or dropped.
-    pub(super) async fn weighed(&self, frame: Frame) -> Frame {
-        let room = self.room.take(frame.bytes().len()).await;
+    pub(super) async fn weighed(&self, frame: Frame, whose: CallerId) -> Frame {
+        let room = self.rooms.take(whose, frame.bytes().len()).await;
         frame.holding(room)
     }
 

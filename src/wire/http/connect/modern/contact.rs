@@ -85,7 +85,7 @@ async fn ask(way: &Way, reader: &Reader, question: &Frame) -> Result<Contact, Fa
         .map_err(|trouble| Fault::new(FaultKind::Setup, false, trouble.message))?;
     let incoming = post(way, question, &headers, &Arc::default()).await?;
     let status = incoming.response.status();
-    Ok(match reader.read(incoming, asked(question)).await? {
+    Ok(match reader.read(incoming, asked(question), way.server.id).await? {
         Posted::Answer(answer) => judge(way, status, answer),
         Posted::Stream(mut events) => judge(way, status, first_answer(way, reader, &mut events, question).await?),
         Posted::Refused(status) if matches!(status.as_u16(), 502..=504) => {

@@ -14,7 +14,7 @@ use super::Server;
 use crate::{
     annotations::Annotations,
     message::{Frame, Id, Kind, code},
-    peer::{Envelope, Reply},
+    peer::{CallerId, Envelope, Reply},
     protocol::{ErrorHead, MODERN, method},
     wire::{
         http::{
@@ -78,7 +78,12 @@ impl Server {
                 answer = self.attempt(frame, &second, Some(reply)).await?;
             }
         }
-        Ok(self.sift(frame, answer).await)
+        Ok(self.sift(frame, answer, reply).await)
+    }
+
+    /// Who is to read what comes; the bridge itself where it goes nowhere.
+    pub(super) fn reader_of(&self, reply: Option<&Reply>) -> CallerId {
+        reply.map_or(self.speaker.id, |reply| reply.caller().id)
     }
 
     /// One POST. `reply`: where to send what comes ahead of the answer, if anywhere.
@@ -91,7 +96,7 @@ impl Server {
         let failed = |fault: Fault| self.reader.unreachable(&fault);
         let incoming = post_patiently(&self.way, frame, headers).await.map_err(failed)?;
         let success = incoming.response.status().is_success();
-        match self.reader.read(incoming, asked(frame)).await.map_err(failed)? {
+        match self.reader.read(incoming, asked(frame), self.reader_of(reply)).await.map_err(failed)? {
             Posted::Answer(answer) => {
                 if success {
                     self.way.worked();
@@ -121,7 +126,7 @@ impl Server {
             match events.next().await {
                 Ok(Some(event)) => {
                     for message in frames_of(&event, &self.way.shown()) {
-                        let message = self.reader.weighed(message).await;
+                        let message = self.reader.weighed(message, self.reader_of(reply)).await;
                         if let Some(answer) = self.pass_on(message, id, reply).await? {
                             return Ok(answer);
                         }

@@ -90,6 +90,44 @@ fn frame(text: &str) -> Frame {
     Frame::parse(Bytes::copy_from_slice(text.as_bytes())).unwrap()
 }
 
+/// Callers share the server, and none of them the room in which another lets its answers lie.
+#[tokio::test]
+async fn a_caller_that_reads_nothing_delays_no_large_answer_of_another() {
+    let (mut fixture, mut stalled) = Sender::with(&Limits { max_message: 100_000, ..Limits::default() }).await;
+    let large = format!(r#"{{"text":"{}"}}"#, "x".repeat(90_000));
+    let (home, rx) = mpsc::channel(64);
+    let mut other = Sender {
+        outbox: stalled.outbox.clone(),
+        home,
+        rx,
+        caller: Caller::modern(None),
+        way: stalled.way.clone(),
+        wire: Scope::new().spawn(async { Ok(()) }),
+    };
+    for id in 1..=2 {
+        stalled.ask(id, "prompts/get", r#""name":"p""#).await;
+        fixture.expect_post("prompts/get").await.result(&large).await;
+    }
+    // Both have come, and nobody takes them.
+    let come = async {
+        while stalled.rx.len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("two answers", come).await;
+    for id in 1..=3 {
+        other.ask(id, "prompts/get", r#""name":"p""#).await;
+        fixture.expect_post("prompts/get").await.result(&large).await;
+        assert_eq!(other.next().await.body().map(str::len), Some(large.len()));
+    }
+    // Its own third waits until it has read one.
+    stalled.ask(3, "prompts/get", r#""name":"p""#).await;
+    fixture.expect_post("prompts/get").await.result(&large).await;
+    for _ in 0..3 {
+        assert_eq!(stalled.next().await.body().map(str::len), Some(large.len()));
+    }
+}
+
 /// Answers a look-up.
 async fn lists(fixture: &mut Fixture, tools: &str) {
     fixture.expect_post("tools/list").await.result(&format!(r#"{{"tools":[{tools}],"resultType":"complete"}}"#)).await;

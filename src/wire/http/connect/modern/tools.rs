@@ -17,6 +17,7 @@ use crate::{
     annotations::Annotations,
     json::{self, Object},
     message::{Frame, Id},
+    peer::Reply,
     protocol::{meta_beside, method},
     wire::{
         http::mirror::{self, Tools},
@@ -103,7 +104,7 @@ impl Server {
     }
 
     /// Learns from a list of tools that passes, and takes out those that may not be used. Any other answer passes.
-    pub(super) async fn sift(&self, request: &Frame, answer: Frame) -> Frame {
+    pub(super) async fn sift(&self, request: &Frame, answer: Frame, reply: &Reply) -> Frame {
         if request.method() != method::TOOLS_LIST || answer.is_error() {
             return answer;
         }
@@ -117,7 +118,7 @@ impl Server {
         let Some(edited) = page.edited else { return answer };
         let edited = Frame::result(answer.id_text(), &edited);
         drop(answer); // Its room is free for its successor.
-        self.reader.weighed(edited).await
+        self.reader.weighed(edited, self.reader_of(Some(reply))).await
     }
 
     fn warn_of(&self, page: &Tools) {
