@@ -83,6 +83,11 @@ impl<K: Eq + Hash> Rooms<K> {
         if bytes <= SMALL { None } else { self.room(whose).take(bytes).await }
     }
 
+    /// As [`Room::try_take`], in the room of this one.
+    pub fn try_take(&self, whose: K, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, NoRoom> {
+        if bytes <= SMALL { Ok(None) } else { self.room(whose).try_take(bytes) }
+    }
+
     fn room(&self, whose: K) -> Room {
         let fresh = Room::new(self.bytes);
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);

@@ -55,6 +55,7 @@ use self::{
 use crate::{
     message::{Id, Kind, code},
     peer::{Caller, CallerId, Envelope, Outbox, PEER_CAPACITY, Peer},
+    room::Rooms,
     scope::Scope,
 };
 
@@ -94,6 +95,8 @@ pub struct Settings {
     /// How long a call may stay unanswered (`--request-timeout`), each retry counted anew. The time that a parked call waits
     /// for its caller does not count, so the wires behind must not count it either.
     pub request_timeout: Option<Duration>,
+    /// Bytes of large messages that may wait for one caller, and of answers at one server whose callers are to come back.
+    pub max_waiting: usize,
     /// Calls in flight, parked ones not counted; one more is refused.
     pub max_calls: usize,
     /// Parked calls of one principal; one more is refused. They hold memory, and most hold a server.
@@ -116,6 +119,7 @@ impl Default for Settings {
             idle: Duration::from_secs(300),
             patience: Duration::from_secs(60),
             request_timeout: None,
+            max_waiting: 32 * 1024 * 1024,
             max_calls: 16 * 1024,
             max_parked: 256,
             max_parked_total: 4096,
@@ -141,8 +145,9 @@ pub fn open(open: Open, settings: Settings, on_wrong_era: OnWrongEra, scope: &Sc
     let settings = Arc::new(settings);
     let pool = Pool::new(open, on_wrong_era, settings.clone(), scope);
     let parked = Parked::start(settings.clone(), &pool, scope);
-    let translation =
-        Translation { pool, parked, settings, scope: scope.clone(), calls: Mutex::default(), known: Known::default() };
+    let rooms = Rooms::new(settings.max_waiting);
+    let (calls, known) = (Mutex::default(), Known::default());
+    let translation = Translation { pool, parked, settings, scope: scope.clone(), rooms, calls, known };
     scope.spawn(Arc::new(translation).dispatch(rx));
     outbox
 }
@@ -153,6 +158,9 @@ struct Translation {
     parked: Arc<Parked>,
     settings: Arc<Settings>,
     scope: Scope,
+    /// For what waits to be read by its caller. It gives up the room that it had on its way here: the wire reads no further
+    /// while that is used up, and whoever shares the server would wait.
+    rooms: Rooms<CallerId>,
     /// Calls in flight, for cancellation alone: answers need no table.
     calls: Mutex<HashMap<(CallerId, Id), oneshot::Sender<()>>>,
     known: Known,

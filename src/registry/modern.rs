@@ -228,6 +228,7 @@ pub fn translation(settings: &EraSettings, limits: &Limits, attributed: bool) ->
         state: settings.state.clone(),
         attributed,
         request_timeout: limits.request_timeout,
+        max_waiting: limits.max_waiting(),
         ..modern_to_legacy::Settings::default()
     }
 }

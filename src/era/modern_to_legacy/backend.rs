@@ -34,6 +34,7 @@ use crate::{
     message::{Frame, Id, Kind, code},
     peer::{Caller, Envelope, Inbox, Peer, Reply},
     protocol::{ErrorHead, Level, NEWEST_LEGACY, cancellation, method},
+    room::{NoRoom, Room},
     scope::Scope,
 };
 
@@ -86,11 +87,15 @@ pub(super) struct Backend {
     pub(super) uris: Uris,
     /// Which tools run as tasks alone.
     pub(super) tools: tasks::Tools,
+    /// How many use it.
+    pub(super) users: watch::Sender<usize>,
+    /// For answers whose callers are to come back first.
+    room: Room,
     over: AtomicBool,
 }
 
 impl Backend {
-    pub(super) fn new(key: Key, roots: Option<Arc<str>>) -> Backend {
+    pub(super) fn new(key: Key, roots: Option<Arc<str>>, max_waiting: usize) -> Backend {
         Backend {
             me: Caller::legacy(key.principal.clone()),
             key,
@@ -103,6 +108,8 @@ impl Backend {
             roots,
             uris: Uris::default(),
             tools: tasks::Tools::default(),
+            users: watch::Sender::new(0),
+            room: Room::new(max_waiting),
             over: AtomicBool::new(false),
         }
     }
@@ -317,6 +324,17 @@ impl Backend {
                 lock(&self.watches).retain(|watch| watch.try_send(frame.clone()).is_ok());
             }
             (name, None) => debug!(method = name, "a notification of a legacy server belongs to nobody"),
+        }
+    }
+
+    /// An answer as it waits for its caller: not in the wire's room, which whoever uses the server next has need of.
+    pub(super) fn kept(&self, answer: Frame) -> Frame {
+        match self.room.try_take(answer.bytes().len()) {
+            Ok(room) => answer.holding(Some(room)),
+            Err(NoRoom) => {
+                let text = "the answer came before the client was back, and too much waits there already; call again";
+                Frame::error("0", code::LIMIT, text, None)
+            }
         }
     }
 

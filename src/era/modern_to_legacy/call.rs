@@ -24,6 +24,7 @@ use crate::{
     message::{Frame, Id, code, text},
     peer::{Envelope, NotTaken, Reply},
     protocol::{ErrorHead, MODERN, Revision, may_ask_back, method},
+    room::NoRoom,
 };
 
 /// The next thing that happens to a call.
@@ -222,22 +223,31 @@ impl Translation {
         }
     }
 
-    /// Sends something ahead of the answer. A caller with a server of its own slows it down; one that shares a server is
-    /// cut off, so that nobody waits for it.
-    async fn update(&self, front: &mut Front, running: &Running, frame: Frame) -> Result<(), Refusal> {
-        let cancelled = Refusal::new(code::CANCELLED, text::CANCELLED);
-        let from = running.backend.me();
-        if running.using.as_ref().is_some_and(Use::is_lease) {
-            return if front.update(from, frame).await { Ok(()) } else { Err(cancelled) };
+    /// Sends something ahead of the answer. A caller with a server of its own slows it down, for as long as nobody else has a
+    /// use for it; one that shares a server is cut off, so that nobody waits for it.
+    pub(super) async fn update(&self, front: &mut Front, running: &Running, frame: Frame) -> Result<(), Refusal> {
+        let cancelled = || Refusal::new(code::CANCELLED, text::CANCELLED);
+        let (from, whose, size) = (running.backend.me(), front.caller.id, frame.bytes().len());
+        let sent = match self.rooms.try_take(whose, size) {
+            Ok(room) => front.try_update(from, frame.clone().holding(Some(room))),
+            Err(NoRoom) => Err(NotTaken::Full),
+        };
+        match sent {
+            Ok(()) => return Ok(()),
+            Err(NotTaken::Gone) => return Err(cancelled()),
+            Err(NotTaken::Full) => {}
         }
-        match front.try_update(from, frame) {
-            Ok(()) => Ok(()),
-            Err(NotTaken::Gone) => Err(cancelled),
-            Err(NotTaken::Full) => {
-                warn!("cut off a caller that reads too slowly for a shared server");
-                Err(Refusal::new(code::LIMIT, text::CUT_OFF))
-            }
+        let waiting = async {
+            let room = self.rooms.take(whose, size).await;
+            front.update(from, frame.holding(Some(room))).await
+        };
+        tokio::select! {
+            biased;
+            () = needed(running.using.as_ref()) => {}
+            sent = waiting => return if sent { Ok(()) } else { Err(cancelled()) },
         }
+        warn!("cut off a caller that reads too slowly for a shared server");
+        Err(Refusal::new(code::LIMIT, text::CUT_OFF))
     }
 
     /// Passes the server's answer on.
@@ -296,6 +306,15 @@ fn asks(name: &str, wanted: &Wanted) -> bool {
 /// Whether a server says that it does not speak the revision of its session: another one may stand there now.
 fn asking_anew(answer: &Frame) -> bool {
     ErrorHead::code_of(answer) == Some(code::UNSUPPORTED_VERSION)
+}
+
+/// Resolves when others need the server of a call; never where the call needs none any more.
+async fn needed(using: Option<&Use>) {
+    match using {
+        Some(using) if using.is_lease() => using.crowded().await,
+        Some(_) => {}
+        None => std::future::pending().await,
+    }
 }
 
 /// Until then; for ever where there is no end.

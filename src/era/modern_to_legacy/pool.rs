@@ -133,6 +133,12 @@ impl Use {
         self.leased
     }
 
+    /// Resolves when somebody else uses the server, too, for what needs no lease.
+    pub(super) async fn crowded(&self) {
+        // The server outlives its users, so there is no end to be told of.
+        drop(self.backend.users.subscribe().wait_for(|users| *users > 1).await);
+    }
+
     /// Lets the server go, for everybody who comes from now on.
     pub(super) fn discard(self) {
         self.pool.lost(&self.backend);
@@ -187,7 +193,7 @@ impl Pool {
         let alive = |place: &&mut Place| !place.backend.is_over();
         // The first of them each time: cursors belong to one server.
         if let Some(place) = places.iter_mut().filter(alive).find(|place| place.backend.is_ready() && !place.leased) {
-            place.users += 1;
+            place.count(1);
             place.leased = true;
             return Ok(Claim::Got(Use { backend: place.backend.clone(), leased: true, pool: self.clone() }));
         }
@@ -230,9 +236,9 @@ impl Pool {
                 }
             }
         }
-        let backend = Arc::new(Backend::new(key.clone(), self.roots.clone()));
-        let users = usize::from(need == Need::Any);
-        let place = Place { backend: backend.clone(), leased: false, users, idle_since: Instant::now() };
+        let backend = Arc::new(Backend::new(key.clone(), self.roots.clone(), self.settings.max_waiting));
+        let mut place = Place { backend: backend.clone(), leased: false, users: 0, idle_since: Instant::now() };
+        place.count(usize::from(need == Need::Any));
         state.groups.entry(key).or_default().push(place);
         state.count += 1;
         if state.count == 1 {
@@ -270,6 +276,7 @@ impl Pool {
         let mut state = lock(&self.state);
         let Some(place) = state.place(backend) else { return };
         place.users = place.users.saturating_sub(1);
+        place.count(0);
         place.leased &= !leased;
         place.idle_since = Instant::now();
         drop(state);
@@ -358,6 +365,12 @@ impl Pool {
 }
 
 impl Place {
+    /// So many more use it.
+    fn count(&mut self, more: usize) {
+        self.users += more;
+        self.backend.users.send_replace(self.users);
+    }
+
     /// Whether it cannot make room for another.
     fn is_busy(&self) -> bool {
         self.users > 0 || !(self.backend.is_ready() || self.backend.is_over())
@@ -395,7 +408,7 @@ impl State {
             found = places.iter_mut().find(can);
         }
         let place = found?;
-        place.users += 1;
+        place.count(1);
         Some(place.backend.clone())
     }
 

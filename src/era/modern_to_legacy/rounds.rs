@@ -68,9 +68,9 @@ impl Translation {
         };
         running.round = found.round;
         running.level = wanted.level;
-        if !tell_missed(&mut front, &mut running).await {
+        if let Err(refusal) = self.tell_missed(&mut front, &mut running).await {
             running.withdraw("the client does not want it any more");
-            return front.cancelled();
+            return front.refuse(refusal);
         }
         if let Some(answer) = running.answer.clone() {
             return self.finish(front, &wanted, running, answer).await;
@@ -84,6 +84,20 @@ impl Translation {
             debug!(missing = running.asked.len(), "a retry does not answer all that was asked");
             self.park(front, running).await;
         }
+    }
+
+    /// Sends what was said while the call was parked ahead of all else.
+    async fn tell_missed(&self, front: &mut Front, running: &mut Running) -> Result<(), Refusal> {
+        let (missed, dropped) = running.missed.take();
+        if dropped > 0 {
+            debug!(dropped, kept = missed.len(), "more was said of a parked call than is kept; the oldest was dropped");
+        }
+        for update in missed {
+            if let Some(update) = running.shown(&front.frame, update) {
+                self.update(front, running, update).await?;
+            }
+        }
+        Ok(())
     }
 
     /// A caller comes back after it was to open URLs.
@@ -111,22 +125,6 @@ impl Translation {
             self.park_again(front, entries, round, None).await;
         }
     }
-}
-
-/// Sends what was said while the call was parked ahead of all else. False when the caller does not want it any more.
-async fn tell_missed(front: &mut Front, running: &mut Running) -> bool {
-    let (missed, dropped) = running.missed.take();
-    if dropped > 0 {
-        debug!(dropped, kept = missed.len(), "more was said of a parked call than is kept; the oldest was dropped");
-    }
-    for update in missed {
-        if let Some(update) = running.shown(&front.frame, update)
-            && !front.update(running.backend.me(), update).await
-        {
-            return false;
-        }
-    }
-    true
 }
 
 fn input_required(entries: &Entries, state: &str, server: Option<&str>) -> String {

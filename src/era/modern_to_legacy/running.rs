@@ -170,7 +170,7 @@ impl Running {
             };
             // The server is free, though the caller has not heard yet.
             self.settle();
-            self.answer = Some(answer);
+            self.answer = Some(self.backend.kept(answer));
         }
         Poll::Ready(())
     }

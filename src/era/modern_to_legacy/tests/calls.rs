@@ -1,5 +1,7 @@
 //! Calls: admission, discovery, progress, log lines, cancellation, errors.
 
+use std::time::Duration;
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -283,4 +285,62 @@ async fn what_a_message_keeps_is_kept_by_what_is_made_of_it_and_by_nothing_else(
     assert_eq!((answer.id_text(), Arc::strong_count(&back)), ("7", 2));
     drop(answer);
     assert_eq!(Arc::strong_count(&back), 1);
+}
+
+/// It slows down its own server, and is waited for, until somebody else has a use for that.
+#[tokio::test(start_paused = true)]
+async fn a_caller_with_a_lease_that_does_not_read_is_cut_off_when_another_needs_the_server() {
+    let mut bridge = Bridge::start();
+    let (mut slow, mut quick) = (Client::new(&bridge, ALL), Client::new(&bridge, ALL));
+    let mut stalled = slow.ask("tools/call", json!({"name": "x", "_meta": {"progressToken": 1}})).await;
+    let mut server = bridge.server().await;
+    let first = server.request().await;
+    for progress in 1..=20 {
+        first.progress(&server, f64::from(progress)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    let mut listed = quick.ask("tools/list", json!({})).await;
+    let mut cancelled = false;
+    let asked = loop {
+        let Envelope { frame, reply, .. } = server.peer.rx.recv().await.unwrap();
+        match reply {
+            Some(reply) => break reply,
+            None => cancelled |= frame.method() == "notifications/cancelled",
+        }
+    };
+    asked.answer(Frame::result("0", r#"{"tools":[]}"#));
+    listed.value().await;
+    for _ in 1..=7 {
+        assert_eq!(stalled.next().await.method(), "notifications/progress");
+    }
+    assert_eq!(stalled.error().await, (-32000, "cut off: this client reads too slowly for a shared server".into()));
+    assert!(cancelled || server.note().await.method() == "notifications/cancelled");
+}
+
+/// The wire reads no further while its room is used up.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_caller_takes_no_room_of_the_servers_wire() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, ALL);
+    let text = "x".repeat(20_000);
+    let mut calling = client.ask("tools/call", json!({"name": "greet", "_meta": {"progressToken": 1}})).await;
+    let mut server = bridge.server().await;
+    let asked = server.request().await;
+    let room = Arc::new(());
+    let token = asked.frame.token_text().unwrap();
+    let large = frame(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1,"message":"{text}"}}}}"#
+    ));
+    let large = Envelope::one_way(server.voice.clone(), large.holding(Some(room.clone())));
+    asked.reply.update(large).await.unwrap();
+    let _question = asked.ask(&server, 8, "elicitation/create", json!({"message": "m"})).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&room), 1, "progress that nobody has read");
+    calling.next().await;
+    let (_, state) = calling.input_required().await;
+    asked.reply.answer(Frame::result("0", &format!(r#"{{"x":"{text}"}}"#)).holding(Some(room.clone())));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&room), 1, "an answer to a call that is parked");
+    let mut again = client.retry(&state, json!({})).await;
+    assert_eq!(again.value().await["x"], text);
 }
