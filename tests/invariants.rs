@@ -8,10 +8,11 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::{
-    client::{Client, Kind, On, initialize, notification, tool, tool_with_progress},
+    client::{Client, Kind, MODERN, On, initialize, notification, tool, tool_with_progress},
     http::{Conn, STREAM, request},
-    program::Bridge,
+    program::{BINARY, Bridge},
     route::{Route, over_every_pair},
+    user::User,
 };
 
 over_every_pair! {
@@ -255,6 +256,28 @@ async fn invariant_5_a_stalled_caller_of_a_shared_server_delays_nobody() {
             far.stop().await;
         }
     }
+}
+
+/// A call that the server may ask back in has an older server for itself, until somebody else has a use for that.
+#[tokio::test]
+async fn invariant_5_a_stalled_caller_of_2026_07_28_delays_nobody_at_an_older_server() {
+    let older = [BINARY, "demo-server", "--era", "legacy"];
+    let bridge = Bridge::start(&[&["serve", "--env", "MCP_BRIDGE_DEMO_TEST=1", "--"][..], &older].concat()).await;
+    let mut other = User::modern(Client::modern(bridge.addr, "/mcp"));
+    let flood =
+        json!({"name": "flood", "arguments": {"count": 60_000, "kind": "progress"}, "_meta": {"progressToken": 9}});
+    let headers = [("MCP-Protocol-Version", MODERN), ("Mcp-Method", "tools/call"), ("Mcp-Name", "flood")];
+    let mut stalled = Conn::open_narrow(bridge.addr).await;
+    let body = other.text("9", "tools/call", flood);
+    stalled.send(&request("POST", "/mcp", &[&crate::support::http::POST[..], &headers].concat(), &body)).await;
+    let cut_off = async || {
+        let listed = other.once("tools/list", json!({})).await;
+        assert!(listed.text.contains("\"flood\""), "{}", listed.text);
+        bridge.program.stderr.text().contains("cut off a caller that reads too slowly").then_some(())
+    };
+    crate::support::at_last("the end of the call that nobody reads", cut_off).await;
+    drop((stalled, other));
+    bridge.stop().await;
 }
 
 /// A shared server waits for nobody: a client that does not read is cut off with an error that says so, and the others

@@ -78,6 +78,8 @@ pub struct Unavailable {
 /// How servers are kept, and calls parked.
 #[derive(Clone)]
 pub struct Settings {
+    /// The server's, shown in log lines.
+    pub name: Arc<str>,
     /// What `roots/list` is answered with where nobody can be asked (`--root`): `file:` URIs.
     pub roots: Vec<String>,
     /// Seals `requestState` (`--state-key-file`); `None`: a key for this run.
@@ -112,6 +114,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
+            name: "server".into(),
             roots: Vec::new(),
             state: None,
             attributed: false,

@@ -4,7 +4,7 @@
 //! Owns the one running modern server that all exchanges share, and the one translation. Talks to whoever finds and
 //! starts servers. It never moves a message but for what a modern server says on its own, which is nothing.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -222,8 +222,14 @@ impl Slot {
 
 /// What the translation for modern callers needs. `attributed`: see [`modern_to_legacy::Settings`]. It keeps the time of
 /// calls itself: the wires behind it do not know which calls wait for their caller.
-pub fn translation(settings: &EraSettings, limits: &Limits, attributed: bool) -> modern_to_legacy::Settings {
+pub fn translation(
+    name: Arc<str>,
+    settings: &EraSettings,
+    limits: &Limits,
+    attributed: bool,
+) -> modern_to_legacy::Settings {
     modern_to_legacy::Settings {
+        name,
         roots: settings.roots.clone(),
         state: settings.state.clone(),
         attributed,

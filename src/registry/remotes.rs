@@ -256,7 +256,8 @@ impl Remotes {
             async move { Ok(theirs) }.boxed()
         };
         // Streamable HTTP says which call a request of the server's belongs to; the older transport does not.
-        let settings = modern::translation(&self.settings, &self.limits, self.takes_posts.load(Ordering::Relaxed));
+        let settings =
+            modern::translation(self.name(), &self.settings, &self.limits, self.takes_posts.load(Ordering::Relaxed));
         modern_to_legacy::open(Arc::new(open), settings, Arc::new(move || eras.forget()), &self.scope)
     }
 }

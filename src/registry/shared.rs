@@ -110,12 +110,7 @@ impl Hub {
     }
 
     /// A server that the bridge initializes, for callers without a session.
-    pub async fn stateless(
-        name: Arc<str>,
-        back: Peer,
-        source: Option<Source>,
-        scope: &Scope,
-    ) -> Result<Hub, String> {
+    pub async fn stateless(name: Arc<str>, back: Peer, source: Option<Source>, scope: &Scope) -> Result<Hub, String> {
         let mut hub = Hub::start(name, back, source, scope, true);
         let caller = Caller::legacy(None);
         let params = serde_json::json!({

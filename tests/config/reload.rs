@@ -130,7 +130,8 @@ async fn a_clients_answer_reaches_the_server_that_asked_though_it_is_offered_no_
 /// A client of 2026-07-28 holds nothing but a handle, and what it names ends with the server that asked.
 #[tokio::test]
 async fn a_call_that_waits_for_its_client_at_a_server_that_leaves_is_lost_and_says_so() {
-    let older = |name: &str| json!({"command": BINARY, "args": ["demo-server", "--era", "legacy"], "env": {"NAME": name}});
+    let older =
+        |name: &str| json!({"command": BINARY, "args": ["demo-server", "--era", "legacy"], "env": {"NAME": name}});
     let place = Place::new("mcp.json", &with(json!({"changed": older("a")})));
     let bridge = place.serve().await;
     let mut user = User::modern(Client::modern(bridge.addr, "/servers/changed/mcp"));

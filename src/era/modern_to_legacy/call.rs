@@ -246,7 +246,7 @@ impl Translation {
             () = needed(running.using.as_ref()) => {}
             sent = waiting => return if sent { Ok(()) } else { Err(cancelled()) },
         }
-        warn!("cut off a caller that reads too slowly for a shared server");
+        warn!(name = %self.settings.name, "cut off a caller that reads too slowly for a shared server");
         Err(Refusal::new(code::LIMIT, text::CUT_OFF))
     }
 

@@ -165,7 +165,7 @@ impl Children {
             let children = children.clone();
             async move { children.open_pooled().await.map_err(unavailable) }.boxed()
         };
-        let mut settings = modern::translation(&self.settings, &self.limits, false);
+        let mut settings = modern::translation(self.spec.name.as_str().into(), &self.settings, &self.limits, false);
         // A quarter of the places is left to sessions, and for servers that are on their way out.
         let most = self.limits.max_sessions.min(self.most());
         settings.max_backends = settings.max_backends.min(most - most / 4);

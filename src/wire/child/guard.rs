@@ -151,7 +151,9 @@ mod platform {
                 match spawn(&self.mark) {
                     Ok((process, life)) => {
                         state.process = Some(process);
-                        warn!("somebody ended the guard, which ends servers after a SIGKILL of the bridge; started it again");
+                        warn!(
+                            "somebody ended the guard, which ends servers after a SIGKILL of the bridge; started it again"
+                        );
                         return Some(life);
                     }
                     Err(error) => {

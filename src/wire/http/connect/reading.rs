@@ -59,12 +59,7 @@ impl Reader {
 
     /// Reads the head of a response to a POST, and its body where it is not a stream. `asked`: the request's id; `whose`: who
     /// is to read the answer.
-    pub(super) async fn read(
-        &self,
-        incoming: Incoming,
-        asked: Option<&Id>,
-        whose: CallerId,
-    ) -> Result<Posted, Fault> {
+    pub(super) async fn read(&self, incoming: Incoming, asked: Option<&Id>, whose: CallerId) -> Result<Posted, Fault> {
         let response = incoming.response;
         let (status, media) = (response.status(), media_type(response.headers()));
         let max = self.way.limits.max_message;
