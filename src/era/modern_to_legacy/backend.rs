@@ -330,7 +330,7 @@ impl Backend {
     /// An answer as it waits for its caller: not in the wire's room, which whoever uses the server next has need of.
     pub(super) fn kept(&self, answer: Frame) -> Frame {
         match self.room.try_take(answer.bytes().len()) {
-            Ok(room) => answer.holding(Some(room)),
+            Ok(room) => answer.holding(room),
             Err(NoRoom) => {
                 let text = "the answer came before the client was back, and too much waits there already; call again";
                 Frame::error("0", code::LIMIT, text, None)

@@ -229,7 +229,7 @@ impl Translation {
         let cancelled = || Refusal::new(code::CANCELLED, text::CANCELLED);
         let (from, whose, size) = (running.backend.me(), front.caller.id, frame.bytes().len());
         let sent = match self.rooms.try_take(whose, size) {
-            Ok(room) => front.try_update(from, frame.clone().holding(Some(room))),
+            Ok(room) => front.try_update(from, frame.clone().holding(room)),
             Err(NoRoom) => Err(NotTaken::Full),
         };
         match sent {
@@ -239,7 +239,7 @@ impl Translation {
         }
         let waiting = async {
             let room = self.rooms.take(whose, size).await;
-            front.update(from, frame.holding(Some(room))).await
+            front.update(from, frame.holding(room)).await
         };
         tokio::select! {
             biased;
@@ -250,10 +250,25 @@ impl Translation {
         Err(Refusal::new(code::LIMIT, text::CUT_OFF))
     }
 
+    /// The answer in its caller's own room, which it waits for; `None` when the caller does not want it any more. It waits in
+    /// nobody's: the server goes on for others.
+    async fn housed(&self, front: &mut Front, answer: Frame) -> Option<Frame> {
+        let (whose, size) = (front.caller.id, answer.bytes().len());
+        if let Ok(room) = self.rooms.try_take(whose, size) {
+            return Some(answer.holding(room));
+        }
+        let answer = answer.holding(Some(()));
+        tokio::select! {
+            room = self.rooms.take(whose, size) => Some(answer.holding(room)),
+            () = front.withdrawn() => None,
+        }
+    }
+
     /// Passes the server's answer on.
-    pub(super) async fn finish(&self, front: Front, wanted: &Wanted, mut running: Running, answer: Frame) {
+    pub(super) async fn finish(&self, mut front: Front, wanted: &Wanted, mut running: Running, answer: Frame) {
         // The server is free before its caller can ask for the next call.
         running.settle();
+        let Some(answer) = self.housed(&mut front, answer).await else { return front.cancelled() };
         let body = answer.body().unwrap_or("null");
         let name = front.frame.method().to_string();
         if !answer.is_error() {

@@ -342,5 +342,11 @@ async fn what_waits_for_a_caller_takes_no_room_of_the_servers_wire() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(Arc::strong_count(&room), 1, "an answer to a call that is parked");
     let mut again = client.retry(&state, json!({})).await;
+    let mut plain = client.call().await;
+    let next = server.request().await;
+    next.reply.answer(Frame::result("0", &format!(r#"{{"y":"{text}"}}"#)).holding(Some(room.clone())));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&room), 1, "an answer that nobody has read");
+    assert_eq!(plain.value().await["y"], text);
     assert_eq!(again.value().await["x"], text);
 }
