@@ -310,7 +310,7 @@ struct Params<'a> {
     request: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 struct Meta<'a> {
     #[serde(default, borrow, rename = "progressToken")]
     token: Option<&'a RawValue>,
@@ -380,7 +380,10 @@ impl Frame {
             Some(Cow::Borrowed(plain)) => Method::At(position(&text, plain)),
             Some(Cow::Owned(escaped)) => Method::Escaped(escaped.into()),
         };
-        let mark = body.and_then(|body| find_mark(&text, &kind, method.name(&text), body));
+        let mark = match body {
+            Some(body) => find_mark(&text, &kind, method.name(&text), body)?,
+            None => None,
+        };
         let head = Head {
             id_at: fields.id.map_or(0..0, |id| position(&text, id)),
             body_at: body.map_or(0..0, |body| position(&text, body)),
@@ -411,6 +414,19 @@ impl Frame {
     pub fn in_place_of(mut self, other: &Frame) -> Frame {
         if other.head.hold.is_some() {
             Arc::make_mut(&mut self.head).hold.clone_from(&other.head.hold);
+        }
+        self
+    }
+
+    /// Whether it keeps something until its last copy is dropped.
+    pub fn is_holding(&self) -> bool {
+        self.head.hold.is_some()
+    }
+
+    /// The same frame, which keeps nothing any more.
+    pub fn released(mut self) -> Frame {
+        if self.is_holding() {
+            Arc::make_mut(&mut self.head).hold = None;
         }
         self
     }
@@ -616,33 +632,48 @@ pub(crate) fn position(text: &str, part: &str) -> Range<usize> {
 }
 
 /// Finds the id inside the params that the tables need. Looks for the key's bytes first: most messages have none,
-/// and a search costs a hundredth of a second parse.
-fn find_mark(text: &str, kind: &Kind, method: &str, body: &str) -> Option<Mark> {
-    // Made once: to prepare a search takes longer than most searches.
+/// and a search costs a hundredth of a second parse. Where readers could differ about the id, the message is refused: it
+/// would be sent on as it is, and the id may be that of another caller's request.
+fn find_mark(text: &str, kind: &Kind, method: &str, body: &str) -> Result<Option<Mark>, FrameError> {
+    // Made once: to prepare a search takes longer than most searches. Letters alone: what is none may have an escape.
     static CANCELLED: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestId"));
     static TOKEN: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::PROGRESS_TOKEN));
-    static SUBSCRIPTION: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::SUBSCRIPTION_ID));
+    static SUBSCRIPTION: LazyLock<Finder> = LazyLock::new(|| Finder::new("subscriptionId"));
     let (what, finder) = match (kind, method) {
         (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, &CANCELLED),
         (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, &TOKEN),
         (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, &SUBSCRIPTION),
     };
-    finder.find(body.as_bytes())?;
-    if !body.starts_with('{') {
-        return None;
+    if !body.starts_with('{') || (finder.find(body.as_bytes()).is_none() && !has_escaped_letters(body)) {
+        return Ok(None);
     }
-    let params: Params = serde_json::from_str(body).ok()?;
-    let in_meta = || {
-        let meta = params.meta.filter(|meta| meta.get().starts_with('{'))?;
-        serde_json::from_str::<Meta>(meta.get()).ok()
+    let Params { meta, token, request } = serde_json::from_str(body).map_err(not_read)?;
+    let meta = match meta.filter(|meta| meta.get().starts_with('{')) {
+        Some(meta) => serde_json::from_str(meta.get()).map_err(not_read)?,
+        None => Meta::default(),
     };
     let value = match (what, kind) {
-        (MarkKind::Cancelled, _) => params.request?,
-        (MarkKind::Token, Kind::Request(_)) => in_meta()?.token?,
-        (MarkKind::Token, _) => params.token?,
-        (MarkKind::Subscription, _) => in_meta()?.subscription?,
+        (MarkKind::Cancelled, _) => request,
+        (MarkKind::Token, Kind::Request(_)) => meta.token,
+        (MarkKind::Token, _) => token,
+        (MarkKind::Subscription, _) => meta.subscription,
     };
-    Some(Mark { what, id: Id::parse(value.get())?, at: position(text, value.get()) })
+    let Some(value) = value.map(RawValue::get) else { return Ok(None) };
+    match Id::parse(value) {
+        Some(id) => Ok(Some(Mark { what, id, at: position(text, value) })),
+        // A server may read the number that it is, which another's request has.
+        None if matches!(value.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9')) => {
+            Err(FrameError::NotRpc(format!("the id in its body is longer than {MAX_ID} bytes, or no text")))
+        }
+        None => Ok(None),
+    }
+}
+
+/// Whether a letter may be written as an escape, such as one of a key. Nobody has to; what does is read.
+fn has_escaped_letters(text: &str) -> bool {
+    static ESCAPE: LazyLock<Finder> = LazyLock::new(|| Finder::new("\\u00"));
+    let text = text.as_bytes();
+    ESCAPE.find_iter(text).any(|at| matches!(text.get(at + 4), Some(b'4'..=b'7')))
 }
 
 /// Whether arrays and objects are nested deeper than [`MAX_DEPTH`]. Strings are skipped as a whole.

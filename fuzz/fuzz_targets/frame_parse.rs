@@ -5,7 +5,9 @@
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use mcp_bridge::message::{Frame, Kind};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
+
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 fuzz_target!(|input: &[u8]| {
     let raw = Bytes::copy_from_slice(input);
@@ -23,6 +25,21 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!((again.kind(), again.method()), (frame.kind(), frame.method()));
     assert_eq!(again.progress_token(), frame.progress_token());
     assert_eq!(again.cancelled(), frame.cancelled());
+
+    assert_eq!(again.subscription(), frame.subscription());
+
+    // What another reader takes for an id in the body is one here, too: a server may act on it.
+    if let Ok(all) = serde_json::from_slice::<Value>(frame.bytes()) {
+        let (params, result) = (&all["params"], &all["result"]);
+        let (there, here) = match (frame.kind(), frame.method()) {
+            (Kind::Notification, "notifications/cancelled") => (&params["requestId"], frame.cancelled()),
+            (Kind::Notification, "notifications/progress") => (&params["progressToken"], frame.progress_token()),
+            (Kind::Request(_), _) => (&params["_meta"]["progressToken"], frame.progress_token()),
+            (Kind::Notification, _) => (&params["_meta"][SUBSCRIPTION], frame.subscription()),
+            (Kind::Response(_), _) => (&result["_meta"][SUBSCRIPTION], frame.subscription()),
+        };
+        assert!(here.is_some() || frame.is_error() || !(there.is_string() || there.is_number()), "missed {there}");
+    }
 
     if matches!(frame.kind(), Kind::Notification | Kind::Response(None)) {
         return; // There may be no id to put another one in its place.

@@ -43,7 +43,7 @@ impl Body<'_> {
             Body::Text(_) => true,
             Body::Object(object) => MARKED.iter().any(|key| object.get(key).is_some()),
         };
-        find_mark(text, kind, method, text.get(at).filter(|_| may_have)?)
+        find_mark(text, kind, method, text.get(at).filter(|_| may_have)?).ok().flatten()
     }
 }
 
@@ -114,14 +114,15 @@ impl Frame {
             start..text.len()
         };
         let id_at = id.map_or(0..0, |id| append("id", Body::Text(id)));
-        let method = match method {
-            "" => Method::At(0..0),
-            name => {
-                let quoted = json::quote(name);
+        let method = match kind {
+            Kind::Response(_) => Method::At(0..0),
+            // Even an empty one: a request without a method is no message.
+            Kind::Request(_) | Kind::Notification => {
+                let quoted = json::quote(method);
                 let at = append("method", Body::Text(&quoted));
-                match quoted.len() == name.len() + 2 {
+                match quoted.len() == method.len() + 2 {
                     true => Method::At(at.start + 1..at.end - 1),
-                    false => Method::Escaped(name.into()),
+                    false => Method::Escaped(method.into()),
                 }
             }
         };

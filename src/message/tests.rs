@@ -1,5 +1,8 @@
 //! What is a message, what is none, and what rewriting leaves alone.
 
+use proptest::prelude::*;
+use serde_json::Value;
+
 use super::*;
 
 fn frame(text: &str) -> Frame {
@@ -157,5 +160,111 @@ fn the_members_of_a_body_are_those_of_that_body() {
             assert_eq!(frame.object(), Object::parse(body), "{text}");
             assert_eq!(frame.with_id("\"another\"").object(), Object::parse(body), "{text}");
         }
+    }
+}
+
+#[test]
+fn an_id_in_the_body_is_found_however_its_key_is_written() {
+    for key in ["requestId", r"request\u0049d", r"\u0072equestId"] {
+        let f = frame(&format!(r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"{key}":3}}}}"#));
+        assert_eq!(f.cancelled(), Some(&Id::Number(3)), "{key}");
+        assert_eq!(f.with(None, Some("\"z\"")).body(), Some(&*format!(r#"{{"{key}":"z"}}"#)));
+    }
+    for (meta, token) in
+        [(r"\u005fmeta", "progressToken"), ("_meta", r"progress\u0054oken"), ("_met\\u0061", r"\u0070rogressToken")]
+    {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"{meta}":{{"{token}":7}}}}}}"#);
+        assert_eq!(frame(&text).progress_token(), Some(&Id::Number(7)), "{text}");
+        let built = frame(&text).with_body(&frame(&text).object().unwrap());
+        assert_eq!(built.progress_token(), Some(&Id::Number(7)), "{text}");
+    }
+    // As PHP writes it.
+    let f = frame(
+        r#"{"jsonrpc":"2.0","method":"notifications\/tools\/list_changed","params":{"_meta":{"io.modelcontextprotocol\/subscriptionId":7}}}"#,
+    );
+    assert_eq!((f.method(), f.subscription()), ("notifications/tools/list_changed", Some(&Id::Number(7))));
+}
+
+#[test]
+fn an_id_in_the_body_that_readers_could_read_differently_is_refused() {
+    let long = format!("7.{}", "0".repeat(MAX_ID));
+    for (method, params) in [
+        ("notifications/cancelled", r#"{"requestId":1,"requestId":2}"#),
+        ("notifications/cancelled", r#"{"requestId":1,"request\u0049d":2}"#),
+        ("notifications/cancelled", &format!(r#"{{"requestId":{long}}}"#)),
+        ("notifications/progress", r#"{"progressToken":1,"progress":1,"progressToken":2}"#),
+        ("x\",\"id\":\"1", r#"{"_meta":{"progressToken":1},"_meta":{}}"#),
+        ("x\",\"id\":\"1", r#"{"_meta":{},"_meta":{"progressToken":1}}"#),
+        ("x\",\"id\":\"1", r#"{"_meta":{"progressToken":1,"progressToken":2}}"#),
+        ("x\",\"id\":\"1", &format!(r#"{{"_meta":{{"progressToken":{long}}}}}"#)),
+        ("x", r#"{"_meta":{"io.modelcontextprotocol/subscriptionId":1,"io.modelcontextprotocol\/subscriptionId":2}}"#),
+    ] {
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+        assert_eq!(refused(&text).code(), code::INVALID_REQUEST, "{text}");
+    }
+    // None at all, for any reader.
+    for token in ["null", "{}", "[1]", "true"] {
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"_meta":{{"progressToken":{token}}}}}}}"#);
+        assert_eq!(frame(&text).progress_token(), None);
+    }
+}
+
+#[test]
+fn a_request_keeps_its_method_even_an_empty_one() {
+    let f = frame(r#"{"jsonrpc":"2.0","id":1,"method":"","params":{"a":1}}"#);
+    let built = f.with_body(&f.object().unwrap());
+    assert_eq!(*frame(&String::from_utf8_lossy(built.bytes())).kind(), Kind::Request(Id::Number(1)));
+    let moved = f.with_id("\"a long id instead\"");
+    assert_eq!((moved.method(), moved.body()), ("", Some(r#"{"a":1}"#)));
+}
+
+/// Objects of keys that matter, however written, some of them twice.
+fn any_body() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "_meta",
+        r"\u005fmeta",
+        "progressToken",
+        r"progressTok\u0065n",
+        "requestId",
+        r"re\u0071uestId",
+        "io.modelcontextprotocol/subscriptionId",
+        r"io.modelcontextprotocol\/subscription\u0049d",
+        "x",
+    ]);
+    let leaf = prop::sample::select(vec!["1", "-7", r#""a""#, r#""\u0061""#, "null", "true", "[1]", "{}"]);
+    leaf.prop_map(str::to_owned).prop_recursive(2, 12, 4, move |inner| {
+        prop::collection::vec((key.clone(), inner), 0..4).prop_map(|members| {
+            let members = members.into_iter().map(|(key, value)| format!(r#""{key}":{value}"#));
+            format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn ids_in_bodies_are_those_that_another_reader_finds(body in any_body(), form in 0..4) {
+        let head = match form {
+            0 => r#""method":"notifications/cancelled","params""#,
+            1 => r#""method":"notifications/progress","params""#,
+            2 => r#""method":"x","id":1,"params""#,
+            _ => r#""id":1,"result""#,
+        };
+        let text = format!(r#"{{"jsonrpc":"2.0",{head}:{body}}}"#);
+        let Ok(f) = Frame::parse(text.clone().into()) else { return Ok(()) }; // Readers could differ.
+        let body: Value = serde_json::from_str(f.body().unwrap()).unwrap();
+        let (seen, there) = match form {
+            0 => (f.cancelled(), &body["requestId"]),
+            1 => (f.progress_token(), &body["progressToken"]),
+            2 => (f.progress_token(), &body["_meta"]["progressToken"]),
+            _ => (f.subscription(), &body["_meta"]["io.modelcontextprotocol/subscriptionId"]),
+        };
+        prop_assert_eq!(seen.cloned(), Id::parse(&there.to_string()), "{}", text);
+        let other = f.with(Some("\"another id\""), Some("\"another\""));
+        let again = frame(std::str::from_utf8(other.bytes()).unwrap());
+        prop_assert_eq!((again.kind(), again.method(), again.body()), (other.kind(), other.method(), other.body()));
+        prop_assert_eq!(again.progress_token(), other.progress_token());
     }
 }
