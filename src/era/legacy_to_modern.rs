@@ -297,7 +297,9 @@ impl Router {
                 (Kind::Request(_), None) => {}
                 (Kind::Response(Some(Id::Number(id))), _) => {
                     if let Some(leg) = lock(&self.session.legs).remove(id) {
-                        drop(leg.send(frame)); // The call does not wait any more.
+                        // It may wait there for an answer that is behind it, and must not take that one's room. How many can
+                        // wait is bounded. Dropped where the call does not wait any more.
+                        drop(leg.send(frame.released()));
                     }
                 }
                 (Kind::Response(_), _) => debug!("dropped an answer to a question that nobody asked"),

@@ -115,6 +115,8 @@ impl Call {
                     }
                 }
                 Answer::Input(input) => {
+                    // The user may think for long: until then others need the room that it has.
+                    drop(answer);
                     rounds += 1;
                     match self.next_round(input, rounds, links).await {
                         Ok(params) => latest = Some(params),

@@ -298,3 +298,23 @@ async fn a_server_that_forgot_the_revision_gets_the_answers_again() {
     reply.answer(Frame::result("0", r#"{"content":[]}"#));
     assert_eq!(body(&mut answers).await, r#"{"content":[]}"#);
 }
+
+#[tokio::test]
+async fn neither_a_question_nor_its_answers_keep_room_while_the_next_answer_is_waited_for() {
+    let (client, mut server) = session().await;
+    let mut answers = client.ask("1", "tools/call", CALL).await;
+    let (question, answer) = (Arc::new(()), Arc::new(()));
+    let both = asks(r#""a":{"method":"roots/list"},"b":{"method":"roots/list"}"#, "");
+    server.next("tools/call").await.1.answer(both.holding(Some(question.clone())));
+    let (first, second) = (next(&mut answers).await.reply.unwrap(), next(&mut answers).await.reply.unwrap());
+    assert_eq!(Arc::strong_count(&question), 1, "other answers of the server need the room");
+    // The one that was asked last: with its room, the first may never get in.
+    let roots = |held: &Arc<()>, id: &str| Frame::result(id, r#"{"roots":[]}"#).holding(Some(held.clone()));
+    let said = Envelope::one_way(client.caller.clone(), roots(&answer, second.id_text()));
+    client.peer.tx.send(said).await.unwrap();
+    client.tell("notifications/x", "{}").await;
+    settle().await;
+    assert_eq!(Arc::strong_count(&answer), 1, "the answer is in, and its room is free");
+    first.answer(roots(&answer, "0"));
+    drop(second);
+}
