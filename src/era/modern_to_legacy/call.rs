@@ -36,7 +36,15 @@ enum Step {
 }
 
 /// What came of sending a call: nothing to refuse where the caller does not want it any more.
-type Begun = Result<Running, Option<Refusal>>;
+pub(super) type Begun = Result<Running, Option<Refusal>>;
+
+/// What is left to do for a retry once it is read: from there on nothing needs its params.
+pub(super) enum Next {
+    /// The server goes on with its call.
+    Heard(Front, Box<Running>),
+    /// The call was sent anew.
+    Sent(Front, Begun, Option<Instant>),
+}
 
 impl Translation {
     /// Serves one request. Ends when it is answered, or parked.
@@ -50,10 +58,25 @@ impl Translation {
         };
         let retry = params.as_ref().filter(|_| may_ask_back(frame.method())).and_then(Retry::of);
         match (frame.method(), retry) {
-            (_, Some(Ok(retry))) => self.resume(front, wanted, params.unwrap_or_default(), retry).await,
+            (_, Some(Ok(retry))) => {
+                let next = self.resume(front, &wanted, params.unwrap_or_default(), retry).await;
+                drop(frame);
+                match next {
+                    Some(Next::Heard(front, running)) => self.talk(front, wanted, *running, self.deadline()).await,
+                    Some(Next::Sent(front, begun, deadline)) => self.go_on(front, wanted, begun, deadline).await,
+                    None => {}
+                }
+            }
             (_, Some(Err(refusal))) => front.refuse(refusal),
-            (method::DISCOVER, _) => self.discover(front, wanted).await,
+            (method::DISCOVER, _) => {
+                drop(params);
+                drop(frame);
+                front.forget_params(false);
+                self.discover(front, wanted).await;
+            }
             (method::LISTEN, _) => {
+                drop(params);
+                drop(frame);
                 let key = self.key(&front, &wanted);
                 subscriptions::listen(&self.pool, key, wanted.client.as_deref(), front).await;
             }
@@ -86,14 +109,14 @@ impl Translation {
         }
     }
 
-    /// A call that the server has not seen.
-    pub(super) async fn call(&self, mut front: Front, wanted: Wanted, params: Object<'_>) {
-        let deadline = self.deadline();
-        let begun = self.open(&mut front, &wanted, params, deadline).await;
-        self.go_on(front, wanted, begun, deadline).await;
-    }
-
-    async fn open(&self, front: &mut Front, wanted: &Wanted, params: Object<'_>, deadline: Option<Instant>) -> Begun {
+    /// Sends a call that the server has not seen.
+    pub(super) async fn open(
+        &self,
+        front: &mut Front,
+        wanted: &Wanted,
+        params: Object<'_>,
+        deadline: Option<Instant>,
+    ) -> Begun {
         let (frame, key) = (front.frame.clone(), self.key(front, wanted));
         tokio::select! {
             sent = self.send(&frame, params, key, wanted) => sent.map_err(Some),
@@ -105,9 +128,7 @@ impl Translation {
     async fn go_on(&self, mut front: Front, wanted: Wanted, begun: Begun, deadline: Option<Instant>) {
         match begun {
             Ok(running) => {
-                if !asks(front.frame.method(), &wanted) {
-                    front.forget_params();
-                }
+                front.forget_params(asks(front.frame.method(), &wanted));
                 self.talk(front, wanted, running, deadline).await;
             }
             Err(Some(refusal)) => front.refuse(refusal),

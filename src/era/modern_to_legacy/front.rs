@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{Translation, request::Refusal};
+use super::{
+    Translation,
+    request::Refusal,
+    seal::{self, Digest},
+};
 use crate::{
     json::Object,
     message::{Frame, Id, code, text},
@@ -20,6 +24,8 @@ pub(super) struct Front {
     withdrawn: Option<oneshot::Receiver<()>>,
     translation: Arc<Translation>,
     key: (CallerId, Id),
+    /// See [`Front::digest`], once it was asked for.
+    digest: Option<Digest>,
 }
 
 impl Front {
@@ -31,7 +37,7 @@ impl Front {
         translation: Arc<Translation>,
         key: (CallerId, Id),
     ) -> Front {
-        Front { caller, frame, reply, withdrawn: Some(withdrawn), translation, key }
+        Front { caller, frame, reply, withdrawn: Some(withdrawn), translation, key, digest: None }
     }
 
     /// Resolves when the caller does not want the answer any more: it cancelled, or hung up. Cancel-safe.
@@ -48,9 +54,20 @@ impl Front {
         self.reply.gone().await;
     }
 
-    /// Lets go of the params but for the progress token: they may be megabytes, and only a call that is parked needs them
-    /// again.
-    pub(super) fn forget_params(&mut self) {
+    /// Which request it is, for the handle of a call that is parked.
+    pub(super) fn digest(&mut self) -> Digest {
+        *self.digest.get_or_insert_with(|| seal::request(self.frame.method(), self.frame.body()))
+    }
+
+    /// Lets go of the params but for the progress token: they may be megabytes. A call that may be parked leaves their digest;
+    /// that is worth it where they take room that other messages wait for.
+    pub(super) fn forget_params(&mut self, may_park: bool) {
+        if may_park {
+            if !self.frame.is_holding() {
+                return;
+            }
+            self.digest();
+        }
         let mut kept = Object::new();
         if let Some(token) = self.frame.token_text() {
             kept.set("_meta", format!("{{\"{}\":{token}}}", meta::PROGRESS_TOKEN));

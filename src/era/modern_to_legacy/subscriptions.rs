@@ -114,6 +114,8 @@ pub(super) async fn listen(pool: &Arc<Pool>, key: Key, client: Option<&str>, mut
         Ok(filter) => filter,
         Err(refusal) => return front.refuse(refusal),
     };
+    // A subscription may last for days. Two with all that a message may have would leave no other caller room.
+    front.forget_params(false);
     let seat = match Seat::take(pool, key.principal.clone(), &filter) {
         Ok(seat) => seat,
         Err(refusal) => return front.refuse(refusal),

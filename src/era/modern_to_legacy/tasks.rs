@@ -118,15 +118,10 @@ pub(super) async fn is_needed(backend: &Backend, opened: &Opened, request: &Fram
 
 /// Runs a call as a task, and answers it. A caller that does not want the answer any more has dropped the other end of
 /// `home`.
-pub(super) async fn run(backend: Arc<Backend>, request: Frame, home: Reply, patience: Duration) {
-    let mut params = request.body().and_then(Object::parse).unwrap_or_default();
-    params.set("task", format!(r#"{{"ttl":{TTL}}}"#));
-    // Under the call's own id: that is what it is cancelled by until there is a task.
-    let request = Frame::request(
-        &Id::parse(request.id_text()).unwrap_or(Id::Number(0)),
-        request.method(),
-        Some(&params.to_string()),
-    );
+pub(super) async fn run(backend: Arc<Backend>, call: Frame, home: Reply, patience: Duration) {
+    let request = as_task(&call);
+    // A task may take hours, and what the call keeps others may wait for.
+    drop(call);
     // Dropped without an answer, `home` says that the server is gone.
     let Some(created) = relay(&backend, request, &home).await else { return };
     let Some(task) = created.body().filter(|_| !created.is_error()).and_then(task_of) else {
@@ -146,6 +141,14 @@ pub(super) async fn run(backend: Arc<Backend>, request: Frame, home: Reply, pati
     if let Some(result) = result {
         home.answer(result);
     }
+}
+
+/// Under the call's own id: that is what it is cancelled by until there is a task.
+fn as_task(call: &Frame) -> Frame {
+    let mut params = call.object().unwrap_or_default();
+    params.set("task", format!(r#"{{"ttl":{TTL}}}"#));
+    let id = Id::parse(call.id_text()).unwrap_or(Id::Number(0));
+    Frame::request_of(&id, call.method(), &params).in_place_of(call)
 }
 
 /// A task that a server has made.

@@ -376,3 +376,24 @@ async fn a_filter_that_cannot_be_read_is_refused() {
     let mut subscriber = world.listen("1", json!([])).await;
     assert_eq!(subscriber.next().await["error"]["code"], code::INVALID_PARAMS);
 }
+
+#[tokio::test]
+async fn a_subscription_keeps_no_room_of_its_request() {
+    let mut world = world(all(), 1);
+    let held = Arc::new(());
+    let params = json!({"notifications": {"toolsListChanged": true}, "padding": "x", "_meta": {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    }});
+    let frame = Frame::request(&Id::Number(1), "subscriptions/listen", Some(&params.to_string()));
+    let frame = frame.holding(Some(held.clone()));
+    let caller = Caller::modern(None);
+    let (tx, rx) = mpsc::channel(8);
+    let reply = Reply::on(tx, &frame, &caller).await.unwrap();
+    world.outbox.send(Envelope { from: caller.clone(), frame, reply: Some(reply) }).await.unwrap();
+    let mut subscriber = Subscriber { caller, rx };
+    subscriber.acknowledged().await;
+    assert_eq!(Arc::strong_count(&held), 1, "it may last for days");
+    world.server().await.says("notifications/tools/list_changed", json!({})).await;
+    assert_eq!(subscriber.next().await, list_changed("tools", json!(1)));
+}

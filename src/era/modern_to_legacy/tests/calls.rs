@@ -350,3 +350,39 @@ async fn what_waits_for_a_caller_takes_no_room_of_the_servers_wire() {
     assert_eq!(plain.value().await["y"], text);
     assert_eq!(again.value().await["x"], text);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_may_be_parked_keeps_no_room_and_can_be_parked_all_the_same() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, ALL);
+    let (first, again) = (Arc::new(()), Arc::new(()));
+    let params = |rest: &str| {
+        let meta = r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{"elicitation":{}},"progressToken":"p"}"#;
+        format!(r#"{{"name":"greet","_meta":{meta}{rest}}}"#)
+    };
+    let request = Frame::request(&Id::Number(7), "tools/call", Some(&params(""))).holding(Some(first.clone()));
+    let mut answers = client.raw(request).await;
+    let mut server = bridge.server().await;
+    let Asked { frame, reply } = server.request().await;
+    drop(frame);
+    let asked = Asked { frame: Frame::notification("x", None), reply };
+    assert_eq!(Arc::strong_count(&first), 1, "the server has it");
+    let mut elicited = asked.ask(&server, 8, "elicitation/create", json!({"message": "m"})).await;
+    let (_, state) = answers.input_required().await;
+
+    let rest = format!(r#","requestState":"{state}","inputResponses":{{"s1":{{"action":"accept"}}}}"#);
+    let retry = Frame::request(&Id::Number(8), "tools/call", Some(&params(&rest))).holding(Some(again.clone()));
+    let mut answers = client.raw(retry).await;
+    assert_eq!(elicited.value().await, json!({"action": "accept"}));
+    let mut elicited = asked.ask(&server, 9, "elicitation/create", json!({"message": "n"})).await;
+    let (_, state) = answers.input_required().await;
+    assert_eq!(Arc::strong_count(&again), 1, "a retry keeps none, either");
+    let rest = format!(r#","requestState":"{state}","inputResponses":{{"s2":{{"action":"decline"}}}}"#);
+    let retry = Frame::request(&Id::Number(9), "tools/call", Some(&params(&rest))).holding(Some(again.clone()));
+    let mut answers = client.raw(retry).await;
+    assert_eq!(elicited.value().await, json!({"action": "decline"}));
+    tokio::task::yield_now().await;
+    assert_eq!(Arc::strong_count(&again), 1, "while the server goes on, no room is held");
+    asked.answer("{}");
+    assert_eq!(answers.value().await["resultType"], "complete");
+}

@@ -197,3 +197,24 @@ async fn a_server_that_runs_a_task_at_once_or_refuses_it_has_answered() {
     server.expect("tools/call").await.reply.fail(-32602, "no", None);
     assert_eq!(answers.error().await.0, -32602);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_runs_as_a_task_keeps_no_room_meanwhile() {
+    let mut bridge = Bridge::start();
+    let mut client = Client::new(&bridge, "{}");
+    let meta =
+        r#"{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+    let held = Arc::new(());
+    let params = format!(r#"{{"name":"greet","_meta":{meta}}}"#);
+    let request = Frame::request(&Id::Number(7), "tools/call", Some(&params)).holding(Some(held.clone()));
+    let mut answers = client.raw(request).await;
+    let mut server = bridge.server_with_tasks().await;
+    server.lists_tools().await;
+    let call = server.expect("tools/call").await;
+    assert_eq!(Arc::strong_count(&held), 2, "until the server has it");
+    call.answer(CREATED);
+    let result = server.expect("tasks/result").await;
+    assert_eq!(Arc::strong_count(&held), 1);
+    result.answer("{}");
+    assert_eq!(answers.value().await["resultType"], "complete");
+}

@@ -118,9 +118,10 @@ impl Server {
     /// Carries one call from its POST to its answer. To drop the exchange closes the response's stream, which is how the
     /// server learns that a call is not wanted any more (2026-07-28, Streamable HTTP, Cancellation).
     async fn carry(&self, frame: Frame, reply: Reply, key: &Key, call: &Call) {
+        let listens = frame.method() == method::LISTEN;
         let outcome = tokio::select! {
-            outcome = self.within_time(&frame, &reply) => outcome,
-            trouble = self.withdrawn(&frame, &reply, call) => Err(trouble),
+            outcome = self.within_time(frame, &reply) => outcome,
+            trouble = self.withdrawn(listens, &reply, call) => Err(trouble),
         };
         self.calls.leave(key, call);
         match outcome {
@@ -130,9 +131,9 @@ impl Server {
     }
 
     /// Resolves when nobody waits for the answer any more, or nobody will bring it.
-    async fn withdrawn(&self, frame: &Frame, reply: &Reply, call: &Call) -> Trouble {
+    async fn withdrawn(&self, listens: bool, reply: &Reply, call: &Call) -> Trouble {
         let ended = async {
-            if frame.method() == method::LISTEN {
+            if listens {
                 self.listens.stopped().await;
                 return Trouble::new(self.scope.why().to_string());
             }
@@ -146,13 +147,16 @@ impl Server {
         }
     }
 
-    async fn within_time(&self, frame: &Frame, reply: &Reply) -> Result<Frame, Trouble> {
-        let limit = match self.way.limits.request_timeout {
-            // A subscription is open for as long as it is wanted.
-            Some(limit) if frame.method() != method::LISTEN => limit,
-            _ => return self.exchange(frame, reply).await,
-        };
-        timeout(limit, self.exchange(frame, reply)).await.unwrap_or_else(|_| Err(Trouble::late(limit)))
+    async fn within_time(&self, frame: Frame, reply: &Reply) -> Result<Frame, Trouble> {
+        if frame.method() == method::LISTEN {
+            // It is open for as long as it is wanted.
+            return self.listen(frame, reply).await;
+        }
+        let exchange = self.exchange(&frame, reply);
+        match self.way.limits.request_timeout {
+            Some(limit) => timeout(limit, exchange).await.unwrap_or_else(|_| Err(Trouble::late(limit))),
+            None => exchange.await,
+        }
     }
 
     /// Ends the call that a caller takes back.

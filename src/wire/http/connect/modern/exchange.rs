@@ -86,6 +86,16 @@ impl Server {
         reply.map_or(self.speaker.id, |reply| reply.caller().id)
     }
 
+    /// Opens a subscription, and brings what it brings. Its request is let go of once it is taken: the stream may last for
+    /// days, and other messages wait for the room of a large one.
+    pub(super) async fn listen(&self, frame: Frame, reply: &Reply) -> Result<Frame, Trouble> {
+        let incoming = self.send(&frame, &headers(&frame, &Annotations::default())?).await?;
+        let Some(id) = asked(&frame) else { return Err(Trouble::new("not a request")) };
+        let sent = Frame::request(id, frame.method(), None);
+        drop(frame);
+        self.take_in(incoming, &sent, Some(reply)).await
+    }
+
     /// One POST. `reply`: where to send what comes ahead of the answer, if anywhere.
     pub(super) async fn attempt(
         &self,
@@ -93,9 +103,18 @@ impl Server {
         headers: &HeaderMap,
         reply: Option<&Reply>,
     ) -> Result<Frame, Trouble> {
-        let failed = |fault: Fault| self.reader.unreachable(&fault);
-        let incoming = post_patiently(&self.way, frame, headers).await.map_err(failed)?;
+        let incoming = self.send(frame, headers).await?;
+        self.take_in(incoming, frame, reply).await
+    }
+
+    async fn send(&self, frame: &Frame, headers: &HeaderMap) -> Result<Incoming, Trouble> {
+        post_patiently(&self.way, frame, headers).await.map_err(|fault| self.reader.unreachable(&fault))
+    }
+
+    /// Reads the response to a POST.
+    async fn take_in(&self, incoming: Incoming, frame: &Frame, reply: Option<&Reply>) -> Result<Frame, Trouble> {
         let success = incoming.response.status().is_success();
+        let failed = |fault| self.reader.unreachable(&fault);
         match self.reader.read(incoming, asked(frame), self.reader_of(reply)).await.map_err(failed)? {
             Posted::Answer(answer) => {
                 if success {

@@ -562,3 +562,21 @@ async fn gateways_without_their_server_are_asked_again() {
     let (contact, ()) = soon("a contact", async { tokio::join!(discover(&way), answering) }).await;
     assert!(matches!(contact, Contact::Modern), "{contact:?}");
 }
+
+#[tokio::test]
+async fn a_subscription_keeps_no_room_of_its_request() {
+    let (mut fixture, mut sender) = Sender::pair().await;
+    let held = Arc::new(());
+    let text = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{{"notifications":{{}},"padding":"x",{META}}}}}"#
+    );
+    let frame = frame(&text).holding(Some(held.clone()));
+    let reply = Reply::on(sender.home.clone(), &frame, &sender.caller).await.unwrap();
+    sender.outbox.send(Envelope { from: sender.caller.clone(), frame, reply: Some(reply) }).await.unwrap();
+    let mut stream = fixture.expect_post("subscriptions/listen").await.sse(&[]).await;
+    stream.message(r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#).await;
+    assert_eq!(sender.next().await.subscription(), Some(&crate::message::Id::Number(1)));
+    assert_eq!(Arc::strong_count(&held), 1, "it may last for days");
+    stream.message(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
+    assert_eq!(sender.text().await, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#);
+}
