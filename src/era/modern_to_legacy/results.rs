@@ -152,7 +152,8 @@ pub fn opened(initialize: &str) -> Result<Opened, String> {
     discover.set("resultType", r#""complete""#);
     discover.set("supportedVersions", json::join([quote(MODERN)]));
     discover.set("capabilities", kept.to_string());
-    let own = |key: &str| matches!(key, "protocolVersion" | "capabilities" | "serverInfo");
+    // What else it says is the server's own; no legacy revision has those that this result is made of.
+    let own = |key: &str| matches!(key, "protocolVersion" | "capabilities" | "serverInfo" | "supportedVersions");
     for (key, value) in object.iter().filter(|(key, _)| !own(key)) {
         discover.set(key, value);
     }

@@ -377,3 +377,14 @@ proptest! {
         drop(result("tools/list", &format!("{{\"tools\":[{{\"execution\":1,\"inputSchema\":{text}}}]}}"), None));
     }
 }
+
+#[test]
+fn a_handshake_cannot_say_for_the_bridge_what_is_spoken_and_for_how_long() {
+    let bold = r#"{"protocolVersion":"2025-11-25","capabilities":{},"supportedVersions":["1999-01-01"],"resultType":"input_required","ttlMs":9,"cacheScope":"public","x":1}"#;
+    let discover = value(&opened(bold).unwrap().discover);
+    let want = json!({
+        "supportedVersions": ["2026-07-28"], "resultType": "complete", "ttlMs": 0, "cacheScope": "private",
+        "capabilities": {}, "x": 1,
+    });
+    assert_eq!(discover, want);
+}
