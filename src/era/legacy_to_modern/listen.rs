@@ -10,7 +10,7 @@
 //! (2026-07-28, Subscriptions: a server must not send it). A stream that the server lost is opened again after a pause; then the client is
 //! told that everything has changed, since the modern era has no resumption (2026-07-28, Subscriptions).
 
-use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
+use std::{collections::HashSet, convert::Infallible, future::pending, sync::Arc, time::Duration};
 
 use tokio::{
     sync::mpsc,
@@ -114,14 +114,15 @@ impl Set {
         let filter = params.get("notifications").and_then(Object::parse).unwrap_or_default();
         let [tools, prompts, resources] = LISTS.map(|list| filter.get(list.filter) == Some("true"));
         let uris = filter.get("resourceSubscriptions").and_then(json::array).unwrap_or_default();
-        let uris: Vec<_> = uris.into_iter().filter_map(json::string).collect();
+        // A server may list millions.
+        let uris: HashSet<_> = uris.into_iter().filter_map(json::string).collect();
         Set {
             changes: Changes {
                 tools: self.changes.tools && tools,
                 prompts: self.changes.prompts && prompts,
                 resources: self.changes.resources && resources,
             },
-            uris: self.uris.iter().filter(|uri| uris.iter().any(|granted| granted == *uri)).cloned().collect(),
+            uris: self.uris.iter().filter(|uri| uris.contains(uri.as_str())).cloned().collect(),
         }
     }
 }
