@@ -39,6 +39,9 @@ pub const MAX_ID: usize = 1024;
 /// Members of a body whose places are remembered. Bodies have a handful; of one that has more, they are found again.
 const MAX_MEMBERS: usize = 16;
 
+/// Members of params and results that hold an id which the tables need.
+const MARKED: [&str; 3] = ["_meta", meta::PROGRESS_TOKEN, "requestId"];
+
 /// Integers beyond this lose digits in JSON readers that use doubles (2^53 - 1).
 const MAX_SAFE: u64 = 9_007_199_254_740_991;
 
@@ -380,7 +383,11 @@ impl Frame {
             Some(Cow::Borrowed(plain)) => Method::At(position(&text, plain)),
             Some(Cow::Owned(escaped)) => Method::Escaped(escaped.into()),
         };
-        let mark = match body {
+        let members = fields.members.filter(|(of, _)| body.is_some_and(|body| std::ptr::eq(*of, body)));
+        let members = members.map(|(_, members)| members);
+        let key = |member: &Member| text.get(member.key.clone()).unwrap_or_default();
+        let may_be_marked = members.as_ref().is_none_or(|all| all.iter().any(|member| MARKED.contains(&key(member))));
+        let mark = match body.filter(|_| may_be_marked) {
             Some(body) => find_mark(&text, &kind, method.name(&text), body)?,
             None => None,
         };
@@ -388,10 +395,7 @@ impl Frame {
             id_at: fields.id.map_or(0..0, |id| position(&text, id)),
             body_at: body.map_or(0..0, |body| position(&text, body)),
             is_error: fields.error.is_some(),
-            members: fields
-                .members
-                .filter(|(of, _)| body.is_some_and(|body| std::ptr::eq(*of, body)))
-                .map(|(_, all)| all),
+            members,
             kind,
             method,
             mark,

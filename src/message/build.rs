@@ -5,14 +5,8 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Frame, FrameError, Head, Id, Kind, Mark, Method, OwnMeta, code, find_mark};
-use crate::{
-    json::{self, Object},
-    protocol::meta,
-};
-
-/// Members of params and results that hold a mark.
-const MARKED: [&str; 3] = ["_meta", meta::PROGRESS_TOKEN, "requestId"];
+use super::{Frame, FrameError, Head, Id, Kind, MARKED, Mark, Method, OwnMeta, code, find_mark};
+use crate::json::{self, Object};
 
 /// `params`, `result` or `error` of a message that is built; or another value in it.
 #[derive(Debug, Clone, Copy)]
