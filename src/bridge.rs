@@ -15,7 +15,7 @@ use crate::{
     peer::{Caller, PEER_CAPACITY, Peer},
     pump::{Role, Rules},
     registry::{Ground, Registry},
-    scope::Scope,
+    scope::{Scope, Until},
     wire::{
         child::{self, SpawnError, guard::Guard},
         face,
@@ -169,7 +169,7 @@ async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
     // Not stopped by the first signal: calls in flight need it.
     let way = ground.way.clone();
     let registry = Registry::of(server, &limits, &Ground { scope: way.clone(), lone: true, ..ground.clone() });
-    let back = way.spawn(face::serve(far, None, registry.clone()));
+    let mut back = way.spawn(face::serve(far, None, registry.clone()));
     let rules = Rules {
         name: "stdio".into(),
         speaker: Caller::legacy(None),
@@ -179,16 +179,20 @@ async fn be_a_command(config: &Config, ground: &Ground) -> Result<(), Error> {
         // The wire to the server has its own clock for --request-timeout.
         request_timeout: None,
         linger: limits.grace,
-        until: Some(scope.clone()),
+        until: Some(Until::stopped(scope)),
     };
     let ended = stdio::serve(stdio::stdin(), stdio::stdout(), limits.max_message, near, rules, scope).await;
     info!("{}", ended.message);
-    // The client's side is gone, and with it the peer: the wire finishes its session by itself. After a signal the time
-    // for calls is over by now; what is left is the session's own end.
-    let patience = if scope.is_stopped() { Duration::ZERO } else { limits.grace };
-    let result = tokio::time::timeout(patience + time_to_end(server), back).await;
+    // The client's side is gone, and with it the peer: the wire finishes its session by itself. The time for calls is over
+    // by now; what is left is the session's own end.
+    let in_time = tokio::time::timeout(time_to_end(server), &mut back).await;
     registry.close().await;
     way.stop();
+    // What is stopped still says what came of it.
+    let result = match in_time {
+        Ok(result) => Ok(result),
+        Err(_) => tokio::time::timeout(LAST_WAIT, back).await,
+    };
     match result {
         Ok(Ok(result)) => Ok(result?),
         Ok(Err(_)) | Err(_) => Ok(()),

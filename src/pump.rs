@@ -32,7 +32,7 @@ use crate::{
     pipe::{Ended, FrameSink, FrameSource},
     protocol::{cancellation, method, subscription_ended},
     room::Room,
-    scope::Scope,
+    scope::Until,
 };
 
 /// Frames that one write may carry.
@@ -41,8 +41,8 @@ const WRITE_BATCH: usize = 64;
 /// Requests in flight to one server, whoever they are of. A few megabytes; beyond it a server is lost anyway.
 const MAX_TABLE: usize = 16 * 1024;
 
-/// Beyond the time that who answers a client takes for its own end.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+/// For the answers that a client's leaving brings about, such as the last words of a server that ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// How one pipe is pumped.
 #[derive(Debug, Clone)]
@@ -63,9 +63,10 @@ pub struct Rules {
     /// Of a client that closed its sending side, how long answers are awaited, and how long it may take to read what is
     /// written at once. Of a server, how long it may take to read what was said to it before the partner left.
     pub linger: Duration,
-    /// Of a client: when this stops, its requests are refused, and the pump ends when those in flight are answered or
-    /// `linger` is over. Its answers and notifications count up to then: what is in flight may wait for them.
-    pub until: Option<Scope>,
+    /// Of a client: when its scope stops, its requests are refused, and the pump ends when those in flight are answered or
+    /// `linger` is over. Its answers and notifications count up to then: what is in flight may wait for them. What is
+    /// unanswered then is answered with an error.
+    pub until: Option<Until>,
 }
 
 /// The role of the bridge on a pipe.
@@ -129,7 +130,7 @@ pub async fn pump<R: FrameSource, W: FrameSink>(source: R, sink: W, peer: Peer, 
         tokio::select! {
             ended = &mut read => {
                 shared.unheard.cancel();
-                shared.last_words(write).await;
+                write.await;
                 ended
             }
             () = &mut write => match shared.rules.role {
@@ -214,8 +215,7 @@ impl Shared {
         std::future::pending().await
     }
 
-    /// Resolves when a client has left, with its answers or after they were waited for. Whoever still holds a question of
-    /// its lets go of it when the way back is closed, and only then: to wait without closing it would be for ever.
+    /// Resolves when a client has left, with its answers or after they were waited for.
     async fn client_left(&self) {
         if self.rules.role != Role::Accept {
             std::future::pending::<()>().await;
@@ -247,9 +247,8 @@ impl Shared {
 
     /// Resolves when a client is let go: its scope has stopped, and it has its answers, or waited for them.
     async fn let_go(&self) {
-        let Some(scope) = &self.rules.until else { return std::future::pending().await };
-        scope.stopped().await;
-        self.end_subscriptions().await;
+        let Some(until) = &self.rules.until else { return std::future::pending().await };
+        until.scope.stopped().await;
         self.last_answers().await;
     }
 
@@ -270,33 +269,55 @@ impl Shared {
         }
     }
 
-    /// Waits for the answers that a client still wants.
+    /// Ends subscriptions, and waits for the answers that a client still wants.
     async fn last_answers(&self) {
         let settled = async {
-            while !self.table().asked.is_empty() {
-                self.settled.notified().await;
+            self.end_subscriptions().await;
+            self.all_settled().await;
+        };
+        let over = async {
+            match &self.rules.until {
+                Some(until) => until.over.cancelled().await,
+                None => std::future::pending().await,
             }
         };
-        if tokio::time::timeout(self.rules.linger, settled).await.is_err() {
-            warn!(name = %self.rules.name, "the client closed and calls were still unanswered");
+        tokio::select! {
+            biased;
+            () = settled => {}
+            () = tokio::time::sleep(self.rules.linger) => {}
+            () = over => {}
         }
     }
 
-    /// Lets the writing loop finish. A client has its answers by now, or they were waited for. Who holds its questions hears
-    /// that it has left, and has as much time again; a server that reads nothing must not hold up the end for ever.
-    async fn last_words(&self, writing: impl Future<Output = ()>) {
-        if self.rules.role != Role::Accept {
-            return writing.await;
+    async fn all_settled(&self) {
+        while !self.table().asked.is_empty() {
+            self.settled.notified().await;
         }
-        if tokio::time::timeout(self.rules.linger + LAST_WORDS, writing).await.is_err() {
-            warn!(name = %self.rules.name, "the client has left, and a server still holds a question of its; let go");
+    }
+
+    /// Resolves when the writing loop of a client that has left need not wait for answers any more. Nobody waits for those
+    /// of one that is let go: its time is over.
+    async fn last_words(&self) {
+        if self.refusal().is_none() {
+            let _ = tokio::time::timeout(LAST_WORDS, self.all_settled()).await;
         }
+    }
+
+    /// The answers that a client still wants when nobody waits for them any more: an error each. What comes for them later
+    /// is dropped.
+    fn cut_off_all(&self) -> Vec<Frame> {
+        let asked = std::mem::take(&mut self.table().asked);
+        if !asked.is_empty() {
+            warn!(name = %self.rules.name, calls = asked.len(), "the client is let go, and its calls were still unanswered");
+        }
+        let text = self.rules.until.as_ref().map_or(text::LEFT, Until::cut_off);
+        asked.iter().map(|id| Frame::error(&id.to_json(), code::INTERNAL, text, None)).collect()
     }
 
     /// Why a client may ask nothing more, if that is so.
     fn refusal(&self) -> Option<String> {
-        let scope = self.rules.until.as_ref().filter(|scope| scope.is_stopped())?;
-        Some(scope.why().to_string())
+        let until = self.rules.until.as_ref().filter(|until| until.scope.is_stopped())?;
+        Some(until.scope.why().to_string())
     }
 
     /// The far end does not wait for this answer any more. Says what it was the answer to, if it did.
@@ -329,17 +350,13 @@ impl<R: FrameSource> Reading<'_, R> {
         let mut let_go = pin!(shared.let_go());
         let mut waited = false;
         loop {
-            let read = tokio::select! {
-                read = self.source.next() => read,
+            // To pass on what was read may take for ever, too: a server need not read.
+            let alive = tokio::select! {
+                alive = self.step() => alive,
                 () = &mut let_go => {
                     waited = true;
-                    break;
+                    false
                 }
-            };
-            let alive = match read {
-                Some(Ok(frame)) => self.take(self.weighed(frame).await).await,
-                Some(Err(error)) => self.garbage(error).await,
-                None => false,
             };
             if !alive {
                 break;
@@ -348,7 +365,6 @@ impl<R: FrameSource> Reading<'_, R> {
         let ended = self.source.end().await;
         self.answer_all(&ended);
         if shared.rules.role == Role::Accept && !waited {
-            shared.end_subscriptions().await;
             // One that is let go before it closes has no more time than others have.
             tokio::select! {
                 () = shared.last_answers() => {}
@@ -356,6 +372,15 @@ impl<R: FrameSource> Reading<'_, R> {
             }
         }
         ended
+    }
+
+    /// Reads one message and moves it on. False at the end.
+    async fn step(&mut self) -> bool {
+        match self.source.next().await {
+            Some(Ok(frame)) => self.take(self.weighed(frame).await).await,
+            Some(Err(error)) => self.garbage(error).await,
+            None => false,
+        }
     }
 
     /// Answers what the far end will not answer any more.

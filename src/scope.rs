@@ -7,6 +7,8 @@ use std::{future::Future, time::Duration};
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::message::text;
+
 /// A group of tasks with one off switch. Clones share both; a [`Scope::child`] has a switch of its own.
 #[derive(Debug, Clone)]
 pub struct Scope {
@@ -14,6 +16,27 @@ pub struct Scope {
     tasks: TaskTracker,
     /// Of the scope that all of these come from: the bridge's.
     whole: CancellationToken,
+}
+
+/// When a client is let go.
+#[derive(Debug, Clone)]
+pub struct Until {
+    /// When this stops, nothing more is asked, and what is in flight has its time.
+    pub scope: Scope,
+    /// When this is cancelled, that time is over.
+    pub over: CancellationToken,
+}
+
+impl Until {
+    /// What is in flight has its time to the end: nobody cuts it short.
+    pub fn stopped(scope: &Scope) -> Until {
+        Until { scope: scope.clone(), over: CancellationToken::new() }
+    }
+
+    /// What is said of a call that its server has not answered by now.
+    pub fn cut_off(&self) -> &'static str {
+        if self.scope.is_stopped() { self.scope.why().cut_off() } else { text::LEFT }
+    }
 }
 
 /// Why a scope is stopped, in words for those who are turned away.
@@ -25,6 +48,20 @@ pub enum Stopped {
     /// This one alone: one server's, after a reload.
     #[error("this server was changed or removed in the config file; open a new session to reach what is there now")]
     Server,
+}
+
+impl Stopped {
+    /// What is said of a call that its server has not answered by the end.
+    pub fn cut_off(self) -> &'static str {
+        match self {
+            Stopped::Bridge => {
+                "the bridge shut down before the server answered; whether the request was carried out is not known"
+            }
+            Stopped::Server => {
+                "this server was changed or removed in the config file before it answered; whether the request was carried out is not known"
+            }
+        }
+    }
 }
 
 impl Default for Scope {

@@ -1,6 +1,7 @@
 //! The network front, served on a free port, before servers that are one end of a pair in memory.
 
 mod calls;
+mod ending;
 mod guard;
 mod legacy_sse;
 mod limits;

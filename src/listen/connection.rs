@@ -62,7 +62,7 @@ const H2_RESETS_OWN: usize = 1024;
 const H2_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 
 /// For the last bytes of a connection that is being closed.
-const GOODBYE: Duration = Duration::from_millis(100);
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// How far the bridge is from its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,6 +8,9 @@ use std::time::Duration;
 pub const CANCELLED: &str = "the request was cancelled by its caller";
 /// With [`super::code::LIMIT`]: nobody else is to wait for this caller.
 pub const CUT_OFF: &str = "cut off: this client reads too slowly for a shared server";
+/// With [`super::code::INTERNAL`]: a client's time for answers is over.
+pub const LEFT: &str = "the client closed its side, and the server did not answer within --grace; whether the request was \
+     carried out is not known";
 
 const LATE: &str = "the server did not answer within";
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     peer::PEER_CAPACITY,
     pipe::{LineSink, Lines},
+    scope::Scope,
 };
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
@@ -59,11 +60,15 @@ fn rules(role: Role) -> Rules {
 
 /// A pump with the far end and the partner in the test's hands.
 fn start(role: Role) -> (Far, Peer, tokio::task::JoinHandle<Ended>) {
+    start_by(rules(role), PEER_CAPACITY)
+}
+
+fn start_by(rules: Rules, capacity: usize) -> (Far, Peer, tokio::task::JoinHandle<Ended>) {
     let (near, far) = tokio::io::duplex(4096);
     let (near_read, near_write) = tokio::io::split(near);
     let (far_read, far_write) = tokio::io::split(far);
-    let (ours, partner) = Peer::pair(PEER_CAPACITY);
-    let task = crate::scope::Scope::new().spawn(run(near_read, near_write, ours, rules(role)));
+    let (ours, partner) = Peer::pair(capacity);
+    let task = Scope::new().spawn(run(near_read, near_write, ours, rules));
     (Far { lines: Lines::new(far_read, 1 << 20), sink: LineSink::new(far_write) }, partner, task)
 }
 
@@ -266,4 +271,61 @@ async fn a_client_that_closes_still_gets_the_answers_in_flight() {
     assert!(partner.rx.recv().await.is_none());
     drop(partner);
     task.await.unwrap();
+}
+
+/// Whoever holds a question may hold it for ever.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_closes_is_let_go_with_its_answers_while_the_server_holds_its_questions() {
+    let (mut far, mut partner, task) = start(Role::Accept);
+    far.write(r#"{"jsonrpc":"2.0","id":1.50,"method":"a"}"#).await;
+    far.write(r#"{"jsonrpc":"2.0","id":"b","method":"b"}"#).await;
+    let (first, second) = (partner.rx.recv().await.unwrap(), partner.rx.recv().await.unwrap());
+    let begun = tokio::time::Instant::now();
+    let Far { mut lines, sink } = far;
+    sink.into_inner().shutdown().await.unwrap();
+    assert!(partner.rx.recv().await.is_none());
+    // One is answered because the client has left, the other never.
+    first.reply.unwrap().fail(code::INTERNAL, "the server ended", None);
+    let answer = lines.next().await.unwrap().unwrap().unwrap();
+    assert!(answer.id_text() == "1.50" && answer.body().unwrap().contains("the server ended"));
+    let answer = lines.next().await.unwrap().unwrap().unwrap();
+    assert!(answer.id_text() == "\"b\"" && answer.body().unwrap().contains("--grace"), "{answer:?}");
+    task.await.unwrap();
+    assert!(second.reply.as_ref().unwrap().is_gone());
+    assert_eq!(begun.elapsed().as_secs(), 5 + LAST_WORDS.as_secs());
+    second.reply.unwrap().answer(Frame::result("7", "{}"));
+    assert!(lines.next().await.unwrap().is_none(), "one answer each");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_time_is_over_is_let_go_at_once_with_its_answers() {
+    let until = Until::stopped(&Scope::new());
+    let rules = Rules { until: Some(until.clone()), linger: Duration::from_secs(1 << 20), ..rules(Role::Accept) };
+    let (mut far, mut partner, task) = start_by(rules, PEER_CAPACITY);
+    far.write(r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#).await;
+    let held = partner.rx.recv().await.unwrap();
+    let begun = tokio::time::Instant::now();
+    until.scope.stop();
+    until.over.cancel();
+    let answer = far.read().await;
+    assert!(answer.id_text() == "1" && answer.body().unwrap().contains("shut down"), "{answer:?}");
+    task.await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 0);
+    drop(held);
+}
+
+/// What was read from the client waits for its partner then, and the end of that would never come.
+#[tokio::test(start_paused = true)]
+async fn a_client_whose_server_takes_nothing_is_let_go_with_its_answers() {
+    let until = Until::stopped(&Scope::new());
+    let (mut far, partner, task) = start_by(Rules { until: Some(until.clone()), ..rules(Role::Accept) }, 4);
+    far.write(r#"{"jsonrpc":"2.0","id":1,"method":"a"}"#).await;
+    for _ in 0..8 {
+        far.write(r#"{"jsonrpc":"2.0","method":"x"}"#).await;
+    }
+    idle().await;
+    until.scope.stop();
+    assert_eq!(far.read().await.id_text(), "1");
+    task.await.unwrap();
+    drop(partner);
 }

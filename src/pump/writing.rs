@@ -20,22 +20,17 @@ pub(super) struct Writing<'a, W> {
 }
 
 impl<W: FrameSink> Writing<'_, W> {
-    /// Ends when the partner has nothing more to say; then drops the sink, which closes that half of the pipe. A partner
-    /// whose client has left can only answer any more, and is told.
+    /// Ends when the partner has nothing more to say, or when a client is let go; then drops the sink, which closes that half
+    /// of the pipe.
     pub(super) async fn run(mut self) {
         let mut envelopes = Vec::new();
         let mut frames = Vec::new();
         let mut left = pin!(self.shared.client_left());
-        let mut closed = false;
         loop {
             let many = tokio::select! {
                 biased;
                 many = self.rx.recv_many(&mut envelopes, WRITE_BATCH) => many,
-                () = &mut left, if !closed => {
-                    closed = true;
-                    self.rx.close();
-                    continue;
-                }
+                () = &mut left => return self.part().await,
             };
             if many == 0 {
                 return;
@@ -45,6 +40,30 @@ impl<W: FrameSink> Writing<'_, W> {
                 return self.broken(error).await;
             }
             frames.clear();
+        }
+    }
+
+    /// A client's last messages: what is there, what its leaving brings about, and an answer to each call that has none
+    /// then. Whoever holds a question sees that its client is gone, but he may hold it for ever.
+    async fn part(mut self) {
+        self.rx.close();
+        let shared = self.shared;
+        let mut last_words = pin!(shared.last_words());
+        let mut envelopes = Vec::new();
+        loop {
+            let many = tokio::select! {
+                biased;
+                many = self.rx.recv_many(&mut envelopes, WRITE_BATCH) => many,
+                () = &mut last_words => 0,
+            };
+            let mut frames: Vec<_> = envelopes.drain(..).filter_map(|envelope| self.prepare(envelope)).collect();
+            if many == 0 {
+                frames = shared.cut_off_all();
+            }
+            let written = self.write(&frames).await;
+            if many == 0 || written.is_err() {
+                return;
+            }
         }
     }
 

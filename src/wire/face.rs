@@ -50,7 +50,11 @@ pub async fn serve(mut peer: Peer, principal: Option<Principal>, registry: Arc<R
             reached = &mut exchange => reached,
             () = peer.rx.ended(READ_AHEAD) => {
                 registry.left();
-                exchange.await
+                tokio::select! {
+                    reached = exchange => reached,
+                    // It may take for ever where a server does not read, and nobody waits for it any more.
+                    () = peer.tx.closed() => false,
+                }
             }
         };
     }

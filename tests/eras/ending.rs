@@ -141,6 +141,103 @@ async fn endless(user: &mut User) -> String {
     user.send("tools/call", slow).await
 }
 
+/// The answer of a bridge that ends to a call that its server has not answered.
+fn is_cut_off(answer: &Message) -> bool {
+    let (code, text) = answer.error();
+    code == -32603 && text.starts_with("the bridge shut down before the server answered")
+}
+
+const HASTY: [&str; 4] = ["--grace", "1", "--stop-timeout", "200ms"];
+
+/// One answer each, also when nobody gives one: over every wire, in both eras, whatever the server speaks.
+#[tokio::test]
+async fn what_is_unanswered_at_the_end_of_the_grace_hears_that_the_bridge_shut_down() {
+    let every = [(Door::Http, Era::Legacy), (Door::Sse, Era::Legacy), (Door::Ws, Era::Legacy)];
+    let every = [&every[..], &[(Door::Http, Era::Modern), (Door::Ws, Era::Modern)]].concat();
+    let posts = vec![(Door::Http, Era::Legacy), (Door::Http, Era::Modern)];
+    for (offer, (flag, doors)) in OFFERS
+        .into_iter()
+        .flat_map(|offer| [("", &every), ("--shared", &every), ("--stateless", &posts)].map(|how| (offer, how)))
+    {
+        let flags: Vec<_> = ["serve", flag].into_iter().filter(|flag| !flag.is_empty()).collect();
+        let place = Place::bridge(&[&flags, &HASTY[..]].concat(), offer).await;
+        let mut users = Vec::new();
+        for (door, era) in doors {
+            let mut user = place.user(*door, *era).await;
+            let call = endless(&mut user).await;
+            users.push((user, call, door));
+        }
+        place.has("tools/call", users.len()).await;
+        place.signal(Signal::TERM);
+        for (user, call, door) in &mut users {
+            let answer = user.client.answer(call).await;
+            assert!(is_cut_off(&answer), "{offer:?} {flag} {door:?} {:?}: {}", user.era, answer.text);
+        }
+        drop(users);
+        place.stop_again().await;
+    }
+}
+
+/// A client's command: its process, and another bridge over each wire, which has a server that is shared or of its own.
+async fn client_leaves(place: Place, era: Era, signal: Option<Signal>) {
+    let what = format!("{:?} {era:?} {signal:?}", place.offer);
+    let flags = if place.is_command() { &HASTY[..] } else { &HASTY[..2] };
+    let mut user = place.user_with(Door::Connect, era, flags).await;
+    let call = endless(&mut user).await;
+    place.has("tools/call", 1).await;
+    match signal {
+        None => drop(user.client.program().stdin.take()),
+        Some(signal) => user.client.program().signal(signal),
+    }
+    let answer = user.client.answer(&call).await;
+    assert!(answer.json["error"].is_object(), "{what}: {}", answer.text);
+    assert_eq!(is_cut_off(&answer), signal.is_some(), "{what}: {}", answer.text);
+    assert_eq!(user.client.program().code().await, 0, "{what}");
+    user.client.program().no_family().await;
+    drop(user);
+    place.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_with_a_call_open_ends_its_command() {
+    let (eras, signals) = ([Era::Legacy, Era::Modern], [None, Some(Signal::TERM)]);
+    for (era, signal) in eras.into_iter().flat_map(|era| signals.map(|signal| (era, signal))) {
+        for offer in OFFERS {
+            client_leaves(Place::pair(Wire::Stdio, Wire::Stdio, offer).await, era, signal).await;
+        }
+        for wire in [Wire::Http, Wire::Sse, Wire::Ws] {
+            client_leaves(Place::pair(wire, Wire::Stdio, Offer::Both).await, era, signal).await;
+        }
+        client_leaves(Place::bridge(&["serve", "--shared"], Offer::Both).await, era, signal).await;
+    }
+}
+
+/// It fills its pipe, and nothing that it is told reaches it.
+#[tokio::test]
+async fn a_server_that_reads_nothing_holds_up_no_client_that_leaves() {
+    for (era, signal) in ["legacy", "modern"].into_iter().flat_map(|era| [(era, None), (era, Some(Signal::TERM))]) {
+        let server = ["connect", "--server-era", era, "--", "sleep", "600"];
+        let mut user = User::modern(Client::stdio(&[&server[..3], &HASTY, &server[3..]].concat()));
+        if era == "legacy" {
+            user.era = Era::Legacy;
+        }
+        let mut calls = Vec::new();
+        for _ in 0..4 {
+            let big = json!({"name": "echo", "arguments": {"message": "x".repeat(100_000)}});
+            calls.push(user.send("tools/call", big).await);
+        }
+        match signal {
+            None => drop(user.client.program().stdin.take()),
+            Some(signal) => user.client.program().signal(signal),
+        }
+        for call in &calls {
+            assert_eq!(user.client.answer(call).await.error().0, -32603, "{era} {signal:?}");
+        }
+        assert_eq!(user.client.program().code().await, 0, "{era} {signal:?}");
+        user.client.program().no_family().await;
+    }
+}
+
 /// A modern process is kept when a client leaves, so it has to be told of each exchange. A legacy one hears it of its call,
 /// and has no subscriptions to lists.
 fn taken_back(offer: Offer) -> usize {
@@ -162,7 +259,12 @@ async fn a_client_command_with_a_process_takes_back_what_that_is_still_at() {
         }
         let end = user.heard(&listen).await;
         assert!(is_goodbye(&end, &listen), "{offer:?}: {}", end.text);
-        assert_eq!(user.client.answer(&call).await.error().0, -32800, "{offer:?} {signal:?}");
+        let answer = user.client.answer(&call).await;
+        match signal {
+            // Its server is told first, and answers.
+            None => assert_eq!(answer.error().0, -32800, "{offer:?}"),
+            Some(_) => assert!(is_cut_off(&answer), "{offer:?}: {}", answer.text),
+        }
         assert_eq!(user.client.program().code().await, 0, "{offer:?} {signal:?}");
         place.has("notifications/cancelled", taken_back(offer)).await;
         user.client.program().no_family().await;

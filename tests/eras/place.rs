@@ -181,6 +181,11 @@ impl Place {
         user
     }
 
+    /// Whether its user starts the server's process.
+    pub fn is_command(&self) -> bool {
+        matches!(self.end, End::Command { behind: None, .. })
+    }
+
     pub fn is_remote(&self) -> bool {
         matches!(self.end, End::Remote { .. })
     }

@@ -261,18 +261,6 @@ async fn health_is_told_and_readiness_ends_with_the_bridge() {
 }
 
 #[tokio::test]
-async fn calls_that_outlast_the_grace_are_cut_off() {
-    let limits = Limits { grace: std::time::Duration::from_millis(50), ..Limits::default() };
-    let mut front = Front::with(limits, spec(), Sharing::Own).await;
-    let (session, mut server) = front.session("2025-06-18").await;
-    let _call = front.call(&session, &request("1", "tools/call"));
-    let (_, _reply) = server.request().await;
-    front.scope.stop();
-    soon("the end of serving", front.serving).await.unwrap();
-    server.ended().await;
-}
-
-#[tokio::test]
 async fn a_busy_port_is_told_in_one_line() {
     let front = Front::start().await;
     let spec = NetworkSpec { listen: vec![Listen::Tcp(front.address)], ..spec() };

@@ -9,7 +9,7 @@ use url::Url;
 use super::support::*;
 
 /// An open event stream, and where its client POSTs.
-async fn open(front: &mut Front) -> (Answer, String, Server) {
+pub(super) async fn open(front: &mut Front) -> (Answer, String, Server) {
     let mut stream = front.send(&get("/sse", "Accept: text/event-stream\r\n")).await;
     assert_eq!(stream.status, 200);
     let event = stream.event().await.unwrap();

@@ -9,7 +9,10 @@ use super::support::*;
 
 /// A front, with the one server behind it, which the bridge has initialized.
 async fn start() -> (Front, Server) {
-    let mut front = Front::with(Limits::default(), spec(), Sharing::Stateless).await;
+    of(Front::with(Limits::default(), spec(), Sharing::Stateless).await).await
+}
+
+pub(super) async fn of(mut front: Front) -> (Front, Server) {
     let call = front.call("", &initialize("2025-06-18"));
     let mut server = front.server().await;
     server.initialize("2025-06-18").await;

@@ -81,6 +81,18 @@ impl Front {
     }
 
     pub async fn with(limits: Limits, spec: NetworkSpec, sharing: Sharing) -> Front {
+        let whole = limits.clone();
+        Front::of(limits, whole, spec, sharing).await
+    }
+
+    /// One whose drain is over at once, while each session by itself would give its calls all the time in the world.
+    pub async fn in_haste(sharing: Sharing) -> Front {
+        let patient = Limits { grace: Duration::from_secs(3600), ..Limits::default() };
+        let whole = Limits { grace: Duration::ZERO, ..Limits::default() };
+        Front::of(patient, whole, spec(), sharing).await
+    }
+
+    async fn of(limits: Limits, whole: Limits, spec: NetworkSpec, sharing: Sharing) -> Front {
         let scope = Scope::new();
         let (opened, servers) = mpsc::channel(1024);
         let opener = move |_: &_| {
@@ -92,7 +104,7 @@ impl Front {
         let listening = listen::bind(&spec).unwrap();
         let address = address(&listening);
         let routes = routes(&spec, registry, &limits, &scope);
-        let serving = scope.spawn(listen::serve(listening, routes, Arc::new(limits), scope.clone()));
+        let serving = scope.spawn(listen::serve(listening, routes, Arc::new(whole), scope.clone()));
         Front { address, scope, servers, serving }
     }
 

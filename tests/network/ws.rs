@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 
 use super::support::*;
 
-type Socket = WebSocketStream<TcpStream>;
+pub(super) type Socket = WebSocketStream<TcpStream>;
 
 /// Opens a connection with these headers on top of the usual ones.
 async fn open_with(front: &Front, headers: &[(&'static str, &str)]) -> Result<(Socket, String), (u16, String)> {
@@ -41,12 +41,12 @@ async fn open_with(front: &Front, headers: &[(&'static str, &str)]) -> Result<(S
     }
 }
 
-async fn open(front: &Front) -> Socket {
+pub(super) async fn open(front: &Front) -> Socket {
     open_with(front, &[("sec-websocket-protocol", "mcp")]).await.unwrap().0
 }
 
 /// An initialized session.
-async fn session(front: &mut Front) -> (Socket, Server) {
+pub(super) async fn session(front: &mut Front) -> (Socket, Server) {
     let mut socket = open(front).await;
     say(&mut socket, &initialize("2025-11-25")).await;
     let mut server = front.server().await;
@@ -55,11 +55,11 @@ async fn session(front: &mut Front) -> (Socket, Server) {
     (socket, server)
 }
 
-async fn say(socket: &mut Socket, text: &str) {
+pub(super) async fn say(socket: &mut Socket, text: &str) {
     socket.send(Message::text(text)).await.unwrap();
 }
 
-async fn hear(socket: &mut Socket) -> Frame {
+pub(super) async fn hear(socket: &mut Socket) -> Frame {
     loop {
         match soon("a message", socket.next()).await {
             Some(Ok(Message::Text(text))) => return Frame::parse(text.as_str().to_owned().into()).unwrap(),
@@ -70,7 +70,7 @@ async fn hear(socket: &mut Socket) -> Frame {
 }
 
 /// The code that the connection is closed with.
-async fn close_code(socket: &mut Socket) -> u16 {
+pub(super) async fn close_code(socket: &mut Socket) -> u16 {
     loop {
         match soon("the close frame", socket.next()).await {
             Some(Ok(Message::Close(frame))) => return frame.map_or(1005, |frame| frame.code.into()),

@@ -194,7 +194,12 @@ impl Accept {
     ) -> Result<Response, Refusal> {
         let caller = Caller::legacy(principal).session_noted(visitor);
         let refused = |error| Refusal::from(error).of(Some(What::of(&frame))).id(frame.id_text());
-        let peer = self.registry.open_for(&caller, &frame).await.map_err(refused)?;
+        let over = self.exchanges.over();
+        let opened = tokio::select! {
+            opened = self.registry.open_for(&caller, &frame) => opened,
+            () = over.cancelled() => Err(self.scope.why().into()),
+        };
+        let peer = opened.map_err(refused)?;
         // Ends the session if the client hangs up before it knows it.
         let opening = self.sessions.open(caller, peer);
         let session = opening.session().clone();

@@ -32,7 +32,7 @@ use crate::{
     pump::{Role, Rules, pump},
     registry::Registry,
     room::Room,
-    scope::Scope,
+    scope::{Scope, Until},
     wire::{
         event_stream::{EventName, encode},
         exchange::{
@@ -64,6 +64,8 @@ pub struct Accept {
     message_path: String,
     open: Arc<Table>,
     clock: Clock,
+    /// Set when the time for calls is over.
+    over: CancellationToken,
 }
 
 /// The open streams by session id.
@@ -145,7 +147,7 @@ impl Accept {
             let timeout = limits.session_timeout.max(keep_alive.every.saturating_mul(2));
             scope.spawn(open.clone().sweep(timeout, clock, scope.clone()));
         }
-        Accept { registry, limits, keep_alive, scope, message_path, open, clock }
+        Accept { registry, limits, keep_alive, scope, message_path, open, clock, over: CancellationToken::new() }
     }
 
     /// Answers a request for the event stream.
@@ -172,8 +174,9 @@ impl Accept {
         named_by(uri).is_some_and(|id| self.open.lock().contains_key(&id))
     }
 
-    /// Ends every session.
+    /// Ends every session. Calls that are still in flight are answered with an error.
     pub fn end(&self) {
+        self.over.cancel();
         self.open.lock().clear();
     }
 
@@ -225,7 +228,7 @@ impl Accept {
             max_waiting: self.limits.max_waiting(),
             request_timeout: None,
             linger: self.limits.grace,
-            until: Some(self.scope.clone()),
+            until: Some(Until { scope: self.scope.clone(), over: self.over.clone() }),
         };
         let source = Source {
             from_client,

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::{
     sync::{OwnedSemaphorePermit, SetOnce},
-    time::timeout,
+    time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, debug, debug_span};
@@ -30,12 +30,15 @@ use crate::{
     pipe::{Ended, FrameSink, FrameSource},
     pump::{Role, Rules, pump},
     registry::{OpenError, Registry},
-    scope::Scope,
+    scope::{Scope, Until},
     wire::{
         exchange::{Refusal, Response, ToolGate},
         face,
     },
 };
+
+/// How long a client may take to read its last answers when its time is over. Less than what the bridge's end waits for.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// The place of a connection among those that are served at once. It goes with the connection when that is upgraded, so
 /// that it counts, and is waited for, to its end.
@@ -104,9 +107,10 @@ impl Accept {
             registry: self.registry.for_caller(request.headers(), &TokenClaims::of(&request))?,
             limits: self.limits.clone(),
             scope: self.scope.clone(),
+            over: self.over.clone(),
             gone: Arc::new(SetOnce::new()),
         };
-        let (max, over) = (self.limits.max_message, self.over.clone());
+        let max = self.limits.max_message;
         let watch = (self.ping_every, self.limits.session_timeout);
         let span = debug_span!("session", caller = ?session.caller.id);
         let upgraded = hyper::upgrade::on(&mut request);
@@ -116,7 +120,7 @@ impl Accept {
                 Err(error) => return debug!("the connection ended before it was upgraded: {error}"),
             };
             let socket = Socket::new(stream, Side::Server, max);
-            session.serve(socket, Watch::new(watch.0, watch.1), over).await;
+            session.serve(socket, Watch::new(watch.0, watch.1)).await;
             drop(slot);
         };
         self.scope.spawn(serving.instrument(span));
@@ -130,6 +134,8 @@ pub(super) struct Session {
     pub(super) registry: Arc<Registry>,
     pub(super) limits: Arc<Limits>,
     pub(super) scope: Scope,
+    /// Set when the time for calls is over.
+    pub(super) over: CancellationToken,
     /// Set by the reading half when nothing more can come.
     pub(super) gone: Arc<SetOnce<Over>>,
 }
@@ -154,7 +160,7 @@ impl Farewell {
 
 impl Session {
     /// Serves the connection to its end, and closes it.
-    pub(super) async fn serve<S: Stream>(self, socket: Socket<S>, mut watch: Watch, over: CancellationToken) {
+    pub(super) async fn serve<S: Stream>(self, socket: Socket<S>, mut watch: Watch) {
         let watched = async {
             // Ends when the client counts as gone.
             loop {
@@ -163,12 +169,16 @@ impl Session {
                 }
             }
         };
+        let late = async {
+            self.over.cancelled().await;
+            sleep(LAST_ANSWERS).await;
+        };
         // What is in flight ends with this: nobody can hear the answers without the connection.
         let farewell = tokio::select! {
             biased;
             farewell = self.work(&socket) => farewell,
             why = watched => Farewell::new(close::POLICY, why),
-            () = over.cancelled() => Farewell::new(close::GOING_AWAY, self.scope.why().to_string()),
+            () = late => Farewell::new(close::GOING_AWAY, self.scope.why().to_string()),
         };
         debug!(code = farewell.code, "closing: {}", farewell.reason);
         socket.finish(farewell.code, &farewell.reason).await;
@@ -192,7 +202,11 @@ impl Session {
                 return Farewell::new(close::POLICY, "no message came in time after the connection was opened");
             }
         };
-        let peer = match self.server_for(&first).await {
+        let opened = tokio::select! {
+            opened = self.server_for(&first) => opened,
+            () = self.over.cancelled() => Err(self.scope.why().into()),
+        };
+        let peer = match opened {
             Ok(peer) => peer,
             Err(error) => return self.refuse(socket, &first, &error).await,
         };
@@ -206,7 +220,7 @@ impl Session {
             max_waiting: self.limits.max_waiting(),
             request_timeout: None,
             linger: self.limits.grace,
-            until: Some(self.scope.clone()),
+            until: Some(Until { scope: self.scope.clone(), over: self.over.clone() }),
         };
         let pumping = pump(source, Sink { socket: socket.clone() }, peer, rules);
         tokio::select! {

@@ -13,7 +13,7 @@ use super::call::SHARED_CAPACITY;
 use crate::{
     message::{Frame, Kind, code},
     peer::Envelope,
-    wire::exchange::{Chunks, Events, Next, Patience},
+    wire::exchange::{Chunks, Next, Patience},
 };
 
 /// What comes back for one POST.
@@ -84,12 +84,6 @@ impl Lone {
             self.answers = self.answers.saturating_sub(1);
         }
         Some(envelope.frame)
-    }
-}
-
-impl Events for Lone {
-    fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
-        pour(cx, out, |cx| self.poll(cx))
     }
 }
 

@@ -177,6 +177,11 @@ impl Exchanges {
         self.over.cancel();
     }
 
+    /// Set when the time for calls to finish is over.
+    pub fn over(&self) -> CancellationToken {
+        self.over.clone()
+    }
+
     fn place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.places.clone().try_acquire_owned().map_err(|_| {
             let text = format!("{} exchanges are in flight here; try again later", self.most);

@@ -64,6 +64,8 @@ struct State {
     last_number: u32,
     readers: u64,
     phase: Phase,
+    /// What is said of calls that are unanswered, once nobody waits for their answers.
+    cut_off: Option<&'static str>,
     /// Of the session's own task.
     collector: Option<Waker>,
     dropped: u64,
@@ -106,6 +108,7 @@ impl Session {
                 last_number: base,
                 readers: 0,
                 phase: Phase::Open(tx),
+                cut_off: None,
                 collector: None,
                 dropped: 0,
             }),
@@ -256,6 +259,19 @@ impl Session {
         // Outside of the lock: what is dropped here answers, and wakes those who wait for that.
         asked.for_each(drop);
         gone.into_values().for_each(|mut stream| stream.wake());
+    }
+
+    /// Ends the session, as [`Session::end`] does, and does not wait for the server: calls whose clients still wait are
+    /// answered with an error that says why.
+    pub fn cut_off(&self, why: Stopped) {
+        let mut state = self.lock();
+        state.cut_off = Some(why.cut_off());
+        let State { tables, streams, .. } = &mut *state;
+        // Those that are streams answer for themselves, after what waits in them.
+        tables.fail_where(|number| !streams.contains_key(&number), why.cut_off());
+        streams.values_mut().for_each(Stream::wake);
+        drop(state);
+        self.end();
     }
 
     /// Forgets events that no client came back for; see [`ReplayLog::age`].

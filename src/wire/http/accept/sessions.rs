@@ -91,10 +91,10 @@ impl Sessions {
         session.end();
     }
 
-    /// Ends every session.
+    /// Ends every session. Calls that are still in flight are answered with an error.
     pub fn end(&self) {
         let all = std::mem::take(&mut *self.lock());
-        all.into_values().for_each(|session| session.end());
+        all.into_values().for_each(|session| session.cut_off(self.scope.why()));
     }
 
     /// Ends when the scope stops. One timer for all sessions.

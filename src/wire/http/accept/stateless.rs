@@ -2,16 +2,29 @@
 //!
 //! Owns what such a POST may ask for. Talks to the registry. It never gives out a session id.
 
-use http::StatusCode;
+use std::{
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
 
-use super::{Accept, Request, bad, lone::Lone, modern::refuse_misplaced};
+use http::StatusCode;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::{
+    Accept, Request, bad,
+    lone::{Lone, pour},
+    modern::refuse_misplaced,
+};
 use crate::{
     audit::{Visitor, What},
     message::{Frame, FrameError, Kind, code},
     peer::{Caller, Envelope, Principal, Reply},
     protocol::Revision,
+    scope::Scope,
     wire::{
-        exchange::{self, Chunks, EventStream, Refusal, Response, ToolGate, read_body},
+        exchange::{self, Chunks, EventStream, Events, Next, Patience, Refusal, Response, ToolGate, read_body},
         http::rules::{self, Said},
     },
 };
@@ -69,11 +82,17 @@ impl Accept {
         visitor: Option<Visitor>,
     ) -> Result<Response, Refusal> {
         let caller = Caller::legacy(principal).noted(visitor);
-        let (tx, mut lone) = Lone::new(requests.len(), NOBODY_ANSWERS);
-        let server = self.registry.outbox(&caller).await.map_err(|error| match requests.first() {
+        let (tx, lone) = Lone::new(requests.len(), NOBODY_ANSWERS);
+        let over = self.exchanges.over();
+        let opened = tokio::select! {
+            opened = self.registry.outbox(&caller) => opened,
+            () = over.cancelled() => Err(self.scope.why().into()),
+        };
+        let server = opened.map_err(|error| match requests.first() {
             Some(first) => Refusal::from(error).of(Some(What::of(first))).id(first.id_text()),
             None => Refusal::from(error),
         })?;
+        let asked = requests.iter().map(|request| request.id_text().into()).collect();
         for frame in requests {
             let Ok(reply) = Reply::on(tx.clone(), &frame, &caller).await else { continue };
             let reply = reply.noted(&frame);
@@ -85,13 +104,61 @@ impl Accept {
             drop(server.send(Envelope { from: caller.clone(), frame, reply: Some(reply) }).await);
         }
         drop((server, tx));
+        let over = Box::pin(over.cancelled_owned());
+        let mut calls = Calls { lone, asked, over, cut_off: None, scope: self.scope.clone() };
         let mut chunks = Chunks::default();
-        match lone.first(&self.patience).await {
-            Some(answer) if lone.is_over() => return Ok(exchange::json(StatusCode::OK, &answer)),
+        match calls.first(&self.patience).await {
+            Some(answer) if calls.asked.is_empty() => return Ok(exchange::json(StatusCode::OK, &answer)),
             Some(first) => chunks.message(None, first.bytes()),
             None => {}
         }
-        Ok(exchange::events(EventStream::new(lone, chunks, self.keep_alive)))
+        Ok(exchange::events(EventStream::new(calls, chunks, self.keep_alive)))
+    }
+}
+
+/// The calls of one POST, and their answers.
+struct Calls {
+    lone: Lone,
+    /// The ids of those that are not answered, as the client wrote them.
+    asked: Vec<Box<str>>,
+    over: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// What is said of them when their time is over.
+    cut_off: Option<&'static str>,
+    scope: Scope,
+}
+
+impl Calls {
+    async fn first(&mut self, patience: &Patience) -> Option<Frame> {
+        patience.wait(poll_fn(|cx| self.poll(cx))).await.flatten()
+    }
+
+    /// The next message for the client. Ready with `None` when there is none any more.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
+        if self.cut_off.is_none() {
+            if let Poll::Ready(frame) = self.lone.poll(cx) {
+                let answered = frame.as_ref().filter(|frame| matches!(frame.kind(), Kind::Response(_)));
+                let at = answered.and_then(|answer| self.asked.iter().position(|id| **id == *answer.id_text()));
+                at.map(|at| self.asked.swap_remove(at));
+                return Poll::Ready(frame);
+            }
+            ready!(self.over.as_mut().poll(cx));
+            self.cut_off = Some(self.scope.why().cut_off());
+            self.lone.close();
+        }
+        let error = |id: Box<str>| Frame::error(&id, code::INTERNAL, self.cut_off.unwrap_or_default(), None);
+        Poll::Ready(self.asked.pop().map(error))
+    }
+}
+
+impl Events for Calls {
+    fn poll_next(&mut self, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
+        pour(cx, out, |cx| self.poll(cx))
+    }
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls").field("lone", &self.lone).finish_non_exhaustive()
     }
 }
 

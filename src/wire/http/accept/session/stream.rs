@@ -251,12 +251,26 @@ impl State {
         self.wake_collector();
     }
 
+    /// Ends a stream with an error for each of its calls.
+    fn fail(&mut self, number: u32, why: &str, out: &mut Chunks) {
+        for id in self.tables.give_up_calls(number) {
+            let Some(stream) = self.streams.get_mut(&number) else { return };
+            let error = Frame::error(&id.to_json(), code::INTERNAL, why, None);
+            out.message(stream.place(number).id().as_ref(), error.bytes());
+        }
+        self.streams.remove(&number);
+    }
+
     fn poll_read(&mut self, number: u32, reader: u64, cx: &mut Context<'_>, out: &mut Chunks) -> Poll<Next> {
         let standalone = number == self.standalone;
         while !out.is_full() {
             let Some(stream) = self.streams.get_mut(&number) else { return Poll::Ready(Next::End) };
             if stream.reader != Some(reader) {
                 return Poll::Ready(Next::End);
+            }
+            if self.cut_off.is_some() {
+                // What is there is all that comes.
+                stream.rx.close();
             }
             let waited = match &mut stream.kind {
                 StreamKind::Standalone(waiting) => waiting.pop_front(),
@@ -274,6 +288,10 @@ impl State {
                     return Poll::Ready(Next::End);
                 }
                 Poll::Pending => {
+                    if let Some(why) = self.cut_off {
+                        self.fail(number, why, out);
+                        return Poll::Ready(Next::End);
+                    }
                     if let Phase::Draining(_, why) = &self.phase
                         && standalone
                     {

@@ -8,7 +8,7 @@ use tracing::debug;
 
 use crate::{
     message::{Frame, Id, Kind, code},
-    peer::{Envelope, Reply},
+    peer::{Caller, Envelope, Reply},
     protocol::Revision,
 };
 
@@ -102,6 +102,23 @@ impl Tables {
     /// Forgets the calls of a stream that ended without all answers.
     pub(super) fn forget(&mut self, number: u32) {
         self.calls.retain(|_, call| call.number != number);
+    }
+
+    /// Answers calls of these numbers with an error. For calls that are no streams yet, whose channels are empty.
+    pub(super) fn fail_where(&self, is_one: impl Fn(u32) -> bool, text: &str) {
+        for (id, call) in self.calls.iter().filter(|(_, call)| is_one(call.number)) {
+            if let Some(home) = call.home.upgrade() {
+                let error = Frame::error(&id.to_json(), code::INTERNAL, text, None);
+                // A full channel has a client that finds all of it when it reads on, and the end behind it.
+                let _ = home.try_send(Envelope::one_way(Caller::legacy(None), error));
+            }
+        }
+    }
+
+    /// Gives up the calls of a stream; gives their ids.
+    pub(super) fn give_up_calls(&mut self, number: u32) -> Vec<Id> {
+        let given_up = self.calls.extract_if(|_, call| call.number == number);
+        given_up.map(|(id, _)| id).collect()
     }
 
     /// The way to the server for the client's answer to one of its requests.
