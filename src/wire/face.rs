@@ -7,7 +7,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::mpsc::WeakSender, time::timeout};
+use tokio::{
+    sync::mpsc::{Sender, WeakSender},
+    time::timeout,
+};
 use tracing::debug;
 
 use crate::{
@@ -44,17 +47,13 @@ pub async fn serve(mut peer: Peer, principal: Option<Principal>, registry: Arc<R
             open.withdraw(&caller).await;
             return ended;
         }
-        let exchange = exchange(envelope, &caller, &registry, &mut open);
+        let exchange = exchange(envelope, &peer.tx, &caller, &registry, &mut open);
         tokio::pin!(exchange);
         modern |= tokio::select! {
             reached = &mut exchange => reached,
             () = peer.rx.ended(READ_AHEAD) => {
                 registry.left();
-                tokio::select! {
-                    reached = exchange => reached,
-                    // It may take for ever where a server does not read, and nobody waits for it any more.
-                    () = peer.tx.closed() => false,
-                }
+                exchange.await
             }
         };
     }
@@ -69,8 +68,14 @@ pub fn opens_session(frame: &Frame, modern: bool) -> bool {
     era_of(frame) == Era::Legacy && (frame.method() == method::INITIALIZE || !modern)
 }
 
-/// Passes on one message of a modern client. Says whether there is a server.
-async fn exchange(mut envelope: Envelope, caller: &Arc<Caller>, registry: &Registry, open: &mut Open) -> bool {
+/// Passes on one message of a modern client, to whom `client` leads. Says whether there is a server.
+async fn exchange(
+    mut envelope: Envelope,
+    client: &Sender<Envelope>,
+    caller: &Arc<Caller>,
+    registry: &Registry,
+    open: &mut Open,
+) -> bool {
     if matches!(envelope.frame.kind(), Kind::Response(_)) {
         debug!("a modern client answered something; nobody had asked");
         return false;
@@ -80,8 +85,12 @@ async fn exchange(mut envelope: Envelope, caller: &Arc<Caller>, registry: &Regis
     match registry.outbox(caller).await {
         Ok(server) => {
             open.note(&mut envelope, &server);
-            // A server that is gone drops the envelope, and the reply in it answers.
-            drop(server.send(envelope).await);
+            tokio::select! {
+                // A server that is gone drops the envelope, and the reply in it answers.
+                sent = server.send(envelope) => drop(sent),
+                // One that does not read may take nothing for ever, and nobody waits for it any more.
+                () = client.closed() => {}
+            }
             true
         }
         Err(error) => {
