@@ -1,12 +1,14 @@
 //! One JSON-RPC message: the bytes as they came, plus the few fields that routing needs.
 //!
-//! Owns [`Frame`], [`Id`] and the rules for what counts as a message. Pure: no I/O, no clock, no logging. It never
+//! Owns [`Frame`], [`Id`] and how ids are rewritten. Pure: no I/O, no clock, no logging. It never
 //! re-serialises what it forwards: a rewritten id or progress token is spliced into a copy of the original bytes,
 //! and everything else stays as it was, unknown fields and number formats included.
 
 mod build;
 pub mod code;
+mod mark;
 mod outline;
+mod read;
 pub mod text;
 
 use std::{
@@ -14,33 +16,22 @@ use std::{
     borrow::Cow,
     fmt,
     ops::Range,
-    sync::{Arc, LazyLock, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use memchr::memmem::Finder;
-use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 
+use self::mark::{Mark, MarkKind};
 pub use self::outline::Outline;
 
-use crate::{
-    json::{self, Object, Text, check},
-    protocol::{meta, method},
-};
+use crate::json::Object;
 
 /// Deepest nesting that is forwarded. Many JSON readers recurse; a deeper message is an attack on them.
 pub const MAX_DEPTH: usize = 128;
 
 /// Longest id or progress token, in bytes of JSON text. Ids are kept in tables; a longer one is an attack on those.
 pub const MAX_ID: usize = 1024;
-
-/// Members of a body whose places are remembered. Bodies have a handful; of one that has more, they are found again.
-const MAX_MEMBERS: usize = 16;
-
-/// Members of params and results that hold an id which the tables need.
-const MARKED: [&str; 3] = ["_meta", meta::PROGRESS_TOKEN, "requestId"];
 
 /// Integers beyond this lose digits in JSON readers that use doubles (2^53 - 1).
 const MAX_SAFE: u64 = 9_007_199_254_740_991;
@@ -150,24 +141,6 @@ enum Method {
 /// look is a pass over the params.
 type OwnMeta = OnceLock<Option<Box<[Range<usize>; 4]>>>;
 
-/// An id inside the params that refers to a request, and where it stands.
-#[derive(Debug, Clone)]
-struct Mark {
-    what: MarkKind,
-    id: Id,
-    at: Range<usize>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum MarkKind {
-    /// `params._meta.progressToken` of a request, `params.progressToken` of `notifications/progress`.
-    Token,
-    /// `params.requestId` of `notifications/cancelled`.
-    Cancelled,
-    /// `_meta["io.modelcontextprotocol/subscriptionId"]` of any other notification, and of a result.
-    Subscription,
-}
-
 impl Method {
     fn name<'a>(&'a self, text: &'a str) -> &'a str {
         match self {
@@ -211,201 +184,7 @@ impl FrameError {
     }
 }
 
-/// The top level of a message: JSON text, but for what is known to be text.
-#[derive(Default)]
-struct Fields<'a> {
-    jsonrpc: Option<Cow<'a, str>>,
-    method: Option<Cow<'a, str>>,
-    id: Option<&'a str>,
-    params: Option<&'a str>,
-    result: Option<&'a str>,
-    error: Option<&'a str>,
-    /// Of params or result, whichever it was.
-    members: Option<(&'a str, Box<[Member]>)>,
-}
-
-impl<'a> Fields<'a> {
-    /// Reads a message as almost all are; `None` where it is none, or an unusual one, which [`Wire`] decides.
-    fn plain(text: &'a str) -> Option<Fields<'a>> {
-        let mut fields = Fields::default();
-        check::object(text, MAX_DEPTH as u32, |key, at| {
-            let is_body = matches!(key, "params" | "result");
-            let value = if is_body && at.is_object() { fields.body(text, at)? } else { at.value()? };
-            let twice = match key {
-                "jsonrpc" => fields.jsonrpc.replace(json::plain(value)?.into()).is_some(),
-                "method" => fields.method.replace(json::plain(value)?.into()).is_some(),
-                "id" => fields.id.replace(value).is_some(),
-                "params" => fields.params.replace(value).is_some(),
-                "result" => fields.result.replace(value).is_some(),
-                "error" => fields.error.replace(value).is_some(),
-                _ => false,
-            };
-            (!twice).then_some(())
-        })?;
-        // It has a version, or the judge says what is missing.
-        fields.jsonrpc.is_some().then_some(fields)
-    }
-
-    /// Moves past the body, and notes where its members stand: several may ask for them, and to find them again takes another
-    /// look at all of it.
-    fn body(&mut self, text: &str, at: &mut check::Position<'a>) -> Option<&'a str> {
-        let mut members = Some(Vec::new());
-        let body = at.object(|key, at| {
-            let value = at.value()?;
-            match &mut members {
-                Some(noted) if noted.len() < MAX_MEMBERS => {
-                    noted.push(Member { key: position(text, key), value: position(text, value) });
-                }
-                // It takes memory that nobody counts.
-                more => *more = None,
-            }
-            Some(())
-        })?;
-        self.members = members.map(|members| (body, members.into()));
-        Some(body)
-    }
-}
-
-/// The same for a message with anything unusual in it. Derived readers refuse duplicate keys and are case sensitive, so that
-/// what is inspected here is what any other reader sees.
-#[derive(Deserialize)]
-struct Wire<'a> {
-    #[serde(borrow)]
-    jsonrpc: Cow<'a, str>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    method: Option<Text<'a>>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    params: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    result: Option<&'a RawValue>,
-    #[serde(default, borrow, deserialize_with = "present")]
-    error: Option<&'a RawValue>,
-}
-
-impl<'a> From<Wire<'a>> for Fields<'a> {
-    fn from(wire: Wire<'a>) -> Fields<'a> {
-        Fields {
-            jsonrpc: Some(wire.jsonrpc),
-            method: wire.method.map(|Text(method)| method),
-            id: wire.id.map(RawValue::get),
-            params: wire.params.map(RawValue::get),
-            result: wire.result.map(RawValue::get),
-            error: wire.error.map(RawValue::get),
-            members: None,
-        }
-    }
-}
-
-/// Keeps `null` apart from an absent field.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
-#[derive(Deserialize)]
-struct Params<'a> {
-    #[serde(default, borrow, rename = "_meta")]
-    meta: Option<&'a RawValue>,
-    #[serde(default, borrow, rename = "progressToken")]
-    token: Option<&'a RawValue>,
-    #[serde(default, borrow, rename = "requestId")]
-    request: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize, Default)]
-struct Meta<'a> {
-    #[serde(default, borrow, rename = "progressToken")]
-    token: Option<&'a RawValue>,
-    #[serde(default, borrow, rename = "io.modelcontextprotocol/subscriptionId")]
-    subscription: Option<&'a RawValue>,
-}
-
 impl Frame {
-    /// Reads one message. The bytes are kept as they are, but for white space around them.
-    pub fn parse(raw: Bytes) -> Result<Frame, FrameError> {
-        let text = utf8(trimmed(raw))?;
-        match text.as_bytes().first() {
-            Some(b'{') => Frame::read(text),
-            _ if too_deep(text.as_bytes()) => Err(FrameError::TooDeep),
-            Some(b'[') => Err(FrameError::Batch),
-            _ => Err(not_an_object(&text)),
-        }
-    }
-
-    /// Reads one message or, where the revision has them (2025-03-26, Base Protocol, Batching), an array of messages.
-    pub fn parse_batch(raw: Bytes) -> Result<Vec<Frame>, FrameError> {
-        let raw = trimmed(raw);
-        if raw.first() != Some(&b'[') {
-            return Frame::parse(raw).map(|frame| vec![frame]);
-        }
-        let text = utf8(raw)?;
-        if too_deep(text.as_bytes()) {
-            return Err(FrameError::TooDeep);
-        }
-        let items: Vec<&RawValue> =
-            serde_json::from_str(&text).map_err(|error| FrameError::NotJson(error.to_string()))?;
-        if items.is_empty() {
-            return Err(FrameError::NotRpc("the batch is empty".into()));
-        }
-        items.into_iter().map(|item| Frame::parse(text.slice_ref(item.get()).into_bytes())).collect()
-    }
-
-    fn read(text: ByteString) -> Result<Frame, FrameError> {
-        let fields = match Fields::plain(&text) {
-            Some(fields) => fields,
-            None if too_deep(text.as_bytes()) => return Err(FrameError::TooDeep),
-            None => serde_json::from_str::<Wire>(&text).map_err(not_read)?.into(),
-        };
-        if fields.jsonrpc.as_deref() != Some("2.0") {
-            return Err(FrameError::NotRpc("\"jsonrpc\" must be \"2.0\"".into()));
-        }
-        let id = fields.id.map(Id::parse);
-        let body = match (&fields.method, fields.result, fields.error) {
-            (Some(_), None, None) => fields.params,
-            (None, Some(body), None) | (None, None, Some(body)) => Some(body),
-            _ => return Err(FrameError::NotRpc("it must have one of \"method\", \"result\" and \"error\"".into())),
-        };
-        let kind = match (&fields.method, id) {
-            (Some(_), None) => Kind::Notification,
-            (Some(_), Some(Some(id))) => Kind::Request(id),
-            (None, Some(Some(id))) => Kind::Response(Some(id)),
-            (None, Some(None)) if fields.id == Some("null") => Kind::Response(None),
-            (None, None) if fields.error.is_some() => Kind::Response(None),
-            _ => {
-                return Err(FrameError::NotRpc(format!(
-                    "\"id\" must be a string or a number of at most {MAX_ID} bytes"
-                )));
-            }
-        };
-        let method = match fields.method {
-            None => Method::At(0..0),
-            Some(Cow::Borrowed(plain)) => Method::At(position(&text, plain)),
-            Some(Cow::Owned(escaped)) => Method::Escaped(escaped.into()),
-        };
-        let members = fields.members.filter(|(of, _)| body.is_some_and(|body| std::ptr::eq(*of, body)));
-        let members = members.map(|(_, members)| members);
-        let key = |member: &Member| text.get(member.key.clone()).unwrap_or_default();
-        let may_be_marked = members.as_ref().is_none_or(|all| all.iter().any(|member| MARKED.contains(&key(member))));
-        let mark = match body.filter(|_| may_be_marked) {
-            Some(body) => find_mark(&text, &kind, method.name(&text), body)?,
-            None => None,
-        };
-        let head = Head {
-            id_at: fields.id.map_or(0..0, |id| position(&text, id)),
-            body_at: body.map_or(0..0, |body| position(&text, body)),
-            is_error: fields.error.is_some(),
-            members,
-            kind,
-            method,
-            mark,
-            own_meta: OwnMeta::new(),
-            hold: None,
-            text,
-        };
-        Ok(Frame { head: Arc::new(head) })
-    }
-
     /// The same frame, which keeps `held`, if anything, until its last copy is dropped.
     pub fn holding<T: Any + Send + Sync>(mut self, held: Option<T>) -> Frame {
         if let Some(held) = held {
@@ -607,112 +386,10 @@ fn moved(at: &Range<usize>, edits: &[(Range<usize>, &str)]) -> Range<usize> {
     if at.is_empty() { at.clone() } else { shift(at.start)..shift(at.end) }
 }
 
-fn trimmed(raw: Bytes) -> Bytes {
-    raw.slice_ref(raw.trim_ascii())
-}
-
-fn utf8(raw: Bytes) -> Result<ByteString, FrameError> {
-    ByteString::try_from(raw).map_err(|error| FrameError::NotUtf8(error.valid_up_to()))
-}
-
-fn not_read(error: serde_json::Error) -> FrameError {
-    match error.classify() {
-        serde_json::error::Category::Data => FrameError::NotRpc(error.to_string()),
-        _ => FrameError::NotJson(error.to_string()),
-    }
-}
-
-fn not_an_object(text: &str) -> FrameError {
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(_) => FrameError::NotRpc("it must be an object".into()),
-        Err(error) => FrameError::NotJson(error.to_string()),
-    }
-}
-
 /// Where `part`, a slice of `text`, stands in it.
 pub(crate) fn position(text: &str, part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - text.as_ptr() as usize;
     start..start + part.len()
-}
-
-/// Finds the id inside the params that the tables need. Looks for the key's bytes first: most messages have none,
-/// and a search costs a hundredth of a second parse. Where readers could differ about the id, the message is refused: it
-/// would be sent on as it is, and the id may be that of another caller's request.
-fn find_mark(text: &str, kind: &Kind, method: &str, body: &str) -> Result<Option<Mark>, FrameError> {
-    // Made once: to prepare a search takes longer than most searches. Letters alone: what is none may have an escape.
-    static CANCELLED: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestId"));
-    static TOKEN: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::PROGRESS_TOKEN));
-    static SUBSCRIPTION: LazyLock<Finder> = LazyLock::new(|| Finder::new("subscriptionId"));
-    let (what, finder) = match (kind, method) {
-        (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, &CANCELLED),
-        (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, &TOKEN),
-        (Kind::Notification | Kind::Response(_), _) => (MarkKind::Subscription, &SUBSCRIPTION),
-    };
-    if !body.starts_with('{') || (finder.find(body.as_bytes()).is_none() && !has_escaped_letters(body)) {
-        return Ok(None);
-    }
-    let Params { meta, token, request } = serde_json::from_str(body).map_err(not_read)?;
-    let meta = match meta.filter(|meta| meta.get().starts_with('{')) {
-        Some(meta) => serde_json::from_str(meta.get()).map_err(not_read)?,
-        None => Meta::default(),
-    };
-    let value = match (what, kind) {
-        (MarkKind::Cancelled, _) => request,
-        (MarkKind::Token, Kind::Request(_)) => meta.token,
-        (MarkKind::Token, _) => token,
-        (MarkKind::Subscription, _) => meta.subscription,
-    };
-    let Some(value) = value.map(RawValue::get) else { return Ok(None) };
-    match Id::parse(value) {
-        Some(id) => Ok(Some(Mark { what, id, at: position(text, value) })),
-        // A server may read the number that it is, which another's request has.
-        None if matches!(value.as_bytes().first(), Some(b'"' | b'-' | b'0'..=b'9')) => {
-            Err(FrameError::NotRpc(format!("the id in its body is longer than {MAX_ID} bytes, or no text")))
-        }
-        None => Ok(None),
-    }
-}
-
-/// Whether a letter may be written as an escape, such as one of a key. Nobody has to; what does is read.
-fn has_escaped_letters(text: &str) -> bool {
-    static ESCAPE: LazyLock<Finder> = LazyLock::new(|| Finder::new("\\u00"));
-    let text = text.as_bytes();
-    ESCAPE.find_iter(text).any(|at| matches!(text.get(at + 4), Some(b'4'..=b'7')))
-}
-
-/// Whether arrays and objects are nested deeper than [`MAX_DEPTH`]. Strings are skipped as a whole.
-fn too_deep(json: &[u8]) -> bool {
-    // Each level takes an opening byte. To count them, those in strings included, takes a tenth of what it takes to
-    // tell strings apart; most messages have few.
-    let openings = |part: &[u8]| usize::from(part.iter().map(|byte| u8::from(byte | 0x20 == b'{')).sum::<u8>());
-    if json.chunks(MAX_DEPTH).map(openings).sum::<usize>() <= MAX_DEPTH {
-        return false;
-    }
-    let mut depth = 0_usize;
-    let mut rest = json.iter();
-    while let Some(byte) = rest.next() {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut rest),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return true;
-        }
-    }
-    false
-}
-
-/// Moves past the end of a string that has just been entered.
-fn skip_string(rest: &mut std::slice::Iter<'_, u8>) {
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest.as_slice()) {
-        match rest.nth(at) {
-            Some(b'\\') => drop(rest.next()),
-            _ => return,
-        }
-    }
-    *rest = [].iter();
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Frame, FrameError, Head, Id, Kind, MARKED, Mark, Method, OwnMeta, code, find_mark};
+use super::{
+    Frame, FrameError, Head, Id, Kind, Method, OwnMeta, code,
+    mark::{self, MARKED, Mark},
+};
 use crate::json::{self, Object};
 
 /// `params`, `result` or `error` of a message that is built; or another value in it.
@@ -37,7 +40,7 @@ impl Body<'_> {
             Body::Text(_) => true,
             Body::Object(object) => MARKED.iter().any(|key| object.get(key).is_some()),
         };
-        find_mark(text, kind, method, text.get(at).filter(|_| may_have)?).ok().flatten()
+        mark::find(text, kind, method, text.get(at).filter(|_| may_have)?).ok().flatten()
     }
 }
 

@@ -286,7 +286,7 @@ mod tests {
         };
         for frame in [
             frame("x", r#"{"name":"a","name":"b","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#),
-            modern(r#","progressToken":1,"progressToken":2"#),
+            modern(r#","io.example/a":1,"io.example/a":2"#),
             frame("x", r#"{"_meta":5}"#),
             frame("x", "[]"),
         ] {
