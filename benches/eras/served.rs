@@ -194,7 +194,7 @@ const VISIT: usize = 10;
 
 /// A client that comes for [`VISIT`] calls: a session costs its opening and its end, too, and often a process.
 pub async fn visits(report: &mut Report) -> Outcome<()> {
-    let count = if report.quick { 20 } else { 200 };
+    let count = if report.quick { 60 } else { 200 };
     let (modern, at_modern) = Process::serving(&[BRIDGE, "demo-server", "--era", "modern"])?;
     let kinds: [(&str, &[&str]); 2] = [("with a server of its own", &[]), ("that shares its server", &["--shared"])];
     for (what, flags) in kinds {

@@ -7,7 +7,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     Frame, FrameError, Head, Id, Kind, Method, OwnMeta, code,
-    mark::{self, MARKED, Mark},
+    mark::{self, Mark},
 };
 use crate::json::{self, Object};
 
@@ -33,12 +33,12 @@ impl Body<'_> {
         }
     }
 
-    /// The mark of a message whose body was written from this. An object's members are known: most have none that a mark
-    /// could stand in, and need no search.
+    /// The mark of a message whose body was written from this. An object's members are known, and those that hold one are
+    /// small.
     fn mark(self, text: &str, kind: &Kind, method: &str, at: Range<usize>) -> Option<Mark> {
         let may_have = match self {
             Body::Text(_) => true,
-            Body::Object(object) => MARKED.iter().any(|key| object.get(key).is_some()),
+            Body::Object(object) => object.iter().any(|(key, value)| mark::may_be_in(key, value)),
         };
         mark::find(text, kind, method, text.get(at).filter(|_| may_have)?).ok().flatten()
     }

@@ -12,8 +12,10 @@ use serde_json::value::RawValue;
 use super::{FrameError, Id, Kind, MAX_ID, position, read::not_read};
 use crate::protocol::{meta, method};
 
-/// Members of params and results that hold an id which the tables need.
-pub(super) const MARKED: [&str; 3] = ["_meta", meta::PROGRESS_TOKEN, "requestId"];
+// Made once: to prepare a search takes longer than most searches. Letters alone: what is none may have an escape.
+static CANCELLED: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestId"));
+static TOKEN: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::PROGRESS_TOKEN));
+static SUBSCRIPTION: LazyLock<Finder> = LazyLock::new(|| Finder::new("subscriptionId"));
 
 /// An id inside the params that refers to a request, and where it stands.
 #[derive(Debug, Clone)]
@@ -51,14 +53,22 @@ struct Meta<'a> {
     subscription: Option<&'a RawValue>,
 }
 
+/// Whether this member of params, or of a result, may hold one. To look into `_meta` spares a look into all of the body.
+pub(super) fn may_be_in(key: &str, value: &str) -> bool {
+    match key {
+        meta::PROGRESS_TOKEN | "requestId" => true,
+        "_meta" => {
+            let text = value.as_bytes();
+            TOKEN.find(text).is_some() || SUBSCRIPTION.find(text).is_some() || has_escaped_letters(value)
+        }
+        _ => false,
+    }
+}
+
 /// Finds the id inside the params that the tables need. Looks for the key's bytes first: most messages have none,
 /// and a search costs a hundredth of a second parse. Where readers could differ about the id, the message is refused: it
 /// would be sent on as it is, and the id may be that of another caller's request.
 pub(super) fn find(text: &str, kind: &Kind, method: &str, body: &str) -> Result<Option<Mark>, FrameError> {
-    // Made once: to prepare a search takes longer than most searches. Letters alone: what is none may have an escape.
-    static CANCELLED: LazyLock<Finder> = LazyLock::new(|| Finder::new("requestId"));
-    static TOKEN: LazyLock<Finder> = LazyLock::new(|| Finder::new(meta::PROGRESS_TOKEN));
-    static SUBSCRIPTION: LazyLock<Finder> = LazyLock::new(|| Finder::new("subscriptionId"));
     let (what, finder) = match (kind, method) {
         (Kind::Notification, method::CANCELLED) => (MarkKind::Cancelled, &CANCELLED),
         (Kind::Notification, method::PROGRESS) | (Kind::Request(_), _) => (MarkKind::Token, &TOKEN),

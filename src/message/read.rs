@@ -4,18 +4,14 @@
 //! unusual is left to `serde_json`, which says what is wrong. It never takes a message that two readers could read in two
 //! ways.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{
-    Frame, FrameError, Head, Id, Kind, MAX_DEPTH, MAX_ID, Member, Method, OwnMeta,
-    mark::{self, MARKED},
-    position,
-};
+use super::{Frame, FrameError, Head, Id, Kind, MAX_DEPTH, MAX_ID, Member, Method, OwnMeta, mark, position};
 use crate::json::{self, Text, check};
 
 /// Members of a body whose places are remembered. Bodies have a handful; of one that has more, they are found again.
@@ -85,8 +81,9 @@ impl Frame {
         };
         let members = fields.members.filter(|(of, _)| body.is_some_and(|body| std::ptr::eq(*of, body)));
         let members = members.map(|(_, members)| members);
-        let key = |member: &Member| text.get(member.key.clone()).unwrap_or_default();
-        let may_be_marked = members.as_ref().is_none_or(|all| all.iter().any(|member| MARKED.contains(&key(member))));
+        let part = |at: &Range<usize>| text.get(at.clone()).unwrap_or_default();
+        let may_be_in = |member: &Member| mark::may_be_in(part(&member.key), part(&member.value));
+        let may_be_marked = members.as_ref().is_none_or(|members| members.iter().any(may_be_in));
         let mark = match body.filter(|_| may_be_marked) {
             Some(body) => mark::find(&text, &kind, method.name(&text), body)?,
             None => None,
