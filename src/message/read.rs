@@ -4,11 +4,14 @@
 //! unusual is left to `serde_json`, which says what is wrong. It never takes a message that two readers could read in two
 //! ways.
 
-use std::{borrow::Cow, ops::Range, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 use serde_json::value::RawValue;
 
 use super::{Frame, FrameError, Head, Id, Kind, MAX_DEPTH, MAX_ID, Member, Method, OwnMeta, mark, position};
@@ -16,6 +19,9 @@ use crate::json::{self, Text, check};
 
 /// Members of a body whose places are remembered. Bodies have a handful; of one that has more, they are found again.
 const MAX_MEMBERS: usize = 16;
+
+/// Messages of one batch. Each takes some hundred bytes of memory, also where it has two of its own.
+const MAX_BATCH: usize = 1024;
 
 impl Frame {
     /// Reads one message. The bytes are kept as they are, but for white space around them.
@@ -39,12 +45,16 @@ impl Frame {
         if too_deep(text.as_bytes()) {
             return Err(FrameError::TooDeep);
         }
-        let items: Vec<&RawValue> =
+        let Items { first, more } =
             serde_json::from_str(&text).map_err(|error| FrameError::NotJson(error.to_string()))?;
-        if items.is_empty() {
+        if first.is_empty() {
             return Err(FrameError::NotRpc("the batch is empty".into()));
         }
-        items.into_iter().map(|item| Frame::parse(text.slice_ref(item.get()).into_bytes())).collect()
+        if more {
+            let text = format!("a batch has at most {MAX_BATCH} messages here; send the rest in another");
+            return Err(FrameError::NotRpc(text));
+        }
+        first.into_iter().map(|item| Frame::parse(text.slice_ref(item.get()).into_bytes())).collect()
     }
 
     fn read(text: ByteString) -> Result<Frame, FrameError> {
@@ -188,6 +198,38 @@ impl<'a> From<Wire<'a>> for Fields<'a> {
             error: wire.error.map(RawValue::get),
             members: None,
         }
+    }
+}
+
+/// The elements of an array, up to [`MAX_BATCH`], and whether there are more.
+struct Items<'a> {
+    first: Vec<&'a RawValue>,
+    more: bool,
+}
+
+impl<'de> Deserialize<'de> for Items<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Items<'de>, D::Error> {
+        struct Elements;
+        impl<'de> Visitor<'de> for Elements {
+            type Value = Items<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Items<'de>, A::Error> {
+                let mut items = Items { first: Vec::new(), more: false };
+                // Ends with the array.
+                while let Some(item) = array.next_element()? {
+                    match items.first.len() {
+                        MAX_BATCH => items.more = true,
+                        _ => items.first.push(item),
+                    }
+                }
+                Ok(items)
+            }
+        }
+        deserializer.deserialize_seq(Elements)
     }
 }
 

@@ -137,6 +137,13 @@ fn a_batch_is_several_frames_where_it_is_allowed() {
     assert_eq!(frames.iter().map(Frame::method).collect::<Vec<_>>(), ["a", "b"]);
     assert!(Frame::parse_batch(Bytes::from_static(b"[]")).is_err());
     assert!(Frame::parse_batch(Bytes::from_static(b"[1]")).is_err());
+    let many =
+        |n: usize| Frame::parse_batch(format!("[{}]", vec![r#"{"jsonrpc":"2.0","method":"a"}"#; n].join(",")).into());
+    assert_eq!(many(1024).unwrap().len(), 1024);
+    assert!(many(1025).unwrap_err().to_string().contains("at most 1024 messages"));
+    let tiny = Frame::parse_batch(format!("[{}0]", "0,".repeat(1_000_000)).into());
+    assert!(tiny.unwrap_err().to_string().contains("at most 1024 messages"));
+    assert!(matches!(Frame::parse_batch(Bytes::from_static(b"[1,2")), Err(FrameError::NotJson(_))));
 }
 
 #[test]
