@@ -6,7 +6,6 @@
 
 mod canonical;
 pub(crate) mod check;
-mod skip;
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
@@ -35,13 +34,15 @@ impl<'a> Object<'a> {
 
     /// Reads JSON text; `None` when it is no object, or has a key twice.
     pub fn parse(text: &'a str) -> Option<Object<'a>> {
-        serde_json::from_str(text).ok()
-    }
-
-    /// The same of text that is known to be JSON, such as the body of a message that was read. Nothing is checked again
-    /// but the keys; values are skipped. What it makes of other text means nothing.
-    pub fn of_checked(text: &'a str) -> Option<Object<'a>> {
-        skip::members(text)
+        let (mut object, mut seen) = (Object::new(), HashSet::new());
+        let read = check::object(text, check::LEVELS, |key, at| {
+            let value = at.value()?;
+            object.add(&mut seen, key.into(), value).then_some(())
+        });
+        match read {
+            Some(()) => Some(object),
+            None => serde_json::from_str(text).ok(),
+        }
     }
 
     /// The same of members that are known; `None` where a key stands twice.
@@ -222,6 +223,8 @@ fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
 
     #[test]
     fn what_is_not_touched_keeps_its_bytes() {
@@ -259,5 +262,34 @@ mod tests {
         assert_eq!(string(r#""a\"b""#).as_deref(), Some("a\"b"));
         assert_eq!(string("1"), None);
         assert_eq!(quote("a\"\n"), r#""a\"\n""#);
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            r#"[a"\\{}\[\],:\n\t ä\u{1F600}]{0,12}"#.prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::hash_map(r#"[a-c"\\{ä]{0,3}"#, inner, 0..5).prop_map(Value::from_iter),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn members_are_those_that_serde_json_reads(value in any_value(), pretty in any::<bool>()) {
+            let text = if pretty { format!(" {value:#}\r\n") } else { value.to_string() };
+            prop_assert_eq!(Object::parse(&text), serde_json::from_str(&text).ok(), "{}", text);
+        }
+
+        #[test]
+        fn text_that_is_no_json_is_no_object(text in r#"[a1"\\{}\[\],: \n]{0,24}"#) {
+            prop_assert_eq!(Object::parse(&text), serde_json::from_str(&text).ok());
+        }
     }
 }

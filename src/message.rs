@@ -257,7 +257,7 @@ impl Frame {
     pub fn object(&self) -> Option<Object<'_>> {
         match &self.head.members {
             Some(members) => Object::of_members(members.iter().map(|at| (self.slice(&at.key), self.slice(&at.value)))),
-            None => Object::of_checked(self.body()?),
+            None => Object::parse(self.body()?),
         }
     }
 

@@ -6,12 +6,15 @@
 //! wrong. So an error here could make a message slow, or let one pass that is no JSON; the tests hold it to `serde_json`
 //! against that.
 
+/// The most levels that are told apart.
+pub(crate) const LEVELS: u32 = 128;
+
 /// Bytes of a string that are looked at eight by eight before blocks are: most end before.
 const SHORT: usize = 40;
 
 /// Reads an object that is all of the text. `each` gets a member's key and the place before its value, which it has to move
 /// past. `None` where it does not, or where the text is no object, is deeper than `levels`, or has a key with escapes.
-/// There are up to 128 levels.
+/// There are up to [`LEVELS`].
 pub(crate) fn object<'a>(
     text: &'a str,
     levels: u32,

@@ -41,18 +41,18 @@ impl<'a> RequestMeta<'a> {
         found.map(|[version, capabilities, client, level]| RequestMeta { version, capabilities, client, level })
     }
 
-    /// The same of params as JSON text that was checked: of a message that was read.
+    /// The same of params as JSON text.
     pub fn in_params(params: &'a str) -> Option<RequestMeta<'a>> {
         // Most messages of the legacy era have none: a search costs a hundredth of a parse. Without the slash: some
         // writers of JSON, PHP's among them, put a backslash before it.
         static PREFIX: LazyLock<Finder> = LazyLock::new(|| Finder::new("io.modelcontextprotocol"));
         PREFIX.find(params.as_bytes())?;
-        RequestMeta::in_object(&Object::of_checked(params)?)
+        RequestMeta::in_object(&Object::parse(params)?)
     }
 
     /// The same of params that were read already.
     pub fn in_object(params: &Object<'a>) -> Option<RequestMeta<'a>> {
-        let meta = Object::of_checked(json::member(params, "_meta")?)?;
+        let meta = Object::parse(json::member(params, "_meta")?)?;
         let found = RequestMeta {
             version: json::member(&meta, meta::PROTOCOL_VERSION),
             capabilities: json::member(&meta, meta::CLIENT_CAPABILITIES),

@@ -278,7 +278,7 @@ impl Translation {
         if let Ok(room) = self.rooms.try_take(whose, size) {
             return Some(answer.holding(room));
         }
-        let answer = answer.holding(Some(()));
+        let answer = answer.released();
         tokio::select! {
             room = self.rooms.take(whose, size) => Some(answer.holding(room)),
             () = front.withdrawn() => None,
@@ -290,11 +290,13 @@ impl Translation {
         // The server is free before its caller can ask for the next call.
         running.settle();
         let Some(answer) = self.housed(&mut front, answer).await else { return front.cancelled() };
-        let body = answer.body().unwrap_or("null");
         let name = front.frame.method().to_string();
         if !answer.is_error() {
-            return match results::result(&name, body, running.opened.server.as_deref()) {
-                Some(result) => front.answer_object(&result, &answer),
+            return match answer.object() {
+                Some(result) => {
+                    let result = results::result(&name, result, running.opened.server.as_deref());
+                    front.answer_object(&result, &answer);
+                }
                 None => {
                     let text = format!("the server's answer to {name} cannot be passed on: its result is no object");
                     front.refuse(Refusal::new(code::INTERNAL, text));
@@ -309,7 +311,7 @@ impl Translation {
         if asking_anew(&answer) {
             self.pool.outdated(&running.backend);
         }
-        match results::error(body) {
+        match results::error(answer.body().unwrap_or("null")) {
             Failed::Error(error) => front.answer_error(&error),
             Failed::OpenFirst(requests) if may_ask_back(&name) && wanted.declared.allow(Gate::Url) => {
                 let entries = requests.into_iter().enumerate();

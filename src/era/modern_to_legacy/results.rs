@@ -72,12 +72,10 @@ fn is_cacheable(name: &str) -> bool {
     )
 }
 
-/// The result of a legacy server, the body of its answer, as a modern caller is to see it. `server` is the server's `serverInfo`. `None` when it
-/// is no object, which no caller can read.
+/// The result of a legacy server, the body of its answer, as a modern caller is to see it. `server` is the server's `serverInfo`.
 ///
 /// Nothing may be kept: a legacy server says neither for how long nor for whom.
-pub fn result<'a>(name: &str, result: &'a str, server: Option<&str>) -> Option<Object<'a>> {
-    let mut object = Object::of_checked(result)?;
+pub fn result<'a>(name: &str, mut object: Object<'a>, server: Option<&str>) -> Object<'a> {
     if name == method::TOOLS_LIST {
         tools::clean(&mut object);
     }
@@ -91,7 +89,7 @@ pub fn result<'a>(name: &str, result: &'a str, server: Option<&str>) -> Option<O
         object.set("ttlMs", "0").set("cacheScope", r#""private""#);
     }
     name_server(&mut object, server);
-    Some(object)
+    object
 }
 
 /// Puts who the server is into a result's `_meta`.

@@ -91,7 +91,7 @@ impl FrameSource for Source {
                 drop(self.asked.take(id)); // Else it would be kept: nobody answers it any more.
             }
             // The wire reads no further while its room is used up, and all callers would wait for one that does not read.
-            return Some(Ok(frame.holding(Some(()))));
+            return Some(Ok(frame.released()));
         }
     }
 

@@ -18,7 +18,7 @@ fn params(modern: &str, token: Option<i64>) -> Option<String> {
 }
 
 fn result(name: &str, result: &str, server: Option<&str>) -> Option<String> {
-    super::result(name, result, server).map(|result| result.text())
+    Object::parse(result).map(|result| super::result(name, result, server).text())
 }
 
 #[test]
