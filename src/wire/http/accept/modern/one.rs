@@ -27,16 +27,12 @@ use crate::{
     peer::{Caller, Envelope, Outbox, Reply},
     protocol::{cancellation, method, subscription_ended},
     registry::{OpenError, Registry},
-    scope::Scope,
+    scope::{Scope, Stopped},
     wire::exchange::{Chunks, Events, Next, Patience},
 };
 
 /// What a server hears that asks back.
 const NOBODY_ANSWERS: &str = "a client of revision 2026-07-28 takes no requests; answer its call with input_required";
-
-/// What a caller hears whose call outlasts the grace period.
-const SHUT_DOWN: &str =
-    "the bridge shut down before the server answered; whether the request was carried out is not known";
 
 /// How long a cancellation waits for a server whose inbox is full. It holds the place of its exchange, so they are few.
 const WITHDRAWAL: Duration = Duration::from_secs(30);
@@ -90,12 +86,18 @@ impl Exchange {
         self.ending.get_or_insert_with(|| Box::pin(over.cancelled_owned()));
     }
 
-    /// Ends it early; gives what the client is to hear.
+    /// Ends it early; gives what the client is to hear: of a subscription its end, as the specification has it (2026-07-28,
+    /// Subscriptions), of a call an error.
     pub fn cut_off(&mut self) -> Frame {
         self.ending = None;
         self.lone.close();
+        let way = self.withdrawal.as_ref().and_then(|withdrawal| withdrawal.way.as_ref());
+        let why = way.map_or(Stopped::Bridge, |way| way.scope.why());
         drop(self.withdrawal.take());
-        self.goodbye()
+        if self.listens {
+            return Frame::result(&self.id, &subscription_ended(&self.id));
+        }
+        Frame::error(&self.id, code::INTERNAL, why.cut_off(), None)
     }
 
     /// What comes first; `None` when nothing comes in time.
@@ -133,15 +135,6 @@ impl Exchange {
                 _ => Poll::Pending,
             },
         }
-    }
-
-    /// The end that the bridge makes itself: of a subscription as the specification has it (2026-07-28, Subscriptions), of
-    /// a call an error.
-    fn goodbye(&self) -> Frame {
-        if !self.listens {
-            return Frame::error(&self.id, code::INTERNAL, SHUT_DOWN, None);
-        }
-        Frame::result(&self.id, &subscription_ended(&self.id))
     }
 
     /// Takes note of what goes to the client; `None` is the end.
